@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/alloc.h"
+
+#include <meshping/common.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *(*malloc_hook)(size_t) = malloc;
+static void *(*realloc_hook)(void *, size_t) = realloc;
+static void (*free_hook)(void *) = free;
+
+meshping_status meshping_set_allocator(void *(*malloc_fn)(size_t), void *(*realloc_fn)(void *, size_t),
+                                       void (*free_fn)(void *))
+{
+    if (!malloc_fn && !realloc_fn && !free_fn) {
+        malloc_hook = malloc;
+        realloc_hook = realloc;
+        free_hook = free;
+        return MESHPING_OK;
+    }
+    if (!malloc_fn || !realloc_fn || !free_fn)
+        return MESHPING_INVALID;
+    malloc_hook = malloc_fn;
+    realloc_hook = realloc_fn;
+    free_hook = free_fn;
+    return MESHPING_OK;
+}
+
+void meshping_free(void *memory)
+{
+    free_hook(memory);
+}
+
+void *meshping__malloc(size_t size)
+{
+    return malloc_hook(size ? size : 1);
+}
+
+void *meshping__calloc(size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total))
+        return NULL;
+    void *memory = meshping__malloc(total);
+    if (memory)
+        memset(memory, 0, total);
+    return memory;
+}
+
+void *meshping__realloc(void *memory, size_t size)
+{
+    return realloc_hook(memory, size ? size : 1);
+}
+
+void meshping__free(void *memory)
+{
+    free_hook(memory);
+}
+
+void *meshping__memdup(const void *bytes, size_t length)
+{
+    void *copy = meshping__malloc(length);
+    if (copy && length)
+        memcpy(copy, bytes, length);
+    return copy;
+}
+
+char *meshping__strdup(const char *text)
+{
+    return meshping__memdup(text, strlen(text) + 1);
+}

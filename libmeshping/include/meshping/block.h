@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The sample block: samples of many targets, columnar, immutable, checksummed. The agent's buffer, the wire, the
+ * journal and the database all hold these bytes. The format is in docs/PROTOCOL.md.
+ */
+#ifndef MESHPING_BLOCK_H
+#define MESHPING_BLOCK_H
+
+#include <meshping/sample.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MESHPING_BLOCK_BYTES_MAX (1u << 20)     /* longest block */
+#define MESHPING_BLOCK_SAMPLES_MAX (1u << 20)   /* most samples in one */
+
+typedef struct meshping_block_builder meshping_block_builder;
+
+MESHPING_API meshping_status meshping_block_builder_new(meshping_block_builder **out);
+MESHPING_API void meshping_block_builder_free(meshping_block_builder *builder);
+/*
+ * Adds a sample of a target, in any order. LIMIT when the block could grow over a limit above: finish it and start
+ * anew; the sample is not in it. INVALID: target_id 0 or over 2^53, an unknown outcome, an RTT beside a failure.
+ */
+MESHPING_API meshping_status meshping_block_builder_add(meshping_block_builder *builder, uint64_t target_id,
+                                                        const meshping_sample *sample);
+MESHPING_API size_t meshping_block_builder_count(const meshping_block_builder *builder);
+/* First and last slot so far; false when empty. */
+MESHPING_API bool meshping_block_builder_span(const meshping_block_builder *builder, int64_t *first_unix_us,
+                                              int64_t *last_unix_us);
+/*
+ * Encodes what was added (samples sorted by target, then slot) and empties the builder for reuse. *bytes is the
+ * caller's, for meshping_free. STATE when empty; on NOMEM the builder keeps its samples.
+ */
+MESHPING_API meshping_status meshping_block_builder_finish(meshping_block_builder *builder, uint8_t **bytes,
+                                                           size_t *length);
+
+typedef struct meshping_block_reader meshping_block_reader;
+
+typedef struct meshping_block_entry {
+    uint64_t target_id;
+    uint32_t sample_count;
+    int64_t first_unix_us;
+    int64_t last_unix_us;
+} meshping_block_entry;
+
+/*
+ * Opens `length` bytes, which stay the caller's and must outlive the reader. Any bytes at all are safe: CORRUPT or
+ * LIMIT with the reason. Checks checksum and directory; samples are decoded one target at a time.
+ */
+MESHPING_API meshping_status meshping_block_reader_new(meshping_block_reader **out, const uint8_t *bytes, size_t length,
+                                                       meshping_error *err);
+MESHPING_API void meshping_block_reader_free(meshping_block_reader *reader);
+MESHPING_API size_t meshping_block_reader_target_count(const meshping_block_reader *reader);
+MESHPING_API size_t meshping_block_reader_sample_count(const meshping_block_reader *reader);
+/* Entry i, in ascending order of target_id; a target has one entry. */
+MESHPING_API meshping_status meshping_block_reader_entry(const meshping_block_reader *reader, size_t i,
+                                                         meshping_block_entry *out);
+/*
+ * Decodes entry i into samples[capacity], ascending by slot; *count is set. LIMIT when capacity < entry.sample_count.
+ */
+MESHPING_API meshping_status meshping_block_reader_samples(const meshping_block_reader *reader, size_t i,
+                                                           meshping_sample *samples, size_t capacity, size_t *count,
+                                                           meshping_error *err);
+/* Index of a target's entry, or SIZE_MAX. O(log n). */
+MESHPING_API size_t meshping_block_reader_find(const meshping_block_reader *reader, uint64_t target_id);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The wire between agent and server: passphrase, identity, control messages, block frames. Pure computation: random
+ * bytes and time are arguments. docs/PROTOCOL.md is the authority.
+ */
+#ifndef MESHPING_PROTOCOL_H
+#define MESHPING_PROTOCOL_H
+
+#include <meshping/buffer.h>
+#include <meshping/registry.h>
+#include <meshping/target.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MESHPING_PROTOCOL_VERSION 1
+#define MESHPING_SUBPROTOCOL "meshping.agent.v1"
+#define MESHPING_AGENT_PATH "/agent"
+#define MESHPING_AGENT_SNI "agents.meshping"
+#define MESHPING_JSON_MAX 65536      /* longest control message after authentication */
+#define MESHPING_HELLO_MAX 4096      /* and before it */
+
+/* ---- passphrase ---- */
+
+#define MESHPING_PASSPHRASE_KEY_LEN 16
+#define MESHPING_PIN_LEN 16 /* SHA-256(SubjectPublicKeyInfo), first 16 bytes */
+#define MESHPING_TID_LEN 8
+#define MESHPING_PASSPHRASE_TEXT_MAX 640
+
+typedef struct meshping_passphrase {
+    uint8_t key[MESHPING_PASSPHRASE_KEY_LEN]; /* K, random */
+    char host[MESHPING_HOST_MAX];             /* the server's advertised address or name, canonical */
+    uint16_t port;
+    uint8_t pin[MESHPING_PIN_LEN];
+} meshping_passphrase;
+
+/* "MP1-XXXXXX-..." into text[MESHPING_PASSPHRASE_TEXT_MAX]. INVALID: host or port; CRYPTO. */
+MESHPING_API meshping_status meshping_passphrase_encode(char *text, const meshping_passphrase *passphrase,
+                                                        meshping_error *err);
+/*
+ * Reads what a person typed: any case, spaces and dashes anywhere, I and L as 1, O as 0. INVALID says which group is
+ * wrong where that can be found out (a group of the wrong length, one changed character, two swapped neighbours).
+ * The error never holds the passphrase.
+ */
+MESHPING_API meshping_status meshping_passphrase_decode(meshping_passphrase *out, const char *text,
+                                                        meshping_error *err);
+/* tid: names the passphrase to the server without revealing its key. */
+MESHPING_API meshping_status meshping_passphrase_tid(uint8_t tid[MESHPING_TID_LEN],
+                                                     const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN]);
+
+/* ---- identity: Ed25519 (RFC 8032) ---- */
+
+#define MESHPING_KEY_LEN 32
+#define MESHPING_SIGNATURE_LEN 64
+#define MESHPING_NONCE_LEN 32
+#define MESHPING_EKM_LEN 32
+#define MESHPING_FINGERPRINT_MAX 48
+
+/* Public key of a 32-byte private seed. */
+MESHPING_API meshping_status meshping_identity_public(uint8_t public_key[MESHPING_KEY_LEN],
+                                                      const uint8_t seed[MESHPING_KEY_LEN]);
+/* "3F2A 91C0 ..." : the first 16 bytes of SHA-256(public key) in hex, grouped by 4; text[MESHPING_FINGERPRINT_MAX]. */
+MESHPING_API const char *meshping_identity_fingerprint(char *text, const uint8_t public_key[MESHPING_KEY_LEN]);
+/* CRYPTO: a key of small order or not on the curve; such keys verify anything. */
+MESHPING_API meshping_status meshping_identity_check(const uint8_t public_key[MESHPING_KEY_LEN]);
+
+/* What both ends know of one connection; every key and signature binds to it. */
+typedef struct meshping_binding {
+    uint64_t server_id;
+    uint8_t ekm[MESHPING_EKM_LEN]; /* RFC 9266 tls-exporter */
+    uint8_t nonce_s[MESHPING_NONCE_LEN];
+    uint8_t nonce_a[MESHPING_NONCE_LEN];
+    uint8_t public_key[MESHPING_KEY_LEN];
+} meshping_binding;
+
+/* ---- control messages (JSON text frames) ---- */
+
+#define MESHPING_EVENT_MAP(XX)                                                                                         \
+    XX(1, WELCOME, "welcome")                                                                                          \
+    XX(2, HANDSHAKE, "handshake")                                                                                      \
+    XX(3, REGISTRATION_STATUS, "registration_status")                                                                  \
+    XX(4, REFUSED, "refused")                                                                                          \
+    XX(5, SERVER_MESSAGE, "server_message")                                                                            \
+    XX(6, TARGETS_APPLIED, "targets_applied")                                                                          \
+    XX(7, STATUS, "status")                                                                                            \
+    XX(8, MONITORING_DATA, "monitoring_data")                                                                          \
+    XX(9, DATA_RECEIVED, "data_received")                                                                              \
+    XX(10, GAP, "gap")
+
+typedef enum meshping_event {
+#define XX(value, name, text) MESHPING_EVENT_##name = (value),
+    MESHPING_EVENT_MAP(XX)
+#undef XX
+} meshping_event;
+
+MESHPING_API const char *meshping_event_name(unsigned event);
+
+typedef struct meshping_welcome {
+    uint32_t version;
+    uint64_t server_id;
+    uint8_t nonce_s[MESHPING_NONCE_LEN];
+    int64_t time_unix_ms;
+} meshping_welcome;
+
+#define MESHPING_INFO_MAX 1024 /* encrypted or plain info in a handshake */
+
+typedef struct meshping_handshake {
+    bool enrol; /* else resume */
+    uint8_t tid[MESHPING_TID_LEN]; /* enrol */
+    uint8_t public_key[MESHPING_KEY_LEN];
+    uint8_t nonce_a[MESHPING_NONCE_LEN];
+    uint8_t info[MESHPING_INFO_MAX]; /* enrol: ciphertext and tag; resume: the info's JSON */
+    size_t info_length;
+    uint8_t signature[MESHPING_SIGNATURE_LEN];
+} meshping_handshake;
+
+/* What an agent says of itself. */
+typedef struct meshping_agent_info {
+    char host_name[MESHPING_AGENT_TEXT_MAX];
+    char address[MESHPING_AGENT_TEXT_MAX];
+    char version[MESHPING_AGENT_TEXT_MAX];
+    uint64_t epoch; /* of its buffer */
+} meshping_agent_info;
+
+typedef struct meshping_registration_status {
+    meshping_agent_state state;
+    char message[MESHPING_AGENT_TEXT_MAX];
+    uint64_t agent_id;     /* 0 until approved */
+    uint64_t epoch;        /* to which the ranges belong */
+    meshping_range ranges[MESHPING_RANGES_MAX];
+    size_t range_count;
+    uint64_t credit_bytes; /* unacked bytes allowed; 0: send no data */
+    uint32_t retry_s;
+} meshping_registration_status;
+
+typedef struct meshping_refused {
+    char code[64];
+    char message[MESHPING_AGENT_TEXT_MAX];
+    uint32_t retry_s;
+} meshping_refused;
+
+/* server_message of type update_targets: part `part` of `parts` of one revision, whole list. */
+typedef struct meshping_target_update {
+    uint64_t revision;
+    uint32_t part, parts; /* part counts from 0 */
+    meshping_target_list list;
+} meshping_target_update;
+
+typedef struct meshping_targets_applied {
+    uint64_t revision;
+    uint32_t count;
+} meshping_targets_applied;
+
+typedef struct meshping_status_message {
+    int64_t time_unix_us;      /* the sender's clock now */
+    uint64_t ping;             /* to be echoed as pong; 0: none */
+    uint64_t pong;             /* of the other's ping; 0: none */
+    int64_t echo_unix_us;      /* with pong: when the ping came, on the sender's clock; 0: none */
+    uint64_t buffered_samples, dropped_samples; /* agent */
+    uint32_t retry_s;          /* server */
+} meshping_status_message;
+
+typedef struct meshping_data_received {
+    uint64_t epoch;
+    meshping_range ranges[MESHPING_RANGES_MAX];
+    size_t range_count;
+    uint64_t credit_bytes;
+} meshping_data_received;
+
+typedef struct meshping_gap_message {
+    uint64_t epoch;
+    meshping_gap gap;
+} meshping_gap_message;
+
+/* The readable form of a block. */
+typedef struct meshping_monitoring_data {
+    uint64_t epoch;
+    uint64_t sequence;
+    uint8_t *block; /* owned; a sample block made of the message's list */
+    size_t block_length;
+} meshping_monitoring_data;
+
+typedef struct meshping_message {
+    meshping_event event;
+    union {
+        meshping_welcome welcome;
+        meshping_handshake handshake;
+        meshping_registration_status registration_status;
+        meshping_refused refused;
+        meshping_target_update target_update; /* of server_message */
+        meshping_targets_applied targets_applied;
+        meshping_status_message status;
+        meshping_monitoring_data monitoring_data;
+        meshping_data_received data_received;
+        meshping_gap_message gap;
+    } u;
+} meshping_message;
+
+/* {"event": NAME, "data": {...}}; *text is the caller's (meshping_free), NUL-terminated; *length without the NUL. */
+MESHPING_API meshping_status meshping_message_encode(char **text, size_t *length, const meshping_message *message,
+                                                     meshping_error *err);
+/*
+ * Any bytes are safe. PROTOCOL with the reason: not JSON, unknown event, a field missing, of the wrong type or out of
+ * bounds. Unknown fields are ignored. On MESHPING_OK dispose of the message.
+ */
+MESHPING_API meshping_status meshping_message_decode(meshping_message *out, const char *text, size_t length,
+                                                     meshping_error *err);
+MESHPING_API void meshping_message_dispose(meshping_message *message);
+
+/* ---- handshake ---- */
+
+/* Fills a handshake of mode enrol: info encrypted under the passphrase's key, everything signed by the seed. */
+MESHPING_API meshping_status meshping_handshake_enrol(meshping_handshake *out, const meshping_binding *binding,
+                                                      const uint8_t seed[MESHPING_KEY_LEN],
+                                                      const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN],
+                                                      const meshping_agent_info *info, meshping_error *err);
+MESHPING_API meshping_status meshping_handshake_resume(meshping_handshake *out, const meshping_binding *binding,
+                                                       const uint8_t seed[MESHPING_KEY_LEN],
+                                                       const meshping_agent_info *info, meshping_error *err);
+/*
+ * The server's side: checks key and signature against the binding (whose nonce_a and public_key are taken from the
+ * handshake), then opens the info. `key` is needed for enrol only. CRYPTO: refused, the message is for the log.
+ */
+MESHPING_API meshping_status meshping_handshake_open(meshping_agent_info *out, const meshping_handshake *handshake,
+                                                     const meshping_binding *binding,
+                                                     const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN],
+                                                     meshping_error *err);
+
+/* ---- block frames (binary) ---- */
+
+#define MESHPING_FRAME_HEADER_LEN 24
+/* u8 version 1 | u8 kind 1 | u16 0 | u32 block length | u64 epoch | u64 sequence, little-endian, then the block. */
+MESHPING_API void meshping_frame_header_encode(uint8_t header[MESHPING_FRAME_HEADER_LEN], uint64_t epoch,
+                                               uint64_t sequence, uint32_t block_length);
+MESHPING_API meshping_status meshping_frame_header_decode(const uint8_t *frame, size_t length, uint64_t *epoch,
+                                                          uint64_t *sequence, const uint8_t **block,
+                                                          size_t *block_length, meshping_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the server keeps: agents, targets, users, settings, events, and sample blocks. SQL stays behind this header.
+ * meshping_store_open opens SQLite (WAL, synchronous=FULL); other backends come behind the same calls.
+ *
+ * Threads: use a store from one thread. It owns one writer thread, which groups submitted blocks into transactions;
+ * completions run in the caller's thread, from meshping_store_process(). All other writes are synchronous and durable
+ * when they return. Usable without the daemon, and for reading beside a running one (read_only).
+ */
+#ifndef MESHPING_STORE_H
+#define MESHPING_STORE_H
+
+#include <meshping/address.h>
+#include <meshping/buffer.h>
+#include <meshping/registry.h>
+#include <meshping/sample.h>
+#include <meshping/target.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct meshping_store meshping_store;
+
+typedef struct meshping_store_options {
+    size_t struct_size;
+    const char *path;        /* the database file */
+    bool read_only;          /* no writer; several processes may read */
+    uint32_t commit_ms;      /* longest wait for a group; default 50, at most 200 */
+    size_t queue_bytes_max;  /* submitted and not yet committed; default 64 MiB */
+} meshping_store_options;
+
+MESHPING_API void meshping_store_options_init(meshping_store_options *options);
+/*
+ * Opens or creates the database (mode 0600) and brings its schema up to date. BUSY: another server has it open;
+ * PERMISSION, IO: with the path; CORRUPT: not ours, or damaged; UNSUPPORTED: a newer schema, the version is named.
+ */
+MESHPING_API meshping_status meshping_store_open(meshping_store **out, const meshping_store_options *options,
+                                                 meshping_error *err);
+/* Commits what was submitted, runs its completions, closes. */
+MESHPING_API void meshping_store_close(meshping_store *store);
+
+/* ---- blocks ---- */
+
+typedef struct meshping_block_write {
+    uint64_t agent_id;
+    uint64_t epoch;
+    uint64_t sequence;
+    uint8_t *bytes; /* ownership passes to the store with MESHPING_OK */
+    size_t length;
+    int64_t received_unix_us;
+} meshping_block_write;
+
+typedef struct meshping_block_done {
+    meshping_status status; /* OK: durable. LIMIT: a 33rd range, not taken. Otherwise: not stored, message in error */
+    bool stored;            /* false with OK: this sequence was there already, nothing was written */
+    const meshping_block_write *write;  /* bytes borrowed until the callback returns */
+    const meshping_range *ranges;       /* what is now received of this agent's epoch, ascending */
+    size_t range_count;
+    const char *error;
+} meshping_block_done;
+
+typedef void (*meshping_block_done_fn)(void *user, const meshping_block_done *done);
+
+/*
+ * Queues one block. Block and received ranges commit in one transaction; then `fn` is called from
+ * meshping_store_process(). LIMIT: the queue is full (the bytes stay the caller's); CORRUPT: not a sample block; NOMEM.
+ */
+MESHPING_API meshping_status meshping_store_submit_block(meshping_store *store, const meshping_block_write *write,
+                                                         meshping_block_done_fn fn, void *user, meshping_error *err);
+/* Queues a gap: fills its sequences in the ranges, idempotently. `fn` as above, with write->bytes NULL. */
+MESHPING_API meshping_status meshping_store_submit_gap(meshping_store *store, uint64_t agent_id, uint64_t epoch,
+                                                       const meshping_gap *gap, int64_t received_unix_us,
+                                                       meshping_block_done_fn fn, void *user, meshping_error *err);
+/* Readable when completions wait. */
+MESHPING_API int meshping_store_fd(const meshping_store *store);
+/* Runs the waiting completions. */
+MESHPING_API void meshping_store_process(meshping_store *store);
+/* Received ranges of an epoch, ascending; ranges[MESHPING_RANGES_MAX]. */
+MESHPING_API meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, uint64_t epoch,
+                                                   meshping_range *ranges, size_t *count, meshping_error *err);
+
+/*
+ * A pair's samples with from_us <= slot < to_us, ascending, no slot twice. *samples is the caller's (meshping_free),
+ * NULL when there are none.
+ */
+MESHPING_API meshping_status meshping_store_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id,
+                                                    int64_t from_us, int64_t to_us, meshping_sample **samples,
+                                                    size_t *count, meshping_error *err);
+/* Every stored block with a sample at or after from_us, oldest received first; for filling a cache at start. */
+typedef meshping_status (*meshping_block_visit_fn)(void *user, uint64_t agent_id, int64_t received_unix_us,
+                                                   const uint8_t *bytes, size_t length);
+MESHPING_API meshping_status meshping_store_visit_blocks(meshping_store *store, int64_t from_us,
+                                                         meshping_block_visit_fn fn, void *user, meshping_error *err);
+typedef struct meshping_stored_gap {
+    uint64_t epoch;
+    meshping_gap gap;
+} meshping_stored_gap;
+/* Gaps of an agent that overlap from_us..to_us; *gaps is the caller's (meshping_free). */
+MESHPING_API meshping_status meshping_store_gaps(meshping_store *store, uint64_t agent_id, int64_t from_us,
+                                                 int64_t to_us, meshping_stored_gap **gaps, size_t *count,
+                                                 meshping_error *err);
+/* Deletes at most max_blocks blocks whose last slot is before before_us, and gaps and old epochs with them. */
+MESHPING_API meshping_status meshping_store_expire(meshping_store *store, int64_t before_us, size_t max_blocks,
+                                                   size_t *deleted, meshping_error *err);
+/* Counters for metrics. */
+typedef struct meshping_store_stats {
+    uint64_t blocks_written, samples_written, duplicates, commits, commit_errors;
+    size_t queued_bytes;
+    uint64_t file_bytes;
+} meshping_store_stats;
+MESHPING_API void meshping_store_get_stats(meshping_store *store, meshping_store_stats *out);
+
+/* ---- agents ---- */
+
+typedef struct meshping_agent_record {
+    uint64_t id;                                    /* random; for people as 16 hex digits */
+    uint8_t public_key[32];                         /* Ed25519: the identity; unique */
+    meshping_agent_state state;
+    char host_name[MESHPING_AGENT_TEXT_MAX];        /* as the agent reports it */
+    char version[MESHPING_AGENT_TEXT_MAX];
+    char reported_address[MESHPING_AGENT_TEXT_MAX]; /* as the agent sees itself */
+    char observed_address[MESHPING_AGENT_TEXT_MAX]; /* as the server saw it last */
+    char approved_addresses[1024];                  /* comma-separated addresses and CIDRs; others mean hold */
+    char reason[MESHPING_AGENT_TEXT_MAX];           /* of the state, for people */
+    int64_t first_seen_ms, last_seen_ms, state_changed_ms;
+    uint64_t revision; /* counts up on each save; 0: not stored yet */
+} meshping_agent_record;
+
+/* All agents by first_seen; *records is the caller's (meshping_free). */
+MESHPING_API meshping_status meshping_store_agents(meshping_store *store, meshping_agent_record **records,
+                                                   size_t *count, meshping_error *err);
+/*
+ * Inserts (revision 0) or updates the row of record->id and sets record->revision. STATE: the stored revision is
+ * another one (somebody was faster), EXISTS: the public key belongs to another id.
+ */
+MESHPING_API meshping_status meshping_store_agent_save(meshping_store *store, meshping_agent_record *record,
+                                                       meshping_error *err);
+/* The agent and everything of it. */
+MESHPING_API meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agent_id, meshping_error *err);
+
+/* ---- targets ---- */
+
+MESHPING_API meshping_status meshping_store_targets(meshping_store *store, meshping_target_list *out,
+                                                    meshping_error *err);
+/*
+ * Replaces the list in one transaction. Targets with id 0 get the id that the same host had before, or a new one (an
+ * id is never used for another host); list->revision is counted up and set. The list is checked first.
+ */
+MESHPING_API meshping_status meshping_store_targets_save(meshping_store *store, meshping_target_list *list,
+                                                         meshping_error *err);
+
+/* ---- users, web sessions, passphrases, settings, events ---- */
+
+typedef struct meshping_user_record {
+    uint64_t id;        /* 0: new */
+    char name[65];      /* unique, case-sensitive */
+    char password[256]; /* "scrypt$N$r$p$salt$hash"; never the password */
+    char role[16];      /* "admin" */
+    int64_t created_ms;
+} meshping_user_record;
+
+MESHPING_API meshping_status meshping_store_user_count(meshping_store *store, size_t *count, meshping_error *err);
+MESHPING_API meshping_status meshping_store_user_by_name(meshping_store *store, const char *name,
+                                                         meshping_user_record *out, meshping_error *err);
+MESHPING_API meshping_status meshping_store_user_by_id(meshping_store *store, uint64_t id, meshping_user_record *out,
+                                                       meshping_error *err);
+/* Inserts (id 0; EXISTS when the name is taken) or updates. */
+MESHPING_API meshping_status meshping_store_user_save(meshping_store *store, meshping_user_record *user,
+                                                      meshping_error *err);
+
+typedef struct meshping_web_session_record {
+    uint8_t token_hash[32]; /* SHA-256 of the cookie's token */
+    uint64_t user_id;
+    char csrf[65];
+    int64_t created_ms, last_used_ms;
+} meshping_web_session_record;
+
+MESHPING_API meshping_status meshping_store_web_session_save(meshping_store *store,
+                                                             const meshping_web_session_record *session,
+                                                             meshping_error *err);
+MESHPING_API meshping_status meshping_store_web_session(meshping_store *store, const uint8_t token_hash[32],
+                                                        meshping_web_session_record *out, meshping_error *err);
+MESHPING_API meshping_status meshping_store_web_session_delete(meshping_store *store, const uint8_t token_hash[32],
+                                                               meshping_error *err);
+/* Deletes those created before created_ms or last used before used_ms. */
+MESHPING_API meshping_status meshping_store_web_sessions_expire(meshping_store *store, int64_t created_ms,
+                                                                int64_t used_ms, meshping_error *err);
+
+typedef struct meshping_passphrase_record {
+    uint8_t tid[8];        /* names the passphrase without revealing it */
+    uint8_t sealed_key[64]; /* K under the server's key file: nonce, ciphertext, tag */
+    size_t sealed_length;
+    char label[MESHPING_AGENT_TEXT_MAX];
+    int64_t created_ms, expires_ms;
+    uint32_t uses_max, uses;
+    bool revoked;
+} meshping_passphrase_record;
+
+/* Newest first; *records is the caller's (meshping_free). */
+MESHPING_API meshping_status meshping_store_passphrases(meshping_store *store, meshping_passphrase_record **records,
+                                                        size_t *count, meshping_error *err);
+MESHPING_API meshping_status meshping_store_passphrase(meshping_store *store, const uint8_t tid[8],
+                                                       meshping_passphrase_record *out, meshping_error *err);
+/* Inserts or updates by tid. */
+MESHPING_API meshping_status meshping_store_passphrase_save(meshping_store *store,
+                                                            const meshping_passphrase_record *record,
+                                                            meshping_error *err);
+
+/* Settings: small texts by key. NOT_FOUND; *value is the caller's (meshping_free). */
+MESHPING_API meshping_status meshping_store_setting(meshping_store *store, const char *key, char **value,
+                                                    meshping_error *err);
+MESHPING_API meshping_status meshping_store_setting_save(meshping_store *store, const char *key, const char *value,
+                                                         meshping_error *err);
+
+/* Appends to the log of what happened (approvals, list changes, holds). agent_id 0, user NULL: none. */
+MESHPING_API meshping_status meshping_store_event_add(meshping_store *store, int64_t unix_ms, const char *kind,
+                                                      uint64_t agent_id, const char *user, const char *text,
+                                                      meshping_error *err);
+typedef struct meshping_event_record {
+    int64_t unix_ms;
+    uint64_t agent_id;
+    char kind[32];
+    char user[65];
+    char text[512];
+} meshping_event_record;
+/* The newest `limit` events, newest first; *records is the caller's (meshping_free). */
+MESHPING_API meshping_status meshping_store_events(meshping_store *store, size_t limit, meshping_event_record **records,
+                                                   size_t *count, meshping_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Targets and lists of them: what is pinged, and how. Pure data; validated on the way in. */
+#ifndef MESHPING_TARGET_H
+#define MESHPING_TARGET_H
+
+#include <meshping/address.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MESHPING_TARGETS_MAX 10000   /* default limit of a list */
+#define MESHPING_TARGET_NAME_MAX 65  /* 64 bytes of UTF-8 and a NUL */
+#define MESHPING_INTERVAL_MS_MIN 100
+#define MESHPING_INTERVAL_MS_MAX 3600000
+#define MESHPING_TIMEOUT_MS_MIN 10
+#define MESHPING_TIMEOUT_MS_MAX 60000
+#define MESHPING_SIZE_MIN 16    /* payload bytes: 8 of cookie, 8 of identity */
+#define MESHPING_SIZE_MAX 65000
+#define MESHPING_INTERVAL_MS_DEFAULT 5000
+#define MESHPING_TIMEOUT_MS_DEFAULT 3000
+#define MESHPING_SIZE_DEFAULT 56
+
+typedef struct meshping_target {
+    uint64_t id;                         /* stable, not 0, below 2^53; given by the server (or the caller) */
+    char host[MESHPING_HOST_MAX];        /* canonical, see meshping_host_canonical */
+    char name[MESHPING_TARGET_NAME_MAX]; /* for people; may be empty */
+    uint32_t interval_ms;
+    uint32_t timeout_ms;
+    uint16_t size; /* ICMP payload bytes, without the 8 of the ICMP header */
+    uint8_t dscp;  /* 0..63 */
+    uint8_t ttl;   /* 0: the system's default */
+    uint8_t family; /* meshping_family wanted of a host name; 0: whatever resolves first, IPv6 preferred (RFC 6724) */
+} meshping_target;
+
+/* All defaults, id 0, empty host. */
+MESHPING_API void meshping_target_init(meshping_target *target);
+/* Checks every field against the limits above; INVALID names the field, its value and what is allowed. */
+MESHPING_API meshping_status meshping_target_check(const meshping_target *target, meshping_error *err);
+
+typedef struct meshping_target_list {
+    meshping_target *items; /* owned by the list */
+    size_t count;
+    size_t capacity;
+    size_t limit;      /* most targets it takes; 0: MESHPING_TARGETS_MAX */
+    uint64_t revision; /* of the whole list; the server counts it up on each change */
+} meshping_target_list;
+
+MESHPING_API void meshping_target_list_dispose(meshping_target_list *list);
+/*
+ * Makes `target` canonical and appends a copy. INVALID: a bad field; EXISTS: the same host is in the list;
+ * LIMIT: the list is full; NOMEM. On an error the list is as it was. Amortised O(1) but for the duplicate check, which
+ * is O(count): use meshping_target_list_check once for long lists.
+ */
+MESHPING_API meshping_status meshping_target_list_add(meshping_target_list *list, const meshping_target *target,
+                                                      meshping_error *err);
+/* Appends without the duplicate check. */
+MESHPING_API meshping_status meshping_target_list_append(meshping_target_list *list, const meshping_target *target,
+                                                         meshping_error *err);
+/* Checks the whole list: each target, duplicates (host + family), limit; O(n log n). The error names both places, counted from 1. */
+MESHPING_API meshping_status meshping_target_list_check(const meshping_target_list *list, meshping_error *err);
+/* NULL when there is none. Borrowed until the list changes. */
+MESHPING_API const meshping_target *meshping_target_list_by_id(const meshping_target_list *list, uint64_t id);
+MESHPING_API const meshping_target *meshping_target_list_by_host(const meshping_target_list *list, const char *host);
+/* Deep copy; *out must be zeroed or initialised, is replaced on success. */
+MESHPING_API meshping_status meshping_target_list_copy(meshping_target_list *out, const meshping_target_list *from);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

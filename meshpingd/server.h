@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server as one object: what it knows (agents, targets, cells, the last hour) and what may be done to it. The HTTP
+ * side and the agents' side both work through these calls; everything runs on the one libuv loop unless said otherwise.
+ */
+#ifndef MESHPINGD_SERVER_H
+#define MESHPINGD_SERVER_H
+
+#include "meshpingd/config.h"
+#include <json-c/json.h>
+#include <meshping/cache.h>
+#include <meshping/cell.h>
+#include <meshping/protocol.h>
+#include <meshping/store.h>
+#include <uv.h>
+
+struct lws_context;
+struct agent_connection;
+struct http_state; /* http.c: login throttles, the scrypt queue */
+
+typedef struct agent_entry {
+    meshping_agent_record record;
+    struct agent_connection *connection; /* NULL: not connected */
+    bool online;                         /* heard of within 15 s */
+    uint64_t buffered_samples, dropped_samples; /* as the agent says */
+    uint64_t targets_revision;           /* the list it has applied */
+    meshping_cell *cells;                /* one a target, in the order of server.targets; NULL until the first sample */
+    size_t cell_count;
+} agent_entry;
+
+typedef struct server_counters {
+    uint64_t samples[MESHPING_OUTCOME_COUNT]; /* stored, by outcome */
+    uint64_t samples_late;
+    uint64_t blocks, blocks_duplicate, blocks_refused;
+    uint64_t enrolments_failed, connections_refused;
+    uint64_t http_requests, http_errors, logins_failed;
+} server_counters;
+
+typedef struct server {
+    uv_loop_t loop;
+    server_config config;
+    struct lws_context *lws;
+    struct http_state *http;
+    meshping_store *store;
+    meshping_cache *cache;
+    agent_entry **agents; /* ordered by first_seen; never NULL inside */
+    size_t agent_count;
+    meshping_target_list targets;
+    meshping_cell_thresholds thresholds;
+    server_counters counters;
+    uint64_t server_id;
+    uint8_t pin[MESHPING_PIN_LEN];
+    uint8_t seal_key[32];  /* seals passphrase keys in the database */
+    uint64_t live_version; /* counts up when agents or targets changed: the next live message is a snapshot */
+    int64_t started_unix_ms;
+    bool ready;
+} server;
+
+/* ---- agents ---- */
+agent_entry *server_agent_by_id(server *s, uint64_t id);
+agent_entry *server_agent_by_key(server *s, const uint8_t public_key[MESHPING_KEY_LEN]);
+/*
+ * Approve, reject, hold, reinstate. `fingerprint` and `revision`: what the administrator saw; NULL and 0: not checked;
+ * STATE when they differ or the action is impossible, NOT_FOUND. `user`: who did it, for the log of events.
+ * A connected agent is told at once.
+ */
+meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action action, const char *fingerprint,
+                                 uint64_t revision, const char *user, meshping_error *err);
+/* ---- targets ---- */
+/*
+ * Replaces the list (taken over: *list is empty afterwards, on errors too) and pushes it to all approved agents.
+ * expected_revision 0: not checked; STATE when the list has another one now. The old list stays on any error.
+ */
+meshping_status server_targets_replace(server *s, meshping_target_list *list, uint64_t expected_revision,
+                                       const char *user, meshping_error *err);
+/* ---- passphrases ---- */
+typedef struct passphrase_request {
+    const char *advertise; /* "HOST:PORT"; NULL: the first of config.advertise */
+    const char *label;     /* may be NULL */
+    uint32_t hours;        /* 0: 24 */
+    uint32_t uses;         /* 0: 50 */
+} passphrase_request;
+/* text[MESHPING_PASSPHRASE_TEXT_MAX] is the only time the passphrase is seen. */
+meshping_status server_passphrase_issue(server *s, const passphrase_request *request, const char *user, char *text,
+                                        meshping_passphrase_record *record, meshping_error *err);
+meshping_status server_passphrase_revoke(server *s, const uint8_t tid[MESHPING_TID_LEN], const char *user,
+                                         meshping_error *err);
+/* ---- samples ---- */
+/* A pair's samples of [from_us, to_us): from the hour cache where it reaches, else from the store. */
+meshping_status server_samples(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
+                               meshping_sample **samples, size_t *count, meshping_error *err);
+
+/* ---- live (live.c) ---- */
+/* One agent as docs/API.md, Agent. */
+json_object *live_agent_json(const server *s, const agent_entry *agent);
+json_object *live_target_json(const meshping_target *target);
+/* The whole matrix, docs/API.md, Live. */
+json_object *live_snapshot_json(server *s);
+/* Called each second by the server: works out the changed cells and hands one text to every viewer (live_ws.c). */
+void live_tick(server *s);
+
+/* ---- browsers' WebSocket (live_ws.c) ---- */
+/* Sends `text` (a JSON message) to every signed-in viewer; snapshot: to those who wait for their first one as well. */
+void live_ws_broadcast(server *s, const char *text, size_t length, bool snapshot);
+size_t live_ws_viewers(const server *s);
+
+/* ---- HTTP (http.c) ---- */
+meshping_status http_start(server *s, meshping_error *err); /* after store and targets are there */
+void http_stop(server *s);
+
+/* Wall clock, milliseconds. */
+int64_t server_unix_ms(void);
+
+#endif
