@@ -22,7 +22,7 @@ extern "C" {
 #define MESHPING_SIZE_DEFAULT 56
 
 typedef struct meshping_target {
-    uint64_t id;                         /* stable, not 0, below 2^53; given by the server (or the caller) */
+    uint64_t id;                         /* stable, below 2^53; given by the server or the caller. 0: not given yet */
     char host[MESHPING_HOST_MAX];        /* canonical, see meshping_host_canonical */
     char name[MESHPING_TARGET_NAME_MAX]; /* for people; may be empty */
     uint32_t interval_ms;

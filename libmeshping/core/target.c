@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/alloc.h"
+#include <meshping/target.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ID_MAX ((UINT64_C(1) << 53) - 1) /* JSON numbers keep it exactly */
+
+void meshping_target_init(meshping_target *target)
+{
+    *target = (meshping_target){
+        .interval_ms = MESHPING_INTERVAL_MS_DEFAULT,
+        .timeout_ms = MESHPING_TIMEOUT_MS_DEFAULT,
+        .size = MESHPING_SIZE_DEFAULT,
+    };
+}
+
+/* Length of the UTF-8 character at `at` (RFC 3629), 0 when it is none. */
+static size_t utf8_length(const unsigned char *at)
+{
+    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
+        (at[0] == 0xf4 && at[1] > 0x8f))
+        return 0; /* too long a form, a surrogate, beyond U+10FFFF */
+    return length;
+}
+
+static meshping_status check_name(const char *name, meshping_error *err)
+{
+    if (!memchr(name, 0, MESHPING_TARGET_NAME_MAX))
+        return meshping_error_set(err, MESHPING_INVALID, "name is longer than %d bytes", MESHPING_TARGET_NAME_MAX - 1);
+    for (const unsigned char *at = (const unsigned char *)name; *at;) {
+        size_t length = utf8_length(at);
+        if (length == 0)
+            return meshping_error_set(err, MESHPING_INVALID, "name is not UTF-8");
+        if (*at < 0x20 || *at == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0))
+            return meshping_error_set(err, MESHPING_INVALID, "name holds a control character");
+        at += length;
+    }
+    return MESHPING_OK;
+}
+
+static meshping_status check_range(const char *field, uint64_t value, uint64_t min, uint64_t max, meshping_error *err)
+{
+    if (value >= min && value <= max)
+        return MESHPING_OK;
+    return meshping_error_set(err, MESHPING_INVALID, "%s is %llu, allowed are %llu to %llu", field,
+                              (unsigned long long)value, (unsigned long long)min, (unsigned long long)max);
+}
+
+/* An echo request to these is answered from another address, if at all: no reply could ever be believed. */
+static meshping_status check_unicast(const char *host, meshping_error *err)
+{
+    meshping_address address;
+    char plain[MESHPING_HOST_MAX];
+    static const uint8_t zero[16];
+
+    snprintf(plain, sizeof plain, "%s", host);
+    plain[strcspn(plain, "%")] = 0;
+    if (meshping_address_parse(&address, plain, NULL) != MESHPING_OK)
+        return MESHPING_OK; /* a name */
+    uint8_t first = address.bytes[0];
+    if (memcmp(address.bytes, zero, sizeof zero) == 0)
+        return meshping_error_set(err, MESHPING_INVALID, "host %s is the unspecified address", host);
+    if (address.family == MESHPING_FAMILY_IPV4 ? first >= 224 && first < 240 : first == 0xff)
+        return meshping_error_set(err, MESHPING_INVALID, "host %s is a multicast address", host);
+    if (address.family == MESHPING_FAMILY_IPV4 && memcmp(address.bytes, "\xff\xff\xff\xff", 4) == 0)
+        return meshping_error_set(err, MESHPING_INVALID, "host %s is the broadcast address", host);
+    return MESHPING_OK;
+}
+
+static meshping_status check_host(const meshping_target *target, meshping_error *err)
+{
+    char canonical[MESHPING_HOST_MAX];
+    meshping_address address;
+
+    if (!memchr(target->host, 0, sizeof target->host))
+        return meshping_error_set(err, MESHPING_INVALID, "host is longer than %d bytes", MESHPING_HOST_MAX - 1);
+    meshping_status status = meshping_host_canonical(canonical, target->host, err);
+    if (status != MESHPING_OK)
+        return status;
+    if (target->family != MESHPING_FAMILY_NONE && target->family != MESHPING_FAMILY_IPV4 &&
+        target->family != MESHPING_FAMILY_IPV6)
+        return meshping_error_set(err, MESHPING_INVALID, "family is %u, allowed are 0 (any), 4 and 6", target->family);
+    canonical[strcspn(canonical, "%")] = 0;
+    if (target->family != MESHPING_FAMILY_NONE && meshping_address_parse(&address, canonical, NULL) == MESHPING_OK &&
+        address.family != target->family)
+        return meshping_error_set(err, MESHPING_INVALID, "family is IPv%u, but host %s is IPv%u", target->family,
+                                  target->host, address.family);
+    return check_unicast(target->host, err);
+}
+
+meshping_status meshping_target_check(const meshping_target *target, meshping_error *err)
+{
+    meshping_status status = check_host(target, err);
+    if (status == MESHPING_OK)
+        status = check_name(target->name, err);
+    if (status == MESHPING_OK)
+        status = check_range("id", target->id, 0, ID_MAX, err);
+    if (status == MESHPING_OK)
+        status =
+            check_range("interval_ms", target->interval_ms, MESHPING_INTERVAL_MS_MIN, MESHPING_INTERVAL_MS_MAX, err);
+    if (status == MESHPING_OK)
+        status = check_range("timeout_ms", target->timeout_ms, MESHPING_TIMEOUT_MS_MIN, MESHPING_TIMEOUT_MS_MAX, err);
+    if (status == MESHPING_OK)
+        status = check_range("size", target->size, MESHPING_SIZE_MIN, MESHPING_SIZE_MAX, err);
+    if (status == MESHPING_OK)
+        status = check_range("dscp", target->dscp, 0, 63, err);
+    return status;
+}
+
+void meshping_target_list_dispose(meshping_target_list *list)
+{
+    meshping__free(list->items);
+    *list = (meshping_target_list){.limit = list->limit};
+}
+
+static size_t limit_of(const meshping_target_list *list)
+{
+    return list->limit ? list->limit : MESHPING_TARGETS_MAX;
+}
+
+static bool same_target(const meshping_target *a, const meshping_target *b)
+{
+    return a->family == b->family && strcmp(a->host, b->host) == 0;
+}
+
+static meshping_status reserve(meshping_target_list *list, meshping_error *err)
+{
+    if (list->count >= limit_of(list))
+        return meshping_error_set(err, MESHPING_LIMIT, "the list is full: at most %zu targets are allowed",
+                                  limit_of(list));
+    if (list->count < list->capacity)
+        return MESHPING_OK;
+    size_t capacity = list->capacity ? list->capacity * 2 : 16;
+    if (capacity > limit_of(list))
+        capacity = limit_of(list);
+    if (capacity > SIZE_MAX / sizeof *list->items)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu targets", capacity);
+    meshping_target *items = meshping__realloc(list->items, capacity * sizeof *items);
+    if (!items)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu targets", capacity);
+    list->items = items;
+    list->capacity = capacity;
+    return MESHPING_OK;
+}
+
+static meshping_status append(meshping_target_list *list, const meshping_target *target, bool unique,
+                              meshping_error *err)
+{
+    meshping_target copy = *target; /* also: `target` may lie in the list itself, which moves */
+    meshping_status status = meshping_target_check(target, err);
+    if (status == MESHPING_OK)
+        status = meshping_host_canonical(copy.host, target->host, err);
+    if (status != MESHPING_OK)
+        return status;
+    for (size_t i = 0; unique && i < list->count; i++) {
+        if (same_target(&list->items[i], &copy))
+            return meshping_error_set(err, MESHPING_EXISTS, "%s is in the list already, as number %zu", copy.host,
+                                      i + 1);
+        if (copy.id && list->items[i].id == copy.id)
+            return meshping_error_set(err, MESHPING_EXISTS, "id %llu is in the list already, as number %zu",
+                                      (unsigned long long)copy.id, i + 1);
+    }
+    status = reserve(list, err);
+    if (status == MESHPING_OK)
+        list->items[list->count++] = copy;
+    return status;
+}
+
+meshping_status meshping_target_list_add(meshping_target_list *list, const meshping_target *target, meshping_error *err)
+{
+    return append(list, target, true, err);
+}
+
+meshping_status meshping_target_list_append(meshping_target_list *list, const meshping_target *target,
+                                            meshping_error *err)
+{
+    return append(list, target, false, err);
+}
+
+static int compare_hosts(const void *left, const void *right)
+{
+    const meshping_target *a = *(const meshping_target *const *)left, *b = *(const meshping_target *const *)right;
+    int order = strcmp(a->host, b->host);
+    if (order == 0)
+        order = (a->family > b->family) - (a->family < b->family);
+    return order ? order : (a > b) - (a < b); /* same array: the earlier place first */
+}
+
+static int compare_ids(const void *left, const void *right)
+{
+    const meshping_target *a = *(const meshping_target *const *)left, *b = *(const meshping_target *const *)right;
+    int order = (a->id > b->id) - (a->id < b->id);
+    return order ? order : (a > b) - (a < b);
+}
+
+static meshping_status check_duplicates(const meshping_target_list *list, const meshping_target **order,
+                                        meshping_error *err)
+{
+    qsort(order, list->count, sizeof(*order), compare_hosts);
+    for (size_t i = 1; i < list->count; i++)
+        if (same_target(order[i - 1], order[i]))
+            return meshping_error_set(err, MESHPING_EXISTS, "targets %zu and %zu are the same: %s",
+                                      (size_t)(order[i - 1] - list->items) + 1, (size_t)(order[i] - list->items) + 1,
+                                      order[i]->host);
+    qsort(order, list->count, sizeof(*order), compare_ids);
+    for (size_t i = 1; i < list->count; i++)
+        if (order[i]->id && order[i - 1]->id == order[i]->id)
+            return meshping_error_set(err, MESHPING_EXISTS, "targets %zu and %zu have the same id %llu",
+                                      (size_t)(order[i - 1] - list->items) + 1, (size_t)(order[i] - list->items) + 1,
+                                      (unsigned long long)order[i]->id);
+    return MESHPING_OK;
+}
+
+meshping_status meshping_target_list_check(const meshping_target_list *list, meshping_error *err)
+{
+    const meshping_target **order = NULL;
+    meshping_status status = MESHPING_OK;
+
+    if (list->count > limit_of(list))
+        return meshping_error_set(err, MESHPING_LIMIT, "%zu targets, at most %zu are allowed", list->count,
+                                  limit_of(list));
+    for (size_t i = 0; i < list->count; i++) {
+        meshping_error inner = {0};
+        status = meshping_target_check(&list->items[i], &inner);
+        if (status != MESHPING_OK)
+            return meshping_error_set(err, status, "target %zu: %.200s", i + 1, inner.message);
+    }
+    order = meshping__calloc(list->count, sizeof *order);
+    if (!order)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu targets", list->count);
+    for (size_t i = 0; i < list->count; i++)
+        order[i] = &list->items[i];
+    status = check_duplicates(list, order, err);
+    meshping__free(order);
+    return status;
+}
+
+const meshping_target *meshping_target_list_by_id(const meshping_target_list *list, uint64_t id)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].id == id)
+            return &list->items[i];
+    return NULL;
+}
+
+const meshping_target *meshping_target_list_by_host(const meshping_target_list *list, const char *host)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].host, host) == 0)
+            return &list->items[i];
+    return NULL;
+}
+
+meshping_status meshping_target_list_copy(meshping_target_list *out, const meshping_target_list *from)
+{
+    meshping_target *items = NULL;
+    if (from->count) {
+        items = meshping__memdup(from->items, from->count * sizeof *items);
+        if (!items)
+            return MESHPING_NOMEM;
+    }
+    meshping__free(out->items);
+    *out = (meshping_target_list){
+        .items = items,
+        .count = from->count,
+        .capacity = from->count,
+        .limit = from->limit,
+        .revision = from->revision,
+    };
+    return MESHPING_OK;
+}
