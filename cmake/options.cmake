@@ -41,3 +41,8 @@ endif()
 if(MESHPING_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
+
+# Debian's own Python with Debian's packages, whatever another one stands first in PATH.
+if(NOT DEFINED Python3_EXECUTABLE AND EXISTS /usr/bin/python3)
+  set(Python3_EXECUTABLE /usr/bin/python3 CACHE FILEPATH "The Python of bindings and tests")
+endif()
