@@ -12,8 +12,8 @@
 extern "C" {
 #endif
 
-#define MESHPING_BLOCK_BYTES_MAX (1u << 20)     /* longest block */
-#define MESHPING_BLOCK_SAMPLES_MAX (1u << 20)   /* most samples in one */
+#define MESHPING_BLOCK_BYTES_MAX (1u << 20)   /* longest block */
+#define MESHPING_BLOCK_SAMPLES_MAX (1u << 20) /* most samples in one */
 
 typedef struct meshping_block_builder meshping_block_builder;
 

@@ -39,10 +39,10 @@ typedef struct meshping_buffer meshping_buffer;
 
 typedef struct meshping_buffer_options {
     size_t struct_size;
-    uint64_t epoch;       /* 64 random bits a process start; not 0 */
-    int64_t max_age_ms;   /* default 1,800,000 (30 min), by a block's last slot against now.unix_ns */
-    size_t max_bytes;     /* default 64 MiB of block bytes */
-    size_t max_blocks;    /* default 100,000 */
+    uint64_t epoch;     /* 64 random bits a process start; not 0 */
+    int64_t max_age_ms; /* default 1,800,000 (30 min), by a block's last slot against now.unix_ns */
+    size_t max_bytes;   /* default 64 MiB of block bytes */
+    size_t max_blocks;  /* default 100,000 */
 } meshping_buffer_options;
 
 MESHPING_API void meshping_buffer_options_init(meshping_buffer_options *options);
@@ -56,7 +56,8 @@ typedef struct meshping_buffer_block {
     int64_t last_unix_us;
 } meshping_buffer_block;
 
-/* Sequences first..last (inclusive, adjacent drops of one reason joined) that will never come, and the span of their slots. */
+/* Sequences first..last (inclusive, adjacent drops of one reason joined) that will never come, and the span of their
+ * slots. */
 typedef struct meshping_gap {
     uint64_t first_sequence;
     uint64_t last_sequence;

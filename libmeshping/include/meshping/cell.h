@@ -11,7 +11,8 @@
 extern "C" {
 #endif
 
-/* The numbers are what the live feed and the API send. The first that applies wins, in the order of meshping_cell_state. */
+/* The numbers are what the live feed and the API send. The first that applies wins, in the order of
+ * meshping_cell_state. */
 #define MESHPING_CELL_STATE_MAP(XX)                                                                                    \
     XX(0, NO_DATA, "no_data")                                                                                          \
     XX(1, OK, "ok")                                                                                                    \
@@ -42,12 +43,12 @@ MESHPING_API void meshping_cell_thresholds_init(meshping_cell_thresholds *thresh
 
 /* Zero is an empty cell. Plain data: 40 bytes, may be copied. */
 typedef struct meshping_cell {
-    int64_t newest_slot_unix_us;  /* of the newest sample, on the agent's clock */
-    int64_t newest_seen_unix_us;  /* server's clock when it came */
+    int64_t newest_slot_unix_us; /* of the newest sample, on the agent's clock */
+    int64_t newest_seen_unix_us; /* server's clock when it came */
     uint32_t newest_rtt_us;
     uint8_t newest_outcome;
-    uint8_t verdicts;             /* how many of `lost` are filled, 0..12; local errors take no place in it */
-    uint16_t lost;                /* bit 0: the last verdict was a loss */
+    uint8_t verdicts; /* how many of `lost` are filled, 0..12; local errors take no place in it */
+    uint16_t lost;    /* bit 0: the last verdict was a loss */
 } meshping_cell;
 
 /* Takes a sample in; one older than the newest changes nothing (late data is history, not the present). */
@@ -57,7 +58,8 @@ MESHPING_API unsigned meshping_cell_lost(const meshping_cell *cell);
 /* agent_offline, local_error, stale, fail, lossy, slow, ok, no_data: the first that applies. */
 MESHPING_API meshping_cell_state meshping_cell_get_state(const meshping_cell *cell,
                                                          const meshping_cell_thresholds *thresholds, bool agent_online,
-                                                         uint32_t interval_ms, uint32_t timeout_ms, int64_t now_unix_us);
+                                                         uint32_t interval_ms, uint32_t timeout_ms,
+                                                         int64_t now_unix_us);
 
 #ifdef __cplusplus
 }

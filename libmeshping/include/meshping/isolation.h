@@ -31,7 +31,8 @@ MESHPING_API void meshping_isolation_free(meshping_isolation *isolation);
 MESHPING_API meshping_status meshping_isolation_add(meshping_isolation *isolation, uint64_t target_id,
                                                     const meshping_sample *sample, int64_t sent_mono_ns,
                                                     int64_t done_mono_ns, bool via_loopback);
-/* Evidence from elsewhere: something sent at from_mono_ns was answered at to_mono_ns (the server's answer to a ping). */
+/* Evidence from elsewhere: something sent at from_mono_ns was answered at to_mono_ns (the server's answer to a ping).
+ */
 MESHPING_API void meshping_isolation_evidence(meshping_isolation *isolation, int64_t from_mono_ns, int64_t to_mono_ns);
 /* Decides what is due: call at the deadline. */
 MESHPING_API void meshping_isolation_process(meshping_isolation *isolation, int64_t mono_ns);

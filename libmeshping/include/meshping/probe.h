@@ -42,12 +42,12 @@ typedef struct meshping_prober_options {
     size_t struct_size;
     meshping_probe_fn on_result; /* required */
     void *user;
-    uint32_t max_targets;   /* default 100,000 */
-    uint32_t late_send_ms;  /* a send later than this carries MESHPING_FLAG_LATE_SEND; default 100 */
-    uint64_t seed;          /* 0: random. Fixes identifiers and cookies, for tests */
-    bool paced;             /* default true: slots as above. false: each target's probes are sent as fast as
-                               replies come home, `in_flight` at once over all targets (ping --interval 0) */
-    uint32_t in_flight;     /* with paced = false; default 512 */
+    uint32_t max_targets;       /* default 100,000 */
+    uint32_t late_send_ms;      /* a send later than this carries MESHPING_FLAG_LATE_SEND; default 100 */
+    uint64_t seed;              /* 0: random. Fixes identifiers and cookies, for tests */
+    bool paced;                 /* default true: slots as above. false: each target's probes are sent as fast as
+                                   replies come home, `in_flight` at once over all targets (ping --interval 0) */
+    uint32_t in_flight;         /* with paced = false; default 512 */
     uint64_t probes_per_target; /* stop a target after so many; 0: no end (default) */
 } meshping_prober_options;
 

@@ -18,8 +18,8 @@ extern "C" {
 #define MESHPING_SUBPROTOCOL "meshping.agent.v1"
 #define MESHPING_AGENT_PATH "/agent"
 #define MESHPING_AGENT_SNI "agents.meshping"
-#define MESHPING_JSON_MAX 65536      /* longest control message after authentication */
-#define MESHPING_HELLO_MAX 4096      /* and before it */
+#define MESHPING_JSON_MAX 65536 /* longest control message after authentication */
+#define MESHPING_HELLO_MAX 4096 /* and before it */
 
 /* ---- passphrase ---- */
 
@@ -106,7 +106,7 @@ typedef struct meshping_welcome {
 #define MESHPING_INFO_MAX 1024 /* encrypted or plain info in a handshake */
 
 typedef struct meshping_handshake {
-    bool enrol; /* else resume */
+    bool enrol;                    /* else resume */
     uint8_t tid[MESHPING_TID_LEN]; /* enrol */
     uint8_t public_key[MESHPING_KEY_LEN];
     uint8_t nonce_a[MESHPING_NONCE_LEN];
@@ -126,8 +126,8 @@ typedef struct meshping_agent_info {
 typedef struct meshping_registration_status {
     meshping_agent_state state;
     char message[MESHPING_AGENT_TEXT_MAX];
-    uint64_t agent_id;     /* 0 until approved */
-    uint64_t epoch;        /* to which the ranges belong */
+    uint64_t agent_id; /* 0 until approved */
+    uint64_t epoch;    /* to which the ranges belong */
     meshping_range ranges[MESHPING_RANGES_MAX];
     size_t range_count;
     uint64_t credit_bytes; /* unacked bytes allowed; 0: send no data */
@@ -153,12 +153,12 @@ typedef struct meshping_targets_applied {
 } meshping_targets_applied;
 
 typedef struct meshping_status_message {
-    int64_t time_unix_us;      /* the sender's clock now */
-    uint64_t ping;             /* to be echoed as pong; 0: none */
-    uint64_t pong;             /* of the other's ping; 0: none */
-    int64_t echo_unix_us;      /* with pong: when the ping came, on the sender's clock; 0: none */
+    int64_t time_unix_us;                       /* the sender's clock now */
+    uint64_t ping;                              /* to be echoed as pong; 0: none */
+    uint64_t pong;                              /* of the other's ping; 0: none */
+    int64_t echo_unix_us;                       /* with pong: when the ping came, on the sender's clock; 0: none */
     uint64_t buffered_samples, dropped_samples; /* agent */
-    uint32_t retry_s;          /* server */
+    uint32_t retry_s;                           /* server */
 } meshping_status_message;
 
 typedef struct meshping_data_received {

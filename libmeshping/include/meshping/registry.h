@@ -24,9 +24,9 @@ typedef enum meshping_agent_state {
 } meshping_agent_state;
 
 #define MESHPING_AGENT_ACTION_MAP(XX)                                                                                  \
-    XX(0, APPROVE, "approve") /* an administrator approves, or releases from hold */                                   \
-    XX(1, REJECT, "reject")   /* an administrator blacklists */                                                        \
-    XX(2, SET_HOLD, "hold")   /* an administrator holds */                                                             \
+    XX(0, APPROVE, "approve")                 /* an administrator approves, or releases from hold */                   \
+    XX(1, REJECT, "reject")                   /* an administrator blacklists */                                        \
+    XX(2, SET_HOLD, "hold")                   /* an administrator holds */                                             \
     XX(3, ADDRESS_CHANGED, "address_changed") /* the observed address left the approved set */                         \
     XX(4, REINSTATE, "reinstate")             /* an administrator takes back a blacklisting: pending again */
 

@@ -21,7 +21,7 @@ typedef struct meshping_session meshping_session;
 #define MESHPING_LINK_MAP(XX)                                                                                          \
     XX(0, DISCONNECTED, "disconnected") /* waiting to try again */                                                     \
     XX(1, CONNECTING, "connecting")                                                                                    \
-    XX(2, PENDING, "pending")   /* connected, waiting for an administrator */                                          \
+    XX(2, PENDING, "pending") /* connected, waiting for an administrator */                                            \
     XX(3, HOLD, "hold")                                                                                                \
     XX(4, BLACKLISTED, "blacklisted")                                                                                  \
     XX(5, APPROVED, "approved") /* connected and delivering */                                                         \
@@ -48,12 +48,12 @@ typedef struct meshping_session_callbacks {
 
 typedef struct meshping_session_options {
     size_t struct_size;
-    const char *state_dir;  /* required; made when missing */
-    const char *passphrase; /* needed until the first join; NULL afterwards */
-    const char *host_name;  /* NULL: the system's */
+    const char *state_dir;   /* required; made when missing */
+    const char *passphrase;  /* needed until the first join; NULL afterwards */
+    const char *host_name;   /* NULL: the system's */
     meshping_buffer *buffer; /* required; borrowed, must outlive the session */
     meshping_session_callbacks callbacks;
-    uint32_t silence_ms;    /* no word from the server for so long ends the connection; default 15,000 */
+    uint32_t silence_ms;     /* no word from the server for so long ends the connection; default 15,000 */
     uint32_t backoff_max_ms; /* default 60,000 */
 } meshping_session_options;
 

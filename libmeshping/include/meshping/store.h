@@ -24,10 +24,10 @@ typedef struct meshping_store meshping_store;
 
 typedef struct meshping_store_options {
     size_t struct_size;
-    const char *path;        /* the database file */
-    bool read_only;          /* no writer; several processes may read */
-    uint32_t commit_ms;      /* longest wait for a group; default 50, at most 200 */
-    size_t queue_bytes_max;  /* submitted and not yet committed; default 64 MiB */
+    const char *path;       /* the database file */
+    bool read_only;         /* no writer; several processes may read */
+    uint32_t commit_ms;     /* longest wait for a group; default 50, at most 200 */
+    size_t queue_bytes_max; /* submitted and not yet committed; default 64 MiB */
 } meshping_store_options;
 
 MESHPING_API void meshping_store_options_init(meshping_store_options *options);
@@ -54,8 +54,8 @@ typedef struct meshping_block_write {
 typedef struct meshping_block_done {
     meshping_status status; /* OK: durable. LIMIT: a 33rd range, not taken. Otherwise: not stored, message in error */
     bool stored;            /* false with OK: this sequence was there already, nothing was written */
-    const meshping_block_write *write;  /* bytes borrowed until the callback returns */
-    const meshping_range *ranges;       /* what is now received of this agent's epoch, ascending */
+    const meshping_block_write *write; /* bytes borrowed until the callback returns */
+    const meshping_range *ranges;      /* what is now received of this agent's epoch, ascending */
     size_t range_count;
     const char *error;
 } meshping_block_done;
@@ -114,10 +114,10 @@ MESHPING_API void meshping_store_get_stats(meshping_store *store, meshping_store
 /* ---- agents ---- */
 
 typedef struct meshping_agent_record {
-    uint64_t id;                                    /* random; for people as 16 hex digits */
-    uint8_t public_key[32];                         /* Ed25519: the identity; unique */
+    uint64_t id;            /* random; for people as 16 hex digits */
+    uint8_t public_key[32]; /* Ed25519: the identity; unique */
     meshping_agent_state state;
-    char host_name[MESHPING_AGENT_TEXT_MAX];        /* as the agent reports it */
+    char host_name[MESHPING_AGENT_TEXT_MAX]; /* as the agent reports it */
     char version[MESHPING_AGENT_TEXT_MAX];
     char reported_address[MESHPING_AGENT_TEXT_MAX]; /* as the agent sees itself */
     char observed_address[MESHPING_AGENT_TEXT_MAX]; /* as the server saw it last */
@@ -188,7 +188,7 @@ MESHPING_API meshping_status meshping_store_web_sessions_expire(meshping_store *
                                                                 int64_t used_ms, meshping_error *err);
 
 typedef struct meshping_passphrase_record {
-    uint8_t tid[8];        /* names the passphrase without revealing it */
+    uint8_t tid[8];         /* names the passphrase without revealing it */
     uint8_t sealed_key[64]; /* K under the server's key file: nonce, ciphertext, tag */
     size_t sealed_length;
     char label[MESHPING_AGENT_TEXT_MAX];

@@ -9,13 +9,13 @@
 extern "C" {
 #endif
 
-#define MESHPING_TARGETS_MAX 10000   /* default limit of a list */
-#define MESHPING_TARGET_NAME_MAX 65  /* 64 bytes of UTF-8 and a NUL */
+#define MESHPING_TARGETS_MAX 10000  /* default limit of a list */
+#define MESHPING_TARGET_NAME_MAX 65 /* 64 bytes of UTF-8 and a NUL */
 #define MESHPING_INTERVAL_MS_MIN 100
 #define MESHPING_INTERVAL_MS_MAX 3600000
 #define MESHPING_TIMEOUT_MS_MIN 10
 #define MESHPING_TIMEOUT_MS_MAX 60000
-#define MESHPING_SIZE_MIN 16    /* payload bytes: 8 of cookie, 8 of identity */
+#define MESHPING_SIZE_MIN 16 /* payload bytes: 8 of cookie, 8 of identity */
 #define MESHPING_SIZE_MAX 65000
 #define MESHPING_INTERVAL_MS_DEFAULT 5000
 #define MESHPING_TIMEOUT_MS_DEFAULT 3000
@@ -27,9 +27,9 @@ typedef struct meshping_target {
     char name[MESHPING_TARGET_NAME_MAX]; /* for people; may be empty */
     uint32_t interval_ms;
     uint32_t timeout_ms;
-    uint16_t size; /* ICMP payload bytes, without the 8 of the ICMP header */
-    uint8_t dscp;  /* 0..63 */
-    uint8_t ttl;   /* 0: the system's default */
+    uint16_t size;  /* ICMP payload bytes, without the 8 of the ICMP header */
+    uint8_t dscp;   /* 0..63 */
+    uint8_t ttl;    /* 0: the system's default */
     uint8_t family; /* meshping_family wanted of a host name; 0: whatever resolves first, IPv6 preferred (RFC 6724) */
 } meshping_target;
 
@@ -57,7 +57,8 @@ MESHPING_API meshping_status meshping_target_list_add(meshping_target_list *list
 /* Appends without the duplicate check. */
 MESHPING_API meshping_status meshping_target_list_append(meshping_target_list *list, const meshping_target *target,
                                                          meshping_error *err);
-/* Checks the whole list: each target, duplicates (host + family), limit; O(n log n). The error names both places, counted from 1. */
+/* Checks the whole list: each target, duplicates (host + family), limit; O(n log n). The error names both places,
+ * counted from 1. */
 MESHPING_API meshping_status meshping_target_list_check(const meshping_target_list *list, meshping_error *err);
 /* NULL when there is none. Borrowed until the list changes. */
 MESHPING_API const meshping_target *meshping_target_list_by_id(const meshping_target_list *list, uint64_t id);
