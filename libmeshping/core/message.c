@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Control messages: docs/PROTOCOL.md, Messages. One encode and one decode function an event. */
+#include <meshping/protocol.h>
+
+#include "base/alloc.h"
+#include "core/json.h"
+#include "core/readable.h"
+#include <string.h>
+
+#define ID_MAX ((UINT64_C(1) << 53) - 1)
+#define PARTS_MAX 4096u
+#define PART_TARGETS_MAX 1000u
+
+const char *meshping_event_name(unsigned event)
+{
+    switch (event) {
+#define XX(value, name, text)                                                                                          \
+    case MESHPING_EVENT_##name:                                                                                        \
+        return text;
+        MESHPING_EVENT_MAP(XX)
+#undef XX
+    }
+    return "unknown";
+}
+
+static void add(json_object *object, const char *name, json_object *value)
+{
+    json_object_object_add(object, name, value);
+}
+
+static void add_u64(json_object *object, const char *name, uint64_t value)
+{
+    add(object, name, json_object_new_int64((int64_t)value));
+}
+
+static void add_text(json_object *object, const char *name, const char *value)
+{
+    add(object, name, json_object_new_string(value));
+}
+
+/* ---- ranges ---- */
+
+static json_object *ranges_encode(const meshping_range *ranges, size_t count)
+{
+    json_object *array = json_object_new_array();
+    for (size_t i = 0; i < count; i++) {
+        json_object *pair = json_object_new_array_ext(2);
+        json_object_array_add(pair, json_object_new_int64((int64_t)ranges[i].first));
+        json_object_array_add(pair, json_object_new_int64((int64_t)ranges[i].last));
+        json_object_array_add(array, pair);
+    }
+    return array;
+}
+
+/* Ascending, apart, at most MESHPING_RANGES_MAX. */
+static size_t ranges_decode(meshping__fields *fields, meshping_range *ranges)
+{
+    json_object *array = meshping__field_array(fields, "ranges", MESHPING_RANGES_MAX);
+    size_t count = array ? json_object_array_length(array) : 0;
+    for (size_t i = 0; i < count; i++) {
+        json_object *pair = json_object_array_get_idx(array, i);
+        if (!json_object_is_type(pair, json_type_array) || json_object_array_length(pair) != 2) {
+            meshping__field_fail(fields, "ranges", "is not a list of pairs");
+            return 0;
+        }
+        int64_t bounds[2];
+        for (size_t k = 0; k < 2; k++) {
+            json_object *bound = json_object_array_get_idx(pair, k);
+            bounds[k] = json_object_is_type(bound, json_type_int) ? json_object_get_int64(bound) : 0;
+        }
+        if (bounds[0] < 1 || bounds[1] < bounds[0] || bounds[1] > (int64_t)ID_MAX ||
+            (i && (uint64_t)bounds[0] <= ranges[i - 1].last)) {
+            meshping__field_fail(fields, "ranges", "is not ascending");
+            return 0;
+        }
+        ranges[i] = (meshping_range){(uint64_t)bounds[0], (uint64_t)bounds[1]};
+    }
+    return count;
+}
+
+/* ---- welcome ---- */
+
+static void welcome_encode(json_object *data, const meshping_welcome *m)
+{
+    add_u64(data, "version", m->version);
+    add(data, "server_id", meshping__json_hex64(m->server_id));
+    add(data, "nonce_s", meshping__json_bytes(m->nonce_s, sizeof m->nonce_s));
+    add_u64(data, "time_ms", (uint64_t)m->time_unix_ms);
+}
+
+static void welcome_decode(meshping__fields *f, meshping_welcome *m)
+{
+    m->version = (uint32_t)meshping__field_u64(f, "version", 1, UINT32_MAX);
+    m->server_id = meshping__field_hex64(f, "server_id");
+    meshping__field_bytes(f, "nonce_s", m->nonce_s, sizeof m->nonce_s);
+    m->time_unix_ms = meshping__field_i64(f, "time_ms");
+}
+
+/* ---- handshake ---- */
+
+static void handshake_encode(json_object *data, const meshping_handshake *m)
+{
+    add_text(data, "mode", m->enrol ? "enrol" : "resume");
+    if (m->enrol)
+        add(data, "tid", meshping__json_bytes(m->tid, sizeof m->tid));
+    add(data, "public_key", meshping__json_bytes(m->public_key, sizeof m->public_key));
+    add(data, "nonce_a", meshping__json_bytes(m->nonce_a, sizeof m->nonce_a));
+    add(data, "info", meshping__json_bytes(m->info, m->info_length));
+    add(data, "signature", meshping__json_bytes(m->signature, sizeof m->signature));
+}
+
+static void handshake_decode(meshping__fields *f, meshping_handshake *m)
+{
+    char mode[16];
+    meshping__field_text(f, "mode", mode, sizeof mode, true);
+    m->enrol = strcmp(mode, "enrol") == 0;
+    if (!m->enrol && strcmp(mode, "resume") != 0)
+        meshping__field_fail(f, "mode", "is neither enrol nor resume");
+    if (m->enrol)
+        meshping__field_bytes(f, "tid", m->tid, sizeof m->tid);
+    meshping__field_bytes(f, "public_key", m->public_key, sizeof m->public_key);
+    meshping__field_bytes(f, "nonce_a", m->nonce_a, sizeof m->nonce_a);
+    m->info_length = meshping__field_bytes_up_to(f, "info", m->info, sizeof m->info);
+    meshping__field_bytes(f, "signature", m->signature, sizeof m->signature);
+}
+
+/* ---- registration_status, refused ---- */
+
+static void registration_status_encode(json_object *data, const meshping_registration_status *m)
+{
+    add_text(data, "status", meshping_agent_state_name(m->state));
+    add_text(data, "message", m->message);
+    if (m->agent_id)
+        add(data, "agent_id", meshping__json_hex64(m->agent_id));
+    add(data, "epoch", meshping__json_hex64(m->epoch));
+    add(data, "ranges", ranges_encode(m->ranges, m->range_count));
+    add_u64(data, "credit", m->credit_bytes);
+    add_u64(data, "retry_s", m->retry_s);
+}
+
+static void registration_status_decode(meshping__fields *f, meshping_registration_status *m)
+{
+    char state[16];
+    meshping__field_text(f, "status", state, sizeof state, true);
+    if (f->status == MESHPING_OK && meshping_agent_state_parse(&m->state, state) != MESHPING_OK)
+        meshping__field_fail(f, "status", "is none that this version knows");
+    meshping__field_text(f, "message", m->message, sizeof m->message, false);
+    json_object *id;
+    if (f->status == MESHPING_OK && json_object_object_get_ex(f->object, "agent_id", &id))
+        m->agent_id = meshping__field_hex64(f, "agent_id");
+    m->epoch = meshping__field_hex64(f, "epoch");
+    m->range_count = ranges_decode(f, m->ranges);
+    m->credit_bytes = meshping__field_u64(f, "credit", 0, ID_MAX);
+    m->retry_s = (uint32_t)meshping__field_u64_or(f, "retry_s", UINT32_MAX, 0);
+}
+
+static void refused_encode(json_object *data, const meshping_refused *m)
+{
+    add_text(data, "code", m->code);
+    add_text(data, "message", m->message);
+    add_u64(data, "retry_s", m->retry_s);
+}
+
+static void refused_decode(meshping__fields *f, meshping_refused *m)
+{
+    meshping__field_text(f, "code", m->code, sizeof m->code, true);
+    meshping__field_text(f, "message", m->message, sizeof m->message, false);
+    m->retry_s = (uint32_t)meshping__field_u64_or(f, "retry_s", UINT32_MAX, 0);
+}
+
+/* ---- server_message: update_targets ---- */
+
+static json_object *target_encode(const meshping_target *target)
+{
+    json_object *object = json_object_new_object();
+    add_u64(object, "id", target->id);
+    add_text(object, "address", target->host);
+    if (target->name[0])
+        add_text(object, "name", target->name);
+    add_u64(object, "interval_ms", target->interval_ms);
+    add_u64(object, "timeout_ms", target->timeout_ms);
+    add_u64(object, "size", target->size);
+    add_u64(object, "dscp", target->dscp);
+    if (target->ttl)
+        add_u64(object, "ttl", target->ttl);
+    if (target->family)
+        add_u64(object, "family", target->family);
+    return object;
+}
+
+static void server_message_encode(json_object *data, const meshping_target_update *m)
+{
+    json_object *array = json_object_new_array_ext((int)m->list.count);
+    for (size_t i = 0; i < m->list.count; i++)
+        json_object_array_add(array, target_encode(&m->list.items[i]));
+    add_text(data, "type", "update_targets");
+    add_u64(data, "revision", m->revision);
+    add_u64(data, "part", m->part);
+    add_u64(data, "parts", m->parts);
+    add(data, "targets", array);
+}
+
+static void target_decode(meshping__fields *parent, json_object *object, meshping_target_list *list)
+{
+    meshping_target target;
+    meshping__fields f = {object, parent->err, MESHPING_OK};
+    meshping_target_init(&target);
+    if (!json_object_is_type(object, json_type_object)) {
+        meshping__field_fail(parent, "targets", "is not a list of objects");
+        return;
+    }
+    target.id = meshping__field_u64(&f, "id", 1, ID_MAX);
+    meshping__field_text(&f, "address", target.host, sizeof target.host, true);
+    meshping__field_text(&f, "name", target.name, sizeof target.name, false);
+    target.interval_ms = (uint32_t)meshping__field_u64_or(&f, "interval_ms", UINT32_MAX, target.interval_ms);
+    target.timeout_ms = (uint32_t)meshping__field_u64_or(&f, "timeout_ms", UINT32_MAX, target.timeout_ms);
+    target.size = (uint16_t)meshping__field_u64_or(&f, "size", UINT16_MAX, target.size);
+    target.dscp = (uint8_t)meshping__field_u64_or(&f, "dscp", UINT8_MAX, 0);
+    target.ttl = (uint8_t)meshping__field_u64_or(&f, "ttl", UINT8_MAX, 0);
+    target.family = (uint8_t)meshping__field_u64_or(&f, "family", UINT8_MAX, 0);
+    if (f.status == MESHPING_OK)
+        f.status = meshping_target_list_append(list, &target, parent->err);
+    if (f.status != MESHPING_OK && parent->status == MESHPING_OK)
+        parent->status = f.status == MESHPING_NOMEM ? MESHPING_NOMEM : MESHPING_PROTOCOL;
+}
+
+static void server_message_decode(meshping__fields *f, meshping_target_update *m)
+{
+    char type[32];
+    meshping__field_text(f, "type", type, sizeof type, true);
+    if (f->status == MESHPING_OK && strcmp(type, "update_targets") != 0)
+        meshping__field_fail(f, "type", "is none that this version knows");
+    m->revision = meshping__field_u64(f, "revision", 0, ID_MAX);
+    m->parts = (uint32_t)meshping__field_u64(f, "parts", 1, PARTS_MAX);
+    m->part = (uint32_t)meshping__field_u64(f, "part", 0, m->parts - 1);
+    json_object *array = meshping__field_array(f, "targets", PART_TARGETS_MAX);
+    size_t count = array ? json_object_array_length(array) : 0;
+    m->list.revision = m->revision;
+    for (size_t i = 0; i < count && f->status == MESHPING_OK; i++)
+        target_decode(f, json_object_array_get_idx(array, i), &m->list);
+}
+
+/* ---- the small ones ---- */
+
+static void targets_applied_encode(json_object *data, const meshping_targets_applied *m)
+{
+    add_u64(data, "revision", m->revision);
+    add_u64(data, "count", m->count);
+}
+
+static void targets_applied_decode(meshping__fields *f, meshping_targets_applied *m)
+{
+    m->revision = meshping__field_u64(f, "revision", 0, ID_MAX);
+    m->count = (uint32_t)meshping__field_u64(f, "count", 0, UINT32_MAX);
+}
+
+static void status_encode(json_object *data, const meshping_status_message *m)
+{
+    add_u64(data, "time_us", (uint64_t)m->time_unix_us);
+    if (m->ping)
+        add_u64(data, "ping", m->ping);
+    if (m->pong)
+        add_u64(data, "pong", m->pong);
+    if (m->echo_unix_us)
+        add_u64(data, "echo_us", (uint64_t)m->echo_unix_us);
+    add_u64(data, "buffered_samples", m->buffered_samples);
+    add_u64(data, "dropped_samples", m->dropped_samples);
+    add_u64(data, "retry_s", m->retry_s);
+}
+
+static void status_decode(meshping__fields *f, meshping_status_message *m)
+{
+    m->time_unix_us = meshping__field_i64(f, "time_us");
+    m->ping = meshping__field_u64_or(f, "ping", ID_MAX, 0);
+    m->pong = meshping__field_u64_or(f, "pong", ID_MAX, 0);
+    m->echo_unix_us = (int64_t)meshping__field_u64_or(f, "echo_us", INT64_MAX, 0);
+    m->buffered_samples = meshping__field_u64_or(f, "buffered_samples", ID_MAX, 0);
+    m->dropped_samples = meshping__field_u64_or(f, "dropped_samples", ID_MAX, 0);
+    m->retry_s = (uint32_t)meshping__field_u64_or(f, "retry_s", UINT32_MAX, 0);
+}
+
+static void data_received_encode(json_object *data, const meshping_data_received *m)
+{
+    add(data, "epoch", meshping__json_hex64(m->epoch));
+    add(data, "ranges", ranges_encode(m->ranges, m->range_count));
+    add_u64(data, "credit", m->credit_bytes);
+}
+
+static void data_received_decode(meshping__fields *f, meshping_data_received *m)
+{
+    m->epoch = meshping__field_hex64(f, "epoch");
+    m->range_count = ranges_decode(f, m->ranges);
+    m->credit_bytes = meshping__field_u64(f, "credit", 0, ID_MAX);
+}
+
+static void gap_encode(json_object *data, const meshping_gap_message *m)
+{
+    add(data, "epoch", meshping__json_hex64(m->epoch));
+    add_u64(data, "first", m->gap.first_sequence);
+    add_u64(data, "last", m->gap.last_sequence);
+    add_u64(data, "from_us", (uint64_t)m->gap.first_unix_us);
+    add_u64(data, "to_us", (uint64_t)m->gap.last_unix_us);
+    add_u64(data, "samples", m->gap.sample_count);
+    add_text(data, "reason", meshping_gap_reason_name(m->gap.reason));
+}
+
+static void gap_decode(meshping__fields *f, meshping_gap_message *m)
+{
+    char reason[32];
+    m->epoch = meshping__field_hex64(f, "epoch");
+    m->gap.first_sequence = meshping__field_u64(f, "first", 1, ID_MAX);
+    m->gap.last_sequence = meshping__field_u64(f, "last", m->gap.first_sequence, ID_MAX);
+    m->gap.first_unix_us = meshping__field_i64(f, "from_us");
+    m->gap.last_unix_us = meshping__field_i64(f, "to_us");
+    m->gap.sample_count = meshping__field_u64_or(f, "samples", ID_MAX, 0);
+    meshping__field_text(f, "reason", reason, sizeof reason, true);
+    for (unsigned i = 1; i <= MESHPING_GAP_SERVER_LOST; i++)
+        if (strcmp(reason, meshping_gap_reason_name(i)) == 0)
+            m->gap.reason = (meshping_gap_reason)i;
+    if (!m->gap.reason)
+        meshping__field_fail(f, "reason", "is none that this version knows");
+    else if (m->gap.last_unix_us < m->gap.first_unix_us)
+        meshping__field_fail(f, "to_us", "is before from_us");
+}
+
+static void monitoring_data_encode(json_object *data, const meshping_monitoring_data *m)
+{
+    add(data, "epoch", meshping__json_hex64(m->epoch));
+    add_u64(data, "sequence", m->sequence);
+    add(data, "samples", meshping__readable_encode(m->block, m->block_length));
+}
+
+static void monitoring_data_decode(meshping__fields *f, meshping_monitoring_data *m)
+{
+    m->epoch = meshping__field_hex64(f, "epoch");
+    m->sequence = meshping__field_u64(f, "sequence", 1, ID_MAX);
+    json_object *samples = meshping__field_array(f, "samples", MESHPING__READABLE_SAMPLES_MAX);
+    if (samples)
+        f->status = meshping__readable_decode(&m->block, &m->block_length, samples, f->err);
+}
+
+/* ---- dispatch ---- */
+
+static bool body_encode(json_object *data, const meshping_message *message)
+{
+    switch (message->event) {
+    case MESHPING_EVENT_WELCOME:
+        welcome_encode(data, &message->u.welcome);
+        return true;
+    case MESHPING_EVENT_HANDSHAKE:
+        handshake_encode(data, &message->u.handshake);
+        return true;
+    case MESHPING_EVENT_REGISTRATION_STATUS:
+        registration_status_encode(data, &message->u.registration_status);
+        return true;
+    case MESHPING_EVENT_REFUSED:
+        refused_encode(data, &message->u.refused);
+        return true;
+    case MESHPING_EVENT_SERVER_MESSAGE:
+        server_message_encode(data, &message->u.target_update);
+        return true;
+    case MESHPING_EVENT_TARGETS_APPLIED:
+        targets_applied_encode(data, &message->u.targets_applied);
+        return true;
+    case MESHPING_EVENT_STATUS:
+        status_encode(data, &message->u.status);
+        return true;
+    case MESHPING_EVENT_MONITORING_DATA:
+        monitoring_data_encode(data, &message->u.monitoring_data);
+        return true;
+    case MESHPING_EVENT_DATA_RECEIVED:
+        data_received_encode(data, &message->u.data_received);
+        return true;
+    case MESHPING_EVENT_GAP:
+        gap_encode(data, &message->u.gap);
+        return true;
+    }
+    return false;
+}
+
+meshping_status meshping_message_encode(char **text, size_t *length, const meshping_message *message,
+                                        meshping_error *err)
+{
+    meshping_status status = MESHPING_NOMEM;
+    json_object *object = json_object_new_object(), *data = json_object_new_object();
+    *text = NULL;
+    *length = 0;
+    if (!object || !data)
+        goto out;
+    if (!body_encode(data, message)) {
+        status = MESHPING_INVALID;
+        goto out;
+    }
+    add_text(object, "event", meshping_event_name(message->event));
+    add(object, "data", data);
+    data = NULL;
+    const char *encoded = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, length);
+    if (encoded && (*text = meshping__strdup(encoded)))
+        status = MESHPING_OK;
+out:
+    json_object_put(data);
+    json_object_put(object);
+    return status == MESHPING_OK ? status : meshping_error_set(err, status, "cannot encode the message");
+}
+
+static void body_decode(meshping__fields *fields, meshping_message *out)
+{
+    switch (out->event) {
+    case MESHPING_EVENT_WELCOME:
+        welcome_decode(fields, &out->u.welcome);
+        break;
+    case MESHPING_EVENT_HANDSHAKE:
+        handshake_decode(fields, &out->u.handshake);
+        break;
+    case MESHPING_EVENT_REGISTRATION_STATUS:
+        registration_status_decode(fields, &out->u.registration_status);
+        break;
+    case MESHPING_EVENT_REFUSED:
+        refused_decode(fields, &out->u.refused);
+        break;
+    case MESHPING_EVENT_SERVER_MESSAGE:
+        server_message_decode(fields, &out->u.target_update);
+        break;
+    case MESHPING_EVENT_TARGETS_APPLIED:
+        targets_applied_decode(fields, &out->u.targets_applied);
+        break;
+    case MESHPING_EVENT_STATUS:
+        status_decode(fields, &out->u.status);
+        break;
+    case MESHPING_EVENT_MONITORING_DATA:
+        monitoring_data_decode(fields, &out->u.monitoring_data);
+        break;
+    case MESHPING_EVENT_DATA_RECEIVED:
+        data_received_decode(fields, &out->u.data_received);
+        break;
+    case MESHPING_EVENT_GAP:
+        gap_decode(fields, &out->u.gap);
+        break;
+    }
+}
+
+static bool event_parse(meshping_event *out, const char *name)
+{
+    for (unsigned i = MESHPING_EVENT_WELCOME; i <= MESHPING_EVENT_GAP; i++)
+        if (strcmp(meshping_event_name(i), name) == 0) {
+            *out = (meshping_event)i;
+            return true;
+        }
+    return false;
+}
+
+meshping_status meshping_message_decode(meshping_message *out, const char *text, size_t length, meshping_error *err)
+{
+    char name[32];
+    json_object *data = NULL;
+    memset(out, 0, sizeof *out);
+    json_object *object = meshping__json_parse(text, length, err);
+    if (!object)
+        return MESHPING_PROTOCOL;
+    meshping__fields fields = {object, err, MESHPING_OK};
+    if (!json_object_is_type(object, json_type_object) || !json_object_object_get_ex(object, "data", &data) ||
+        !json_object_is_type(data, json_type_object)) {
+        fields.status = meshping_error_set(err, MESHPING_PROTOCOL, "a message is {\"event\": NAME, \"data\": {...}}");
+        goto out;
+    }
+    meshping__field_text(&fields, "event", name, sizeof name, true);
+    if (fields.status != MESHPING_OK)
+        goto out;
+    if (!event_parse(&out->event, name)) {
+        fields.status = meshping_error_set(err, MESHPING_PROTOCOL, "unknown event \"%s\"", name);
+        goto out;
+    }
+    fields.object = data;
+    body_decode(&fields, out);
+out:
+    if (fields.status != MESHPING_OK)
+        meshping_message_dispose(out);
+    json_object_put(object);
+    return fields.status;
+}
+
+void meshping_message_dispose(meshping_message *message)
+{
+    if (message->event == MESHPING_EVENT_SERVER_MESSAGE)
+        meshping_target_list_dispose(&message->u.target_update.list);
+    if (message->event == MESHPING_EVENT_MONITORING_DATA)
+        meshping__free(message->u.monitoring_data.block);
+    memset(message, 0, sizeof *message);
+}
