@@ -3,8 +3,10 @@
  * The agent's session with its server: connects, pins, enrols or resumes, delivers the buffer, takes targets in, and
  * reconnects by itself. It owns no thread and no loop: watch meshping_session_fd(), wake at the deadline, call process.
  *
+ * libwebsockets' log level is the process's own; meshping_session_new switches its output off.
+ *
  * State in state_dir (mode 0700): `identity.key` (Ed25519 seed, 0600), `server.json` (address, pin, server and agent
- * id, 0600), and `targets.json`, the last list, so that a restart without the server goes on pinging.
+ * id, 0600), and `targets.jsonl`, the last list, so that a restart without the server goes on pinging.
  */
 #ifndef MESHPING_SESSION_H
 #define MESHPING_SESSION_H
@@ -42,6 +44,8 @@ typedef struct meshping_session_callbacks {
     void (*on_link)(void *user, meshping_link link, const char *message);
     /* A complete new list; borrowed. */
     void (*on_targets)(void *user, const meshping_target_list *targets);
+    /* A connection was lost: what was asked by meshping_session_ping will not be answered. */
+    void (*on_lost)(void *user);
     /* The server answered something that was sent at sent_mono_ns: evidence for isolation.h. */
     void (*on_answer)(void *user, int64_t sent_mono_ns, int64_t received_mono_ns);
 } meshping_session_callbacks;
@@ -68,8 +72,11 @@ MESHPING_API int64_t meshping_session_deadline_ns(const meshping_session *sessio
 MESHPING_API void meshping_session_process(meshping_session *session, const meshping_now *now);
 /* New blocks are in the buffer: send what credit allows. */
 MESHPING_API void meshping_session_wake(meshping_session *session);
-/* Asks the server for a sign of life now (at most one a second goes out); the answer comes as on_answer. */
-MESHPING_API void meshping_session_ping(meshping_session *session);
+/*
+ * Asks the server for a sign of life now; the answer comes as on_answer. At most one a second goes out. True when an
+ * answer may be waited for; false without a living session.
+ */
+MESHPING_API bool meshping_session_ping(meshping_session *session, const meshping_now *now);
 /* The list in force (the stored one before the first update). Borrowed until process() is next called. */
 MESHPING_API const meshping_target_list *meshping_session_targets(const meshping_session *session);
 MESHPING_API meshping_link meshping_session_link(const meshping_session *session);

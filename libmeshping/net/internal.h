@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The session's parts: state_dir.c (files), link.c (libwebsockets), delivery.c (what goes out), session.c (the rest). */
+#ifndef MESHPING_NET_INTERNAL_H
+#define MESHPING_NET_INTERNAL_H
+
+#include "base/bytes.h"
+#include <libwebsockets.h>
+#include <meshping/session.h>
+#include <uv.h>
+
+#define OUTBOX_MAX 64 /* control messages waiting; more means the server does not read: the connection ends */
+
+/* ---- state_dir.c ---- */
+
+typedef struct server_state {
+    char host[MESHPING_HOST_MAX];
+    uint16_t port;
+    uint8_t pin[MESHPING_PIN_LEN];
+    uint64_t server_id; /* 0: never met */
+    bool enrolled;      /* the server knows our key: resume needs no passphrase */
+} server_state;
+
+/* Makes the directory (0700) when it is missing; checks that it can be written. */
+meshping_status meshping__state_dir_open(const char *path, meshping_error *err);
+/* Reads the seed, or makes and stores one. */
+meshping_status meshping__state_identity(uint8_t seed[MESHPING_KEY_LEN], const char *dir, meshping_error *err);
+/* NOT_FOUND when there is none yet. */
+meshping_status meshping__state_server_load(server_state *out, const char *dir, meshping_error *err);
+meshping_status meshping__state_server_save(const server_state *state, const char *dir, meshping_error *err);
+/* NOT_FOUND when there is none yet. *out must be zeroed. */
+meshping_status meshping__state_targets_load(meshping_target_list *out, const char *dir, meshping_error *err);
+meshping_status meshping__state_targets_save(const meshping_target_list *list, const char *dir, meshping_error *err);
+meshping_status meshping__random(void *out, size_t length);
+
+/* ---- delivery.c: which block goes next; docs/PROTOCOL.md, Delivery ---- */
+
+typedef struct sent_block {
+    uint64_t sequence;
+    size_t length;
+} sent_block;
+
+typedef struct delivery {
+    meshping_buffer *buffer;
+    uint64_t credit_bytes;
+    sent_block *sent; /* on this connection, not yet acknowledged */
+    size_t sent_count, sent_capacity;
+    size_t sent_bytes;
+    uint64_t next_live;    /* first sequence that counts as live and was not sent */
+    uint64_t next_backlog; /* first older one that was not sent */
+    uint64_t backlog_end;  /* backlog is below this */
+    bool open;             /* the server takes data on this connection */
+} delivery;
+
+void meshping__delivery_start(delivery *d, uint64_t credit_bytes);
+void meshping__delivery_stop(delivery *d);
+void meshping__delivery_dispose(delivery *d);
+void meshping__delivery_ack(delivery *d, const meshping_range *ranges, size_t count, uint64_t credit_bytes);
+/* The block to send now; NOT_FOUND: nothing to send or no credit. Marks nothing. */
+meshping_status meshping__delivery_next(delivery *d, meshping_buffer_block *out);
+/* It was sent. NOMEM: it is not noted, and will be sent again. */
+meshping_status meshping__delivery_sent(delivery *d, const meshping_buffer_block *block);
+
+/* ---- session ---- */
+
+typedef struct outbox_item {
+    char *text; /* LWS_PRE bytes of room before it */
+    size_t length;
+} outbox_item;
+
+struct meshping_session {
+    meshping_session_options options;
+    char *state_dir;
+    char *host_name;
+    uint8_t seed[MESHPING_KEY_LEN];
+    uint8_t public_key[MESHPING_KEY_LEN];
+    char fingerprint[MESHPING_FINGERPRINT_MAX];
+    server_state server;
+    bool has_key; /* a passphrase's key is at hand */
+    uint8_t key[MESHPING_PASSPHRASE_KEY_LEN];
+    meshping_target_list targets;  /* in force */
+    meshping_target_list incoming; /* parts of a newer revision */
+    uint32_t incoming_part;
+
+    /* link.c */
+    uv_loop_t loop;
+    bool loop_open;
+    struct lws_context *lws;
+    struct lws *wsi;
+    uv_getaddrinfo_t resolving;
+    bool resolving_busy;
+    meshping__bytes received;
+    outbox_item outbox[OUTBOX_MAX];
+    size_t outbox_count;
+    char close_reason[192]; /* not empty: the connection is to end */
+
+    /* session.c */
+    meshping_link link;
+    bool welcomed, answered; /* of this connection */
+    meshping_binding binding;
+    char local_address[MESHPING_ADDRESS_TEXT_MAX]; /* of this connection */
+    meshping_now now;
+    int64_t connect_at_ns; /* when to try; INT64_MAX while connected or connecting */
+    int64_t deadline_ns;   /* of connecting and authentication; INT64_MAX: none */
+    int64_t heard_ns;      /* last word of the server */
+    int64_t status_at_ns;  /* next status to send */
+    int64_t pinged_ns;     /* when the last ping went out */
+    uint64_t ping_id;      /* 0: none outstanding */
+    uint64_t ping_counter;
+    uint32_t backoff_ms;
+    uint32_t retry_s;
+    delivery delivery;
+};
+
+/* link.c */
+meshping_status meshping__link_open(meshping_session *session, meshping_error *err);
+void meshping__link_close(meshping_session *session);
+/* Starts a connection; its end comes as meshping__session_lost. */
+void meshping__link_connect(meshping_session *session);
+/* Ends the connection, if any, with a reason for the log. */
+void meshping__link_drop(meshping_session *session, const char *reason);
+/* Queues a message for sending. */
+void meshping__link_send(meshping_session *session, const meshping_message *message);
+void meshping__link_want_write(meshping_session *session);
+
+/* session.c, called by link.c */
+void meshping__session_established(meshping_session *session);
+void meshping__session_message(meshping_session *session, const char *text, size_t length);
+void meshping__session_lost(meshping_session *session, const char *reason);
+
+#endif
