@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The agent's session: docs/PROTOCOL.md. Timers and messages; link.c carries them. */
+#include "net/internal.h"
+
+#include "base/alloc.h"
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#define MS_NS INT64_C(1000000)
+#define STATUS_MS 10000
+#define AUTHENTICATION_MS 10000
+#define PING_SPACING_MS 1000
+#define REFUSED_RETRY_MS 30000
+
+const char *meshping_link_name(unsigned link)
+{
+    switch (link) {
+#define XX(value, name, text)                                                                                          \
+    case MESHPING_LINK_##name:                                                                                         \
+        return text;
+        MESHPING_LINK_MAP(XX)
+#undef XX
+    }
+    return "unknown";
+}
+
+void meshping_session_options_init(meshping_session_options *options)
+{
+    *options = (meshping_session_options){
+        .struct_size = sizeof *options, .silence_ms = 15000, .backoff_max_ms = 60000};
+}
+
+static void set_link(meshping_session *session, meshping_link link, const char *message)
+{
+    session->link = link;
+    if (session->options.callbacks.on_link)
+        session->options.callbacks.on_link(session->options.callbacks.user, link, message);
+}
+
+/* ---- making one ---- */
+
+/* Compares what was stored with the passphrase at hand, and settles which server is ours. */
+static meshping_status settle_server(meshping_session *session, meshping_error *err)
+{
+    meshping_passphrase passphrase;
+    meshping_status status = meshping__state_server_load(&session->server, session->state_dir, err);
+    if (status != MESHPING_OK && status != MESHPING_NOT_FOUND)
+        return status;
+    bool known = status == MESHPING_OK && session->server.enrolled;
+    if (!session->options.passphrase)
+        return known ? MESHPING_OK
+                     : meshping_error_set(err, MESHPING_INVALID,
+                                          "this agent has not joined a server yet: it needs a passphrase");
+    status = meshping_passphrase_decode(&passphrase, session->options.passphrase, err);
+    if (status != MESHPING_OK)
+        return known ? MESHPING_OK : status; /* a spoilt file does not stop an agent that needs it no more */
+    bool same = known && memcmp(session->server.pin, passphrase.pin, MESHPING_PIN_LEN) == 0;
+    if (!same)
+        session->server = (server_state){0};
+    /* the same server may have moved: the passphrase's address is the newer one */
+    memcpy(session->server.host, passphrase.host, sizeof session->server.host);
+    session->server.port = passphrase.port;
+    memcpy(session->server.pin, passphrase.pin, MESHPING_PIN_LEN);
+    memcpy(session->key, passphrase.key, sizeof session->key);
+    session->has_key = true;
+    OPENSSL_cleanse(&passphrase, sizeof passphrase);
+    return MESHPING_OK;
+}
+
+static meshping_status load_state(meshping_session *session, meshping_error *err)
+{
+    meshping_status status = meshping__state_dir_open(session->state_dir, err);
+    if (status == MESHPING_OK)
+        status = meshping__state_identity(session->seed, session->state_dir, err);
+    if (status == MESHPING_OK)
+        status = meshping_identity_public(session->public_key, session->seed);
+    if (status != MESHPING_OK)
+        return status;
+    meshping_identity_fingerprint(session->fingerprint, session->public_key);
+    status = settle_server(session, err);
+    if (status != MESHPING_OK)
+        return status;
+    /* a damaged list is no reason to stop: the server sends it anew */
+    if (session->server.enrolled)
+        meshping__state_targets_load(&session->targets, session->state_dir, NULL);
+    return MESHPING_OK;
+}
+
+meshping_status meshping_session_new(meshping_session **out, const meshping_session_options *options,
+                                     meshping_error *err)
+{
+    struct utsname name;
+    *out = NULL;
+    if (!options || options->struct_size != sizeof *options || !options->state_dir || !options->buffer)
+        return meshping_error_set(err, MESHPING_INVALID, "a session needs a state directory and a buffer");
+    meshping_session *session = meshping__calloc(1, sizeof *session);
+    if (!session)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    session->options = *options;
+    session->delivery.buffer = options->buffer;
+    session->connect_at_ns = 0;
+    session->deadline_ns = session->status_at_ns = INT64_MAX;
+    session->now = meshping_now_read();
+    meshping_status status = MESHPING_NOMEM;
+    if (uname(&name) != 0)
+        name.nodename[0] = '\0';
+    session->state_dir = meshping__strdup(options->state_dir);
+    session->host_name =
+        meshping__strdup(options->host_name ? options->host_name : name.nodename[0] ? name.nodename : "unnamed");
+    if (session->state_dir && session->host_name)
+        status = load_state(session, err);
+    if (status == MESHPING_OK)
+        status = meshping__link_open(session, err);
+    session->options.passphrase = session->options.state_dir = session->options.host_name = NULL;
+    if (status != MESHPING_OK) {
+        meshping_session_free(session);
+        return status;
+    }
+    *out = session;
+    return MESHPING_OK;
+}
+
+void meshping_session_free(meshping_session *session)
+{
+    if (!session)
+        return;
+    session->options.callbacks = (meshping_session_callbacks){0};
+    meshping__link_close(session);
+    meshping__delivery_dispose(&session->delivery);
+    meshping_target_list_dispose(&session->targets);
+    meshping_target_list_dispose(&session->incoming);
+    meshping__free(session->state_dir);
+    meshping__free(session->host_name);
+    OPENSSL_cleanse(session->key, sizeof session->key);
+    OPENSSL_cleanse(session->seed, sizeof session->seed);
+    meshping__free(session);
+}
+
+/* ---- connecting ---- */
+
+/* Random in [0, max(1 s, retry_s)], doubled to the limit: docs/PROTOCOL.md, Delivery. */
+static int64_t next_delay_ms(meshping_session *session)
+{
+    uint32_t jitter = 0;
+    uint32_t span = session->retry_s > 1 ? session->retry_s * 1000 : 1000;
+    if (span < session->backoff_ms)
+        span = session->backoff_ms;
+    if (span > session->options.backoff_max_ms && session->retry_s * 1000 < span)
+        span = session->options.backoff_max_ms;
+    session->backoff_ms = span < UINT32_MAX / 2 ? span * 2 : span;
+    if (session->backoff_ms > session->options.backoff_max_ms)
+        session->backoff_ms = session->options.backoff_max_ms;
+    meshping__random(&jitter, sizeof jitter);
+    return jitter % (span + 1);
+}
+
+void meshping__session_lost(meshping_session *session, const char *reason)
+{
+    char message[256];
+    int64_t delay_ms = next_delay_ms(session);
+    if (session->link == MESHPING_LINK_REFUSED || session->link == MESHPING_LINK_BLACKLISTED)
+        delay_ms += REFUSED_RETRY_MS;
+    meshping__delivery_stop(&session->delivery);
+    session->deadline_ns = session->status_at_ns = INT64_MAX;
+    session->connect_at_ns = session->now.mono_ns + delay_ms * MS_NS;
+    session->ping_id = 0;
+    meshping_target_list_dispose(&session->incoming);
+    snprintf(message, sizeof message, "%s; next try in %.1f s", reason, (double)delay_ms / 1000);
+    if (session->options.callbacks.on_lost)
+        session->options.callbacks.on_lost(session->options.callbacks.user);
+    set_link(session, MESHPING_LINK_DISCONNECTED, message);
+}
+
+static void start_connection(meshping_session *session)
+{
+    char message[MESHPING_HOST_MAX + 32];
+    session->connect_at_ns = INT64_MAX;
+    session->welcomed = session->answered = false;
+    session->heard_ns = session->now.mono_ns;
+    session->deadline_ns = session->now.mono_ns + 2 * AUTHENTICATION_MS * MS_NS;
+    snprintf(message, sizeof message, "connecting to %s port %u", session->server.host, session->server.port);
+    set_link(session, MESHPING_LINK_CONNECTING, message);
+    meshping__link_connect(session);
+}
+
+void meshping__session_established(meshping_session *session)
+{
+    session->heard_ns = session->now.mono_ns;
+    session->deadline_ns = session->now.mono_ns + AUTHENTICATION_MS * MS_NS;
+}
+
+/* ---- messages ---- */
+
+static void on_welcome(meshping_session *session, const meshping_welcome *welcome)
+{
+    meshping_message reply = {.event = MESHPING_EVENT_HANDSHAKE};
+    meshping_agent_info info = {0};
+    meshping_error err = {0};
+    if (session->welcomed || welcome->version != MESHPING_PROTOCOL_VERSION) {
+        meshping__link_drop(session, session->welcomed ? "the server said welcome twice"
+                                                       : "the server speaks another version of the protocol");
+        return;
+    }
+    session->welcomed = true;
+    session->binding.server_id = welcome->server_id;
+    memcpy(session->binding.nonce_s, welcome->nonce_s, MESHPING_NONCE_LEN);
+    memcpy(session->binding.public_key, session->public_key, MESHPING_KEY_LEN);
+    meshping__random(session->binding.nonce_a, MESHPING_NONCE_LEN);
+    snprintf(info.host_name, sizeof info.host_name, "%s", session->host_name);
+    snprintf(info.address, sizeof info.address, "%s", session->local_address);
+    snprintf(info.version, sizeof info.version, "%s", meshping_version());
+    info.epoch = meshping_buffer_epoch(session->delivery.buffer);
+    session->server.server_id = welcome->server_id;
+    meshping_status status =
+        session->server.enrolled
+            ? meshping_handshake_resume(&reply.u.handshake, &session->binding, session->seed, &info, &err)
+            : meshping_handshake_enrol(&reply.u.handshake, &session->binding, session->seed, session->key, &info, &err);
+    if (status == MESHPING_OK)
+        meshping__link_send(session, &reply);
+    else
+        meshping__link_drop(session, err.message);
+}
+
+static void send_gaps(meshping_session *session)
+{
+    for (size_t i = 0; i < MESHPING_RANGES_MAX / 2; i++) {
+        meshping_message message = {.event = MESHPING_EVENT_GAP};
+        if (meshping_buffer_gap(session->delivery.buffer, i, &message.u.gap.gap) != MESHPING_OK)
+            return;
+        message.u.gap.epoch = meshping_buffer_epoch(session->delivery.buffer);
+        meshping__link_send(session, &message);
+    }
+}
+
+static void note_enrolled(meshping_session *session)
+{
+    if (session->server.enrolled)
+        return;
+    session->server.enrolled = true;
+    meshping_error err;
+    if (meshping__state_server_save(&session->server, session->state_dir, &err) != MESHPING_OK)
+        meshping__link_drop(session, err.message);
+}
+
+static void on_registration_status(meshping_session *session, const meshping_registration_status *status)
+{
+    static const meshping_link links[] = {
+        [MESHPING_AGENT_PENDING] = MESHPING_LINK_PENDING,
+        [MESHPING_AGENT_APPROVED] = MESHPING_LINK_APPROVED,
+        [MESHPING_AGENT_HOLD] = MESHPING_LINK_HOLD,
+        [MESHPING_AGENT_BLACKLISTED] = MESHPING_LINK_BLACKLISTED,
+    };
+    char message[MESHPING_AGENT_TEXT_MAX + 64];
+    if (!session->answered) {
+        session->answered = true;
+        session->backoff_ms = 0;
+        session->deadline_ns = INT64_MAX;
+        session->status_at_ns = session->now.mono_ns + STATUS_MS * MS_NS;
+        note_enrolled(session);
+    }
+    session->retry_s = status->retry_s;
+    if (status->state == MESHPING_AGENT_APPROVED || status->state == MESHPING_AGENT_HOLD)
+        OPENSSL_cleanse(session->key, sizeof session->key), session->has_key = false;
+    if (status->credit_bytes && status->epoch == meshping_buffer_epoch(session->delivery.buffer)) {
+        if (!session->delivery.open)
+            meshping__delivery_start(&session->delivery, status->credit_bytes);
+        meshping__delivery_ack(&session->delivery, status->ranges, status->range_count, status->credit_bytes);
+        send_gaps(session);
+    } else if (!status->credit_bytes) {
+        meshping__delivery_stop(&session->delivery);
+    }
+    snprintf(message, sizeof message, "%s%s%s", meshping_agent_state_name(status->state),
+             status->message[0] ? ": " : "", status->message);
+    set_link(session, links[status->state], message);
+    meshping__link_want_write(session);
+}
+
+static void on_refused(meshping_session *session, const meshping_refused *refused)
+{
+    char message[MESHPING_AGENT_TEXT_MAX + 128];
+    session->retry_s = refused->retry_s;
+    /* the server does not know this key any more: with a passphrase at hand, ask to join anew */
+    if (strcmp(refused->code, "unknown_key") == 0 && session->has_key)
+        session->server.enrolled = false;
+    else
+        session->link = MESHPING_LINK_REFUSED;
+    snprintf(message, sizeof message, "refused (%s): %s", refused->code, refused->message);
+    set_link(session, session->link, message);
+    meshping__link_drop(session, message);
+}
+
+static void apply_targets(meshping_session *session)
+{
+    meshping_error err;
+    meshping_message reply = {.event = MESHPING_EVENT_TARGETS_APPLIED};
+    if (meshping_target_list_check(&session->incoming, &err) != MESHPING_OK ||
+        meshping__state_targets_save(&session->incoming, session->state_dir, &err) != MESHPING_OK) {
+        meshping__link_drop(session, err.message);
+        return;
+    }
+    meshping_target_list_dispose(&session->targets);
+    session->targets = session->incoming;
+    session->incoming = (meshping_target_list){0};
+    if (session->options.callbacks.on_targets)
+        session->options.callbacks.on_targets(session->options.callbacks.user, &session->targets);
+    reply.u.targets_applied.revision = session->targets.revision;
+    reply.u.targets_applied.count = (uint32_t)session->targets.count;
+    meshping__link_send(session, &reply);
+}
+
+/* Parts come in order; part 0 starts anew, so that a newer revision may follow half of an older one. */
+static void on_target_update(meshping_session *session, const meshping_target_update *update)
+{
+    if (update->part == 0) {
+        meshping_target_list_dispose(&session->incoming);
+        session->incoming.revision = update->revision;
+        session->incoming_part = 0;
+    }
+    if (update->part != session->incoming_part || update->revision != session->incoming.revision) {
+        meshping__link_drop(session, "the server sent a target list out of order");
+        return;
+    }
+    session->incoming_part++;
+    for (size_t i = 0; i < update->list.count; i++)
+        if (meshping_target_list_append(&session->incoming, &update->list.items[i], NULL) != MESHPING_OK) {
+            meshping__link_drop(session, "the server sent more targets than this agent takes");
+            return;
+        }
+    if (session->incoming_part == update->parts)
+        apply_targets(session);
+}
+
+static void send_status(meshping_session *session, uint64_t ping, uint64_t pong)
+{
+    meshping_message message = {.event = MESHPING_EVENT_STATUS};
+    meshping_buffer_stats stats;
+    meshping_buffer_get_stats(session->delivery.buffer, &stats);
+    message.u.status.time_unix_us = session->now.unix_ns / 1000;
+    message.u.status.ping = ping;
+    message.u.status.pong = pong;
+    message.u.status.echo_unix_us = pong ? session->now.unix_ns / 1000 : 0;
+    message.u.status.buffered_samples = stats.samples;
+    message.u.status.dropped_samples = stats.dropped_samples;
+    meshping__link_send(session, &message);
+}
+
+static void on_status(meshping_session *session, const meshping_status_message *status)
+{
+    if (status->retry_s)
+        session->retry_s = status->retry_s;
+    if (status->pong && status->pong == session->ping_id) {
+        session->ping_id = 0;
+        if (session->options.callbacks.on_answer)
+            session->options.callbacks.on_answer(session->options.callbacks.user, session->pinged_ns,
+                                                 session->now.mono_ns);
+    }
+    if (status->ping)
+        send_status(session, 0, status->ping);
+}
+
+static void on_data_received(meshping_session *session, const meshping_data_received *received)
+{
+    if (received->epoch != meshping_buffer_epoch(session->delivery.buffer))
+        return;
+    meshping__delivery_ack(&session->delivery, received->ranges, received->range_count, received->credit_bytes);
+    meshping__link_want_write(session);
+}
+
+void meshping__session_message(meshping_session *session, const char *text, size_t length)
+{
+    meshping_message message;
+    meshping_error err = {0};
+    session->heard_ns = session->now.mono_ns;
+    if (meshping_message_decode(&message, text, length, &err) != MESHPING_OK) {
+        meshping__link_drop(session, err.message);
+        return;
+    }
+    if (message.event == MESHPING_EVENT_WELCOME)
+        on_welcome(session, &message.u.welcome);
+    else if (!session->welcomed)
+        meshping__link_drop(session, "the server did not say welcome");
+    else if (message.event == MESHPING_EVENT_REFUSED)
+        on_refused(session, &message.u.refused);
+    else if (message.event == MESHPING_EVENT_REGISTRATION_STATUS)
+        on_registration_status(session, &message.u.registration_status);
+    else if (!session->answered)
+        meshping__link_drop(session, "the server did not answer the handshake first");
+    else if (message.event == MESHPING_EVENT_SERVER_MESSAGE)
+        on_target_update(session, &message.u.target_update);
+    else if (message.event == MESHPING_EVENT_STATUS)
+        on_status(session, &message.u.status);
+    else if (message.event == MESHPING_EVENT_DATA_RECEIVED)
+        on_data_received(session, &message.u.data_received);
+    else
+        meshping__link_drop(session, "the server sent a message that only agents send");
+    meshping_message_dispose(&message);
+}
+
+/* ---- time ---- */
+
+static void ping(meshping_session *session)
+{
+    session->ping_id = ++session->ping_counter;
+    session->pinged_ns = session->now.mono_ns;
+    send_status(session, session->ping_id, 0);
+}
+
+static void run_timers(meshping_session *session)
+{
+    int64_t now_ns = session->now.mono_ns;
+    if (session->connect_at_ns <= now_ns && !session->resolving_busy)
+        start_connection(session);
+    if (session->deadline_ns <= now_ns) {
+        session->deadline_ns = INT64_MAX;
+        if (session->wsi)
+            meshping__link_drop(session, "the server did not answer in time");
+    }
+    if (session->status_at_ns <= now_ns) {
+        session->status_at_ns = now_ns + STATUS_MS * MS_NS;
+        if (session->ping_id)
+            send_status(session, 0, 0); /* the outstanding ping keeps its time */
+        else
+            ping(session);
+        if (session->delivery.open)
+            send_gaps(session);
+        meshping__link_want_write(session);
+    }
+    if (session->answered && session->wsi && now_ns - session->heard_ns > session->options.silence_ms * MS_NS) {
+        session->heard_ns = now_ns;
+        meshping__link_drop(session, "no word from the server");
+    }
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t meshping_session_deadline_ns(const meshping_session *session)
+{
+    int64_t deadline_ns = earlier(session->deadline_ns, session->status_at_ns);
+    if (!session->resolving_busy)
+        deadline_ns = earlier(deadline_ns, session->connect_at_ns);
+    if (session->answered && session->wsi)
+        deadline_ns = earlier(deadline_ns, session->heard_ns + (session->options.silence_ms + 1) * MS_NS);
+    uv_update_time((uv_loop_t *)&session->loop);
+    int timeout_ms = uv_backend_timeout(&session->loop);
+    if (timeout_ms >= 0)
+        deadline_ns = earlier(deadline_ns, (int64_t)(uv_now(&session->loop) + (uint64_t)timeout_ms) * MS_NS);
+    return deadline_ns;
+}
+
+void meshping_session_process(meshping_session *session, const meshping_now *now)
+{
+    session->now = *now;
+    run_timers(session);
+    uv_run(&session->loop, UV_RUN_NOWAIT);
+}
+
+int meshping_session_fd(const meshping_session *session)
+{
+    return uv_backend_fd(&session->loop);
+}
+
+void meshping_session_wake(meshping_session *session)
+{
+    meshping__link_want_write(session);
+}
+
+bool meshping_session_ping(meshping_session *session, const meshping_now *now)
+{
+    if (!session->answered || !session->wsi)
+        return false;
+    session->now = *now;
+    if (!session->ping_id)
+        ping(session);
+    else if (now->mono_ns - session->pinged_ns > PING_SPACING_MS * MS_NS)
+        return true; /* one is under way: its answer will tell */
+    return true;
+}
+
+const meshping_target_list *meshping_session_targets(const meshping_session *session)
+{
+    return &session->targets;
+}
+
+meshping_link meshping_session_link(const meshping_session *session)
+{
+    return session->link;
+}
+
+const char *meshping_session_fingerprint(const meshping_session *session)
+{
+    return session->fingerprint;
+}
