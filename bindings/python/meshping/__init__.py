@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Meshping's library from Python: ping, sample blocks, messages, passphrases, and reading a server's store.
+
+Every failing call of the library raises meshping.Error, with .status and .name.
+"""
+
+import json
+import os
+import select
+from dataclasses import dataclass
+from typing import Iterable, List, Mapping, NamedTuple, Optional, Union
+
+from . import lowlevel
+from ._meshping import Error
+
+__all__ = [
+    "Error",
+    "Passphrase",
+    "Prober",
+    "Result",
+    "Sample",
+    "Store",
+    "decode_block",
+    "decode_message",
+    "decode_passphrase",
+    "encode_block",
+    "encode_message",
+    "encode_passphrase",
+    "ping",
+]
+__version__ = lowlevel.meshping_version()
+
+_OUTCOMES = {
+    code: name
+    for code in range(lowlevel.OUTCOME_COUNT)
+    if (name := lowlevel.meshping_outcome_name(code)) != "unknown"
+}
+_OUTCOME_CODES = {name: code for code, name in _OUTCOMES.items()}
+_CLASS_OK, _CLASS_FAIL = 0, 1
+
+
+class Sample(NamedTuple):
+    """What one probe found."""
+
+    slot_unix_us: int
+    """The slot for which it was scheduled, on the agent's clock."""
+    outcome: str
+    """ "ok", "timeout", ..., or one of the agent's own troubles: "send_error", "isolated", ..."""
+    rtt_us: Optional[int] = None
+    """Round-trip time; None unless outcome is "ok"."""
+    flags: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return self.outcome == "ok"
+
+    @property
+    def lost(self) -> bool:
+        """The target did not answer. The agent's own trouble is neither ok nor lost."""
+        return lowlevel.meshping_outcome_classify(_outcome_code(self.outcome)) == _CLASS_FAIL
+
+
+def _outcome_code(outcome: str) -> int:
+    try:
+        return _OUTCOME_CODES[outcome]
+    except KeyError:
+        raise ValueError(f"unknown outcome {outcome!r}; there are {', '.join(_OUTCOME_CODES)}") from None
+
+
+def _sample(raw) -> Sample:
+    slot_unix_us, rtt_us, code, flags = raw
+    return Sample(slot_unix_us, _OUTCOMES[code], rtt_us if code == 0 else None, flags)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One probe of one target."""
+
+    target: str
+    """As it was asked for."""
+    sequence: int
+    """Of this target's probes, from 0."""
+    sample: Sample
+    address: Optional[str]
+    """What was probed; None when the name has no address."""
+    responder: Optional[str]
+    """Who answered: the target, or the router that sent an ICMP error; None when nobody did."""
+    icmp_type: int
+    icmp_code: int
+    mtu: int
+
+    @property
+    def ok(self) -> bool:
+        return self.sample.ok
+
+    @property
+    def outcome(self) -> str:
+        return self.sample.outcome
+
+    @property
+    def rtt_ms(self) -> Optional[float]:
+        return None if self.sample.rtt_us is None else self.sample.rtt_us / 1000
+
+
+class Prober:
+    """The probe engine. It has no thread: watch fileno(), and call process() when it is readable or wait_ms() is over.
+
+    paced: each target at its slots of the interval; else as fast as replies come home.
+    probes_per_target: stop each target after so many; 0: no end.
+    """
+
+    def __init__(self, *, paced: bool = True, probes_per_target: int = 0):
+        self._raw = lowlevel.RawProber(paced, probes_per_target)
+        self._targets = {}
+        self._last_id = 0
+
+    def add(
+        self,
+        target: str,
+        *,
+        interval: float = 5.0,
+        timeout: float = 3.0,
+        size: int = 56,
+        dscp: int = 0,
+        ttl: int = 0,
+        family: int = 0,
+    ) -> int:
+        """Adds a target (address or host name), seconds and bytes; returns its id for remove()."""
+        number = self._last_id + 1
+        self._raw.set_target(
+            number, target, round(interval * 1000), round(timeout * 1000), size, dscp, ttl, family
+        )
+        self._last_id = number
+        self._targets[number] = target
+        return number
+
+    def remove(self, number: int) -> None:
+        self._raw.remove_target(number)
+        del self._targets[number]
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def wait_ms(self) -> int:
+        """Milliseconds until process() wants to run; -1: only when fileno() is readable."""
+        return self._raw.wait_ms()
+
+    def process(self) -> List[Result]:
+        """Sends and receives what is due, without blocking; the results that came of it."""
+        results = []
+        for number, sequence, slot_unix_us, rtt_us, outcome, flags, *rest in self._raw.process():
+            sample = _sample((slot_unix_us, rtt_us, outcome, flags))
+            results.append(Result(self._targets[number], sequence, sample, *rest))
+        return results
+
+
+def ping(
+    targets: Union[str, Iterable[str]],
+    count: int = 1,
+    interval: float = 1.0,
+    timeout: float = 3.0,
+    *,
+    size: int = 56,
+    dscp: int = 0,
+    ttl: int = 0,
+    family: int = 0,
+) -> List[Result]:
+    """Pings each target `count` times and returns a Result for each probe, in the order of their verdicts.
+
+    interval: seconds between a target's probes, the targets spread over it; 0: as fast as replies come home.
+    A single round (count=1) is sent at once. Needs CAP_NET_RAW, or net.ipv4.ping_group_range set for this group.
+    """
+    targets = [targets] if isinstance(targets, str) else list(targets)
+    if count < 1:
+        raise ValueError(f"count is {count}: at least 1 is needed")
+    prober = Prober(paced=count > 1 and interval > 0, probes_per_target=count)
+    for target in targets:
+        prober.add(
+            target, interval=interval or 1.0, timeout=timeout, size=size, dscp=dscp, ttl=ttl, family=family
+        )
+    poll = select.poll()
+    poll.register(prober.fileno(), select.POLLIN)
+    results: List[Result] = []
+    while len(results) < count * len(targets):
+        wait_ms = prober.wait_ms()
+        poll.poll(1000 if wait_ms < 0 else wait_ms)
+        results += prober.process()
+    return results
+
+
+def encode_block(samples: Mapping[int, Iterable[Sample]]) -> bytes:
+    """A sample block of {target_id: samples}."""
+    builder = lowlevel.BlockBuilder()
+    for target_id, run in samples.items():
+        for sample in run:
+            builder.add(target_id, sample.slot_unix_us, sample.rtt_us or 0, _outcome_code(sample.outcome), sample.flags)
+    return builder.finish()
+
+
+def decode_block(block: bytes) -> dict:
+    """{target_id: [Sample, ...]}, ascending by target and by slot. Any bytes are safe: Error tells what is wrong."""
+    return {target_id: [_sample(raw) for raw in run] for target_id, run in lowlevel.glue_block_decode(block).items()}
+
+
+def encode_message(message: dict) -> str:
+    """{"event": NAME, "data": {...}} as the text that goes over the wire. Error: the library would not send it."""
+    return lowlevel.glue_message_normalise(json.dumps(message).encode())
+
+
+def decode_message(text: Union[str, bytes]) -> dict:
+    """A control message as the library understands it: checked, with defaults filled in, unknown fields dropped."""
+    return json.loads(lowlevel.glue_message_normalise(text.encode() if isinstance(text, str) else text))
+
+
+class Passphrase(NamedTuple):
+    key: bytes
+    host: str
+    port: int
+    pin: bytes
+
+
+def encode_passphrase(key: bytes, host: str, port: int, pin: bytes) -> str:
+    """ "MP1-XXXXXX-...": 16 bytes of key, the server's address, 16 bytes of the SHA-256 of its public key (SPKI)."""
+    return lowlevel.glue_passphrase_encode(key, host, port, pin)
+
+
+def decode_passphrase(text: str) -> Passphrase:
+    """Error names the mistyped group where that can be found out."""
+    return Passphrase(*lowlevel.glue_passphrase_decode(text))
+
+
+class Store:
+    """A server's database; read_only works beside a running meshpingd."""
+
+    def __init__(self, path: Union[str, os.PathLike], read_only: bool = True):
+        self._raw = None
+        self._raw = lowlevel.RawStore(os.fspath(path), read_only)
+
+    def agents(self) -> List[dict]:
+        """All agents, oldest first: id (a number; 16 hex digits on the page), host_name, state, ..."""
+        return self._open().agents()
+
+    def targets(self) -> List[dict]:
+        """The list of targets in its order: id, address, name, interval_ms, timeout_ms."""
+        return self._open().targets()
+
+    def samples(self, agent_id: int, target_id: int, from_us: int = 0, to_us: int = 2**62) -> List[Sample]:
+        """A pair's samples with from_us <= slot < to_us, ascending, no slot twice."""
+        return [_sample(raw) for raw in self._open().samples(agent_id, target_id, from_us, to_us)]
+
+    def close(self) -> None:
+        self._raw = None
+
+    def _open(self):
+        if self._raw is None:
+            raise ValueError("the store is closed")
+        return self._raw
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
