@@ -14,6 +14,8 @@
 #include <meshping/store.h>
 #include <uv.h>
 
+#define SERVER_DATABASE_NAME "meshping.db" /* in state_dir */
+
 struct lws_context;
 struct agent_connection;
 struct http_state; /* http.c: login throttles, the scrypt queue */

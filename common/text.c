@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool reserve(text_buffer *t, size_t more)
+{
+    if (t->failed)
+        return false;
+    if (more < t->capacity - t->length)
+        return true;
+    if (more > SIZE_MAX / 4 || t->length > SIZE_MAX / 4) {
+        t->failed = true;
+        return false;
+    }
+    size_t capacity = t->capacity ? t->capacity : 256;
+    while (capacity - t->length <= more)
+        capacity *= 2;
+    char *data = realloc(t->data, capacity);
+    if (!data) {
+        t->failed = true;
+        return false;
+    }
+    t->data = data;
+    t->capacity = capacity;
+    return true;
+}
+
+void text_add(text_buffer *t, const char *bytes, size_t length)
+{
+    if (!reserve(t, length))
+        return;
+    if (length)
+        memcpy(t->data + t->length, bytes, length);
+    t->length += length;
+    t->data[t->length] = 0;
+}
+
+void text_puts(text_buffer *t, const char *string)
+{
+    text_add(t, string, strlen(string));
+}
+
+void text_printf(text_buffer *t, const char *format, ...)
+{
+    char small[512];
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(small, sizeof small, format, args);
+    if (length >= 0 && (size_t)length < sizeof small) {
+        text_add(t, small, (size_t)length);
+    } else if (length >= 0 && reserve(t, (size_t)length)) {
+        vsnprintf(t->data + t->length, (size_t)length + 1, format, again);
+        t->length += (size_t)length;
+    } else if (length < 0) {
+        t->failed = true;
+    }
+    va_end(again);
+    va_end(args);
+}
+
+void text_dispose(text_buffer *t)
+{
+    free(t->data);
+    *t = (text_buffer){0};
+}

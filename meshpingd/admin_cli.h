@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MESHPINGD_ADMIN_CLI_H
+#define MESHPINGD_ADMIN_CLI_H
+
+/*
+ * `meshpingd admin create --name NAME --password-file FILE --state-dir DIR`; argv[0] is "admin". Makes an
+ * administrator while the server does not run. Exit status: 0 made, 1 not possible, 2 wrong usage.
+ */
+int admin_main(int argc, char **argv);
+
+#endif

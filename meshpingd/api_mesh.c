@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the mesh shows: matrix, series, events, the server itself. */
+#include "meshpingd/http.h"
+#include "meshpingd/http_text.h"
+#include "meshpingd/series.h"
+
+#include <ifaddrs.h>
+#include <inttypes.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HOUR_MS INT64_C(3600000)
+#define SERIES_SPAN_MAX_MS (24 * HOUR_MS)
+#define SERIES_DELIVERY_MS 10000 /* from a probe's verdict to here, at the longest in a sound session */
+#define EVENTS_MAX 1000
+#define ADDRESSES_MAX 64
+
+void api_matrix(http_exchange *x)
+{
+    http_respond_json(x, 200, live_snapshot_json(x->server));
+}
+
+/* ---- series ---- */
+
+/* Absent: true and *value unchanged. */
+static bool take_ms(http_exchange *x, const char *name, int64_t *value)
+{
+    uint64_t number;
+    const char *text = http_query_get(x, name);
+    if (!text)
+        return true;
+    if (!http_content_length_parse(text, &number)) {
+        http_respond_problem(x, 400, "\"%s\" must be a time in Unix milliseconds", name);
+        return false;
+    }
+    *value = (int64_t)number;
+    return true;
+}
+
+/* The newest slot before from_ms, within a day; so that a gap that began before the window is seen in it. */
+static int64_t newest_before(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_ms)
+{
+    static const int64_t looks_ms[] = {60000, HOUR_MS, SERIES_SPAN_MAX_MS};
+    for (size_t i = 0; i < sizeof looks_ms / sizeof looks_ms[0]; i++) {
+        meshping_sample *samples = NULL;
+        size_t count = 0;
+        int64_t slot_ms = INT64_MIN;
+        if (server_samples(s, agent_id, target_id, (from_ms - looks_ms[i]) * 1000, from_ms * 1000, &samples, &count,
+                           NULL) == MESHPING_OK &&
+            count)
+            slot_ms = samples[count - 1].slot_unix_us / 1000;
+        meshping_free(samples);
+        if (slot_ms != INT64_MIN)
+            return slot_ms;
+    }
+    return INT64_MIN;
+}
+
+void api_series(http_exchange *x)
+{
+    server *s = x->server;
+    uint64_t agent_id, target_id;
+    meshping_sample *samples = NULL;
+    meshping_error err = {0};
+    text_buffer body = {0};
+    int64_t now_ms = server_unix_ms();
+    series out = {.to_ms = now_ms};
+    const char *agent = http_query_get(x, "agent"), *target_text = http_query_get(x, "target");
+    const meshping_target *target = NULL;
+    if (!agent || !target_text) {
+        http_respond_problem(x, 400, "\"agent\" and \"target\" are needed");
+        return;
+    }
+    if (http_id_parse(agent, &agent_id) && server_agent_by_id(s, agent_id) &&
+        http_number_parse(target_text, &target_id))
+        target = meshping_target_list_by_id(&s->targets, target_id);
+    if (!target) {
+        http_respond_problem(x, 404, "there is no such agent or target");
+        return;
+    }
+    if (!take_ms(x, "to_ms", &out.to_ms))
+        return;
+    out.from_ms = out.to_ms > HOUR_MS ? out.to_ms - HOUR_MS : 0;
+    if (!take_ms(x, "from_ms", &out.from_ms))
+        return;
+    if (out.from_ms >= out.to_ms || out.to_ms - out.from_ms > SERIES_SPAN_MAX_MS) {
+        http_respond_problem(x, 400, "from_ms must be before to_ms, by 24 hours at most");
+        return;
+    }
+    if (server_samples(s, agent_id, target_id, out.from_ms * 1000, out.to_ms * 1000, &samples, &out.count, &err) !=
+        MESHPING_OK) {
+        http_respond_error(x, &err);
+        return;
+    }
+    if (out.count > SERIES_POINTS_MAX) {
+        http_respond_problem(x, 400, "%zu samples are over the limit of %d: ask for a shorter time", out.count,
+                             SERIES_POINTS_MAX);
+        goto out;
+    }
+    out.agent_id = agent_id;
+    out.target_id = target_id;
+    out.interval_ms = target->interval_ms;
+    out.timeout_ms = target->timeout_ms;
+    out.samples = samples;
+    out.settled_ms = now_ms - target->timeout_ms - SERIES_DELIVERY_MS;
+    out.before_ms = INT64_MIN;
+    if (out.count == 0 || samples[0].slot_unix_us / 1000 - out.from_ms > (int64_t)target->interval_ms * 5 / 2)
+        out.before_ms = newest_before(s, agent_id, target_id, out.from_ms);
+    series_json(&body, &out);
+    http_respond_text(x, 200, "application/json", &body);
+out:
+    meshping_free(samples);
+}
+
+/* ---- events ---- */
+
+void api_events(http_exchange *x)
+{
+    uint64_t limit = 100;
+    size_t count = 0;
+    meshping_event_record *records = NULL;
+    meshping_error err = {0};
+    const char *text_limit = http_query_get(x, "limit");
+    if (text_limit && (!http_number_parse(text_limit, &limit) || limit > EVENTS_MAX)) {
+        http_respond_problem(x, 400, "\"limit\" must be 1 to %d", EVENTS_MAX);
+        return;
+    }
+    if (meshping_store_events(x->server->store, (size_t)limit, &records, &count, &err) != MESHPING_OK) {
+        http_respond_error(x, &err);
+        return;
+    }
+    json_object *json = json_object_new_object(), *events = json_object_new_array();
+    for (size_t i = 0; i < count; i++) {
+        char agent[17] = "";
+        json_object *event = json_object_new_object();
+        if (records[i].agent_id)
+            snprintf(agent, sizeof agent, "%016" PRIx64, records[i].agent_id);
+        http_text_clean(records[i].text);
+        json_object_object_add(event, "time_ms", json_object_new_int64(records[i].unix_ms));
+        json_object_object_add(event, "kind", json_object_new_string(records[i].kind));
+        json_object_object_add(event, "agent", json_object_new_string(agent));
+        json_object_object_add(event, "user", json_object_new_string(records[i].user));
+        json_object_object_add(event, "text", json_object_new_string(records[i].text));
+        json_object_array_add(events, event);
+    }
+    json_object_object_add(json, "events", events);
+    meshping_free(records);
+    http_respond_json(x, 200, json);
+}
+
+/* ---- server ---- */
+
+static int listen_port(const server *s)
+{
+    const char *colon = strrchr(s->config.listen, ':');
+    return colon ? atoi(colon + 1) : 0;
+}
+
+static json_object *advertised(const server *s)
+{
+    json_object *list = json_object_new_array();
+    for (const char *at = s->config.advertise; *at;) {
+        at += strspn(at, ", \t");
+        size_t length = strcspn(at, ", \t");
+        if (length)
+            json_object_array_add(list, json_object_new_string_len(at, (int)length));
+        at += length;
+    }
+    return list;
+}
+
+/* The addresses under which agents might find this server: of all interfaces that are up, but for link-local ones. */
+static json_object *own_addresses(int port)
+{
+    struct ifaddrs *interfaces = NULL;
+    json_object *list = json_object_new_array();
+    if (getifaddrs(&interfaces) != 0)
+        return list;
+    for (int loopback = 0; loopback < 2; loopback++)
+        for (const struct ifaddrs *at = interfaces; at; at = at->ifa_next) {
+            char text_address[MESHPING_ADDRESS_TEXT_MAX], one[MESHPING_ADDRESS_TEXT_MAX + 16];
+            meshping_address address;
+            if (!at->ifa_addr || !(at->ifa_flags & IFF_UP) ||
+                meshping_address_from_sockaddr(&address, at->ifa_addr) != MESHPING_OK || address.scope_id != 0 ||
+                meshping_address_is_loopback(&address) != (loopback == 1) ||
+                json_object_array_length(list) >= ADDRESSES_MAX)
+                continue;
+            meshping_address_format(&address, text_address);
+            snprintf(one, sizeof one, address.family == MESHPING_FAMILY_IPV6 ? "[%s]:%d" : "%s:%d", text_address, port);
+            json_object_array_add(list, json_object_new_string(one));
+        }
+    freeifaddrs(interfaces);
+    return list;
+}
+
+void api_server(http_exchange *x)
+{
+    const server *s = x->server;
+    char id[17], pin[2 * MESHPING_PIN_LEN + 1];
+    json_object *json = json_object_new_object(), *thresholds = json_object_new_object();
+    snprintf(id, sizeof id, "%016" PRIx64, s->server_id);
+    for (size_t i = 0; i < MESHPING_PIN_LEN; i++)
+        snprintf(pin + 2 * i, 3, "%02x", s->pin[i]);
+    json_object_object_add(json, "version", json_object_new_string(meshping_version()));
+    json_object_object_add(json, "server_id", json_object_new_string(id));
+    json_object_object_add(json, "started_ms", json_object_new_int64(s->started_unix_ms));
+    json_object_object_add(json, "advertise", advertised(s));
+    json_object_object_add(json, "addresses", own_addresses(listen_port(s)));
+    json_object_object_add(json, "port", json_object_new_int(listen_port(s)));
+    json_object_object_add(json, "pin", json_object_new_string(pin));
+    json_object_object_add(json, "retention_hours", json_object_new_int(s->config.retention_hours));
+    json_object_object_add(thresholds, "slow_rtt_us", json_object_new_uint64(s->thresholds.slow_rtt_us));
+    json_object_object_add(thresholds, "lossy_count", json_object_new_uint64(s->thresholds.lossy_count));
+    json_object_object_add(thresholds, "stale_intervals", json_object_new_uint64(s->thresholds.stale_intervals));
+    json_object_object_add(json, "thresholds", thresholds);
+    json_object_object_add(json, "viewers", json_object_new_uint64(live_ws_viewers(s)));
+    http_respond_json(x, 200, json);
+}

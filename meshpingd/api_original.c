@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The original's routes with its bodies and status codes, for scripts that were written for it. */
+#include "meshpingd/http.h"
+#include "meshpingd/http_text.h"
+#include "meshpingd/json_body.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define HOUR_US INT64_C(3600000000)
+
+static json_object *success(void)
+{
+    json_object *json = json_object_new_object();
+    json_object_object_add(json, "status", json_object_new_string("success"));
+    return json;
+}
+
+void original_update_targets(http_exchange *x)
+{
+    server *s = x->server;
+    meshping_error err = {0};
+    meshping_target defaults;
+    meshping_target_list list;
+    size_t index, limit = s->targets.limit ? s->targets.limit : MESHPING_TARGETS_MAX;
+    if (x->body_length == 0) {
+        http_respond_problem(x, 400, "No JSON body");
+        return;
+    }
+    if (json_body_parse(&x->json, x->body, x->body_length, &err) != MESHPING_OK) {
+        http_respond_problem(x, 400, "%s", err.message);
+        return;
+    }
+    meshping_target_init(&defaults);
+    defaults.interval_ms = (uint32_t)s->config.interval_ms;
+    defaults.timeout_ms = (uint32_t)s->config.timeout_ms;
+    if (targets_json_parse(&list, &index, x->json, true, &defaults, limit, &err) != MESHPING_OK) {
+        http_respond_problem(x, err.status == MESHPING_NOMEM ? 500 : 400, "%s", err.message);
+        return;
+    }
+    if (server_targets_replace(s, &list, 0, x->identity.user, &err) != MESHPING_OK) {
+        http_respond_problem(x, err.status == MESHPING_EXISTS || err.status == MESHPING_INVALID ? 400 : 500, "%s",
+                             err.message);
+        return;
+    }
+    json_object *json = success(), *targets = NULL;
+    json_object_object_get_ex(x->json, "targets", &targets);
+    json_object_object_add(json, "targets", json_object_get(targets)); /* echoed as they came */
+    http_respond_json(x, 200, json);
+}
+
+static void act(http_exchange *x, meshping_agent_action action)
+{
+    uint64_t id;
+    meshping_error err = {0};
+    if (!http_id_parse(x->params.value[0], &id) || !server_agent_by_id(x->server, id)) {
+        http_respond_problem(x, 404, "Agent not found");
+        return;
+    }
+    if (server_agent_act(x->server, id, action, NULL, 0, x->identity.user, &err) != MESHPING_OK)
+        http_respond_error(x, &err);
+    else
+        http_respond_json(x, 200, success());
+}
+
+void original_approve(http_exchange *x)
+{
+    act(x, MESHPING_ACTION_APPROVE);
+}
+
+void original_reject(http_exchange *x)
+{
+    act(x, MESHPING_ACTION_REJECT);
+}
+
+/* By id, or by address or host name as the original had it. */
+static const meshping_target *find_target(const server *s, const char *name)
+{
+    uint64_t id;
+    char host[MESHPING_HOST_MAX];
+    const meshping_target *target = NULL;
+    if (http_number_parse(name, &id))
+        target = meshping_target_list_by_id(&s->targets, id);
+    if (!target && meshping_host_canonical(host, name, NULL) == MESHPING_OK)
+        target = meshping_target_list_by_host(&s->targets, host);
+    return target;
+}
+
+void original_monitoring(http_exchange *x)
+{
+    uint64_t agent_id;
+    size_t count = 0;
+    meshping_sample *samples = NULL;
+    meshping_error err = {0};
+    text_buffer body = {0};
+    const meshping_target *target = find_target(x->server, x->params.value[1]);
+    if (!http_id_parse(x->params.value[0], &agent_id) || !server_agent_by_id(x->server, agent_id)) {
+        http_respond_problem(x, 404, "Agent not found");
+        return;
+    }
+    if (!target) {
+        http_respond_problem(x, 404, "Target not found");
+        return;
+    }
+    int64_t now_us = server_unix_ms() * 1000;
+    if (server_samples(x->server, agent_id, target->id, now_us - HOUR_US, now_us + 1, &samples, &count, &err) !=
+        MESHPING_OK) {
+        http_respond_error(x, &err);
+        return;
+    }
+    bool first = true;
+    text_puts(&body, "[");
+    for (size_t i = 0; i < count; i++) {
+        /* the original knows two results; what the agent could not measure is neither */
+        if (meshping_outcome_classify(samples[i].outcome) == MESHPING_CLASS_LOCAL_ERROR)
+            continue;
+        bool ok = samples[i].outcome == MESHPING_OUTCOME_OK;
+        char at[32];
+        time_t seconds = (time_t)(samples[i].slot_unix_us / 1000000);
+        struct tm tm;
+        gmtime_r(&seconds, &tm);
+        strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%S", &tm);
+        text_printf(&body, "%s{\"timestamp\":\"%s.%03dZ\",\"result\":\"%s\",\"latency\":%.3f}", first ? "" : ",", at,
+                    (int)(samples[i].slot_unix_us / 1000 % 1000), ok ? "ok" : "fail",
+                    ok ? samples[i].rtt_us / 1000.0 : 0.0);
+        first = false;
+    }
+    text_puts(&body, "]");
+    meshping_free(samples);
+    http_respond_text(x, 200, "application/json", &body);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshpingd/http.h"
+
+#include <meshping/protocol.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HOURS_MAX (24 * 366)
+#define USES_MAX 100000
+
+static json_object *tid_json(const uint8_t tid[MESHPING_TID_LEN])
+{
+    char hex[2 * MESHPING_TID_LEN + 1];
+    for (size_t i = 0; i < MESHPING_TID_LEN; i++)
+        snprintf(hex + 2 * i, 3, "%02x", tid[i]);
+    return json_object_new_string(hex);
+}
+
+static bool parse_tid(uint8_t tid[MESHPING_TID_LEN], const char *hex)
+{
+    if (strlen(hex) != 2 * MESHPING_TID_LEN || strspn(hex, "0123456789abcdefABCDEF") != 2 * MESHPING_TID_LEN)
+        return false;
+    for (size_t i = 0; i < MESHPING_TID_LEN; i++) {
+        unsigned byte;
+        if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
+            return false;
+        tid[i] = (uint8_t)byte;
+    }
+    return true;
+}
+
+static json_object *passphrase_json(const meshping_passphrase_record *record)
+{
+    json_object *json = json_object_new_object();
+    json_object_object_add(json, "id", tid_json(record->tid));
+    json_object_object_add(json, "label", json_object_new_string(record->label));
+    json_object_object_add(json, "created_ms", json_object_new_int64(record->created_ms));
+    json_object_object_add(json, "expires_ms", json_object_new_int64(record->expires_ms));
+    json_object_object_add(json, "uses_max", json_object_new_uint64(record->uses_max));
+    json_object_object_add(json, "uses", json_object_new_uint64(record->uses));
+    json_object_object_add(json, "revoked", json_object_new_boolean(record->revoked));
+    return json;
+}
+
+void api_passphrases_list(http_exchange *x)
+{
+    meshping_passphrase_record *records = NULL;
+    meshping_error err = {0};
+    size_t count = 0;
+    if (meshping_store_passphrases(x->server->store, &records, &count, &err) != MESHPING_OK) {
+        http_respond_error(x, &err);
+        return;
+    }
+    json_object *json = json_object_new_object(), *list = json_object_new_array();
+    for (size_t i = 0; i < count; i++)
+        json_object_array_add(list, passphrase_json(&records[i]));
+    json_object_object_add(json, "passphrases", list);
+    meshping_free(records);
+    http_respond_json(x, 200, json);
+}
+
+/* Both ask for the passphrase without echo: it must be in no argument and in no shell history. */
+static json_object *commands_json(void)
+{
+    json_object *commands = json_object_new_object();
+    json_object_object_add(
+        commands, "deb", json_object_new_string("sudo apt install ./meshping-agent_*.deb && sudo meshping-agent-join"));
+    json_object_object_add(commands, "run",
+                           json_object_new_string("sudo meshping-agent run --passphrase-file - "
+                                                  "--state-dir /var/lib/meshping-agent"));
+    return commands;
+}
+
+void api_passphrase_create(http_exchange *x)
+{
+    bool ok;
+    char text[MESHPING_PASSPHRASE_TEXT_MAX];
+    meshping_passphrase_record record = {0};
+    meshping_error err = {0};
+    passphrase_request request = {0};
+    request.advertise = http_json_string(x, "advertise", &ok);
+    if (!ok)
+        return;
+    request.label = http_json_string(x, "label", &ok);
+    if (!ok)
+        return;
+    request.hours = (uint32_t)http_json_number(x, "hours", 0, 1, HOURS_MAX, &ok);
+    if (!ok)
+        return;
+    request.uses = (uint32_t)http_json_number(x, "uses", 0, 1, USES_MAX, &ok);
+    if (!ok)
+        return;
+    if (request.advertise && !request.advertise[0])
+        request.advertise = NULL;
+    if (!request.advertise && !x->server->config.advertise[0]) {
+        http_respond_problem(x, 400, "say where agents find this server: \"advertise\": \"HOST:PORT\"");
+        return;
+    }
+    if (request.label && strlen(request.label) >= sizeof record.label) {
+        http_respond_problem(x, 400, "\"label\" has %zu bytes, at most %zu are allowed", strlen(request.label),
+                             sizeof record.label - 1);
+        return;
+    }
+    if (server_passphrase_issue(x->server, &request, x->identity.user, text, &record, &err) != MESHPING_OK) {
+        http_respond_error(x, &err);
+        return;
+    }
+    json_object *json = passphrase_json(&record);
+    json_object_object_add(json, "passphrase", json_object_new_string(text));
+    json_object_object_add(json, "commands", commands_json());
+    OPENSSL_cleanse(text, sizeof text);
+    http_respond_json(x, 201, json);
+}
+
+void api_passphrase_revoke(http_exchange *x)
+{
+    uint8_t tid[MESHPING_TID_LEN];
+    meshping_error err = {0};
+    if (!parse_tid(tid, x->params.value[0])) {
+        http_respond_problem(x, 404, "there is no passphrase with this id");
+        return;
+    }
+    meshping_status status = server_passphrase_revoke(x->server, tid, x->identity.user, &err);
+    if (status == MESHPING_NOT_FOUND)
+        http_respond_problem(x, 404, "there is no passphrase with this id");
+    else if (status != MESHPING_OK)
+        http_respond_error(x, &err);
+    else
+        http_respond_empty(x, 204);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scrypt off the loop: a few at a time, a few behind them, the rest is sent away. */
+#include "meshpingd/auth.h"
+
+#include "common/log.h"
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void job_free(auth_job *job)
+{
+    OPENSSL_cleanse(job->password, job->password_length);
+    free(job->password);
+    OPENSSL_cleanse(job, sizeof *job);
+    free(job);
+}
+
+/* In a worker: only the job's own memory. */
+static void work(uv_work_t *request)
+{
+    auth_job *job = request->data;
+    if (job->encode)
+        job->status = password_encode(job->stored, job->password, job->password_length, PASSWORD_SCRYPT_N, job->salt,
+                                      &job->error);
+    else
+        job->status = password_verify(&job->matches, job->nobody ? NULL : job->stored, job->password,
+                                      job->password_length, &job->error);
+}
+
+static void after_work(uv_work_t *request, int cancelled);
+
+static void start_waiting(struct http_state *state)
+{
+    for (size_t i = 0; i < AUTH_JOBS_RUNNING_MAX && state->waiting; i++) {
+        if (state->running_jobs[i])
+            continue;
+        auth_job *job = state->waiting;
+        state->waiting = job->next;
+        state->waiting_count--;
+        state->running_jobs[i] = job;
+        job->next = NULL;
+        job->running = true;
+        job->work.data = job;
+        uv_queue_work(&state->server->loop, &job->work, work, after_work);
+    }
+}
+
+static void after_work(uv_work_t *request, int cancelled)
+{
+    auth_job *job = request->data;
+    struct http_state *state = job->state;
+    http_exchange *x = job->exchange;
+    (void)cancelled; /* nobody cancels */
+    if (state)
+        for (size_t i = 0; i < AUTH_JOBS_RUNNING_MAX; i++)
+            if (state->running_jobs[i] == job)
+                state->running_jobs[i] = NULL;
+    if (x) {
+        x->job = NULL;
+        if (job->status == MESHPING_OK)
+            job->done(x, job);
+        else
+            http_respond_error(x, &job->error);
+    }
+    job_free(job);
+    if (state)
+        start_waiting(state);
+}
+
+meshping_status auth_job_start(http_exchange *x, bool encode, const char *stored, const char *password, size_t length,
+                               const meshping_user_record *user, auth_job_done done, meshping_error *err)
+{
+    struct http_state *state = x->server->http;
+    auth_job **last = &state->waiting;
+    if (state->waiting_count >= AUTH_JOBS_WAITING_MAX)
+        return meshping_error_set(err, MESHPING_LIMIT, "too many sign in at once");
+    auth_job *job = calloc(1, sizeof *job);
+    char *copy = malloc(length + 1);
+    if (!job || !copy) {
+        free(job);
+        free(copy);
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    }
+    memcpy(copy, password, length);
+    copy[length] = 0;
+    *job = (auth_job){.state = state,
+                      .exchange = x,
+                      .done = done,
+                      .encode = encode,
+                      .password = copy,
+                      .password_length = length,
+                      .user = *user,
+                      .nobody = !encode && !stored};
+    if (stored)
+        strncpy(job->stored, stored, sizeof job->stored - 1);
+    if (encode && RAND_bytes(job->salt, sizeof job->salt) != 1) {
+        job_free(job);
+        return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers");
+    }
+    while (*last)
+        last = &(*last)->next;
+    *last = job;
+    state->waiting_count++;
+    x->job = job;
+    start_waiting(state);
+    return MESHPING_OK;
+}
+
+void auth_job_abandon(http_exchange *x)
+{
+    auth_job *job = x->job;
+    if (!job)
+        return;
+    x->job = NULL;
+    job->exchange = NULL;
+    if (job->running)
+        return; /* after_work frees it */
+    struct http_state *state = job->state;
+    for (auth_job **at = &state->waiting; *at; at = &(*at)->next)
+        if (*at == job) {
+            *at = job->next;
+            state->waiting_count--;
+            break;
+        }
+    job_free(job);
+}

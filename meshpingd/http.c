@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The callback of libwebsockets' "http" protocol: from request to exchange, through the checks that every request
+ * passes, to its handler, and the answer out again in chunks, one lws_write a writable callback.
+ */
+#include "meshpingd/http.h"
+
+#include "common/log.h"
+#include "meshpingd/auth.h"
+#include "meshpingd/http_text.h"
+#include "meshpingd/json_body.h"
+#include "meshpingd/problem.h"
+#include <meshping/protocol.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+/* Of each connection; libwebsockets zeroes it. */
+typedef struct http_per_session {
+    http_exchange *exchange;
+    bool lingering; /* answered and to be closed: what still comes is thrown away, so that the client can read */
+    size_t discarded;
+    int64_t linger_end_ms;
+} http_per_session;
+const size_t http_per_session_size = sizeof(http_per_session);
+
+static const char safety_headers[] =
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    "Referrer-Policy: no-referrer\r\n"
+    "Strict-Transport-Security: max-age=31536000\r\n"
+    "Cross-Origin-Opener-Policy: same-origin\r\n"
+    "Cross-Origin-Resource-Policy: same-origin\r\n";
+
+static server *server_of(struct lws *wsi)
+{
+    return lws_context_user(lws_get_context(wsi));
+}
+
+static void exchange_free(http_exchange *x)
+{
+    if (!x)
+        return;
+    auth_job_abandon(x);
+    json_object_put(x->json);
+    if (x->body)
+        OPENSSL_cleanse(x->body, x->body_length); /* may hold a password */
+    free(x->body);
+    if (!x->answer_borrowed)
+        free(x->answer);
+    text_dispose(&x->headers);
+    free(x);
+}
+
+/* ---- checks before the body ---- */
+
+/* Is the unsafe request our own page's? Sec-Fetch-Site and Origin come from the browser and cannot be forged there. */
+static bool is_cross_site(const http_exchange *x)
+{
+    if (x->fetch_site[0] && strcmp(x->fetch_site, "same-origin") != 0 && strcmp(x->fetch_site, "none") != 0)
+        return true;
+    return x->origin[0] && !http_origin_is_own(x->origin, x->host);
+}
+
+static void identify(http_exchange *x)
+{
+    auth_session *session = auth_session_find(x->server->http, x->session_token);
+    if (!session)
+        return;
+    x->identity.present = true;
+    http_text_copy(x->identity.user, sizeof x->identity.user, session->user);
+    http_text_copy(x->identity.role, sizeof x->identity.role, session->role);
+    http_text_copy(x->identity.csrf, sizeof x->identity.csrf, session->csrf);
+    memcpy(x->identity.token_hash, session->token_hash, sizeof x->identity.token_hash);
+}
+
+static uint64_t body_limit(const http_exchange *x)
+{
+    return x->identity.present && x->route->flags & HTTP_ROUTE_BIG ? HTTP_BODY_MAX : HTTP_BODY_SMALL_MAX;
+}
+
+/* True when the request may go on to its handler; else it was answered. */
+static bool check_head(http_exchange *x)
+{
+    unsigned allowed;
+    bool unsafe = x->method != HTTP_GET && x->method != HTTP_HEAD;
+    x->route = http_route_find(http_routes, http_route_count, x->method, x->path, &x->params, &allowed);
+    if (!x->route) {
+        char methods[HTTP_METHODS_TEXT_MAX];
+        if (!unsafe && !allowed && page_asset(x))
+            return false;
+        if (allowed) {
+            http_header(x, "Allow", "%s", http_methods_text(methods, allowed));
+            http_respond_problem(x, 405, "this path takes %s", methods);
+        } else {
+            http_respond_problem(x, 404, "there is nothing at this path");
+        }
+        return false;
+    }
+    if (unsafe && is_cross_site(x)) {
+        http_respond_problem(x, 403, "requests from other sites are refused");
+        return false;
+    }
+    identify(x);
+    if (!x->identity.present && !(x->route->flags & HTTP_ROUTE_OPEN)) {
+        http_respond_problem(x, 401, "sign in first");
+        return false;
+    }
+    if (unsafe && !(x->route->flags & HTTP_ROUTE_OPEN) && !http_text_equal_constant_time(x->csrf, x->identity.csrf)) {
+        http_respond_problem(x, 403, "the header X-CSRF-Token is missing or wrong");
+        return false;
+    }
+    if (x->body_expected > body_limit(x)) {
+        http_respond_problem(x, 413, "the body has %llu bytes, at most %llu are allowed",
+                             (unsigned long long)x->body_expected, (unsigned long long)body_limit(x));
+        return false;
+    }
+    if (x->body_expected && (x->content_type[0] || x->route->flags & HTTP_ROUTE_JSON) &&
+        !http_media_type_is(x->content_type, "application/json")) {
+        http_respond_problem(x, 415, "the body must be application/json");
+        return false;
+    }
+    return true;
+}
+
+/* ---- the body is there ---- */
+
+static void dispatch(http_exchange *x)
+{
+    meshping_error err = {0};
+    x->body_complete = true;
+    /* nothing is read while we answer: a client that sends on, or hung up, must not keep the loop busy */
+    lws_rx_flow_control(x->wsi, 0);
+    lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
+    if (x->status)
+        return;
+    if (x->route->flags & HTTP_ROUTE_JSON) {
+        if (json_body_parse(&x->json, x->body ? x->body : "", x->body_length, &err) != MESHPING_OK) {
+            http_respond_error(x, &err);
+            return;
+        }
+        if (!json_object_is_type(x->json, json_type_object)) {
+            http_respond_problem(x, 400, "the body must be a JSON object");
+            return;
+        }
+    }
+    x->route->handler(x);
+}
+
+static int begin_exchange(struct lws *wsi, http_per_session *session)
+{
+    const char *why;
+    server *s = server_of(wsi);
+    if (!session || session->exchange || !s || !s->http)
+        return -1;
+    http_exchange *x = calloc(1, sizeof *x);
+    if (!x)
+        return -1;
+    x->server = s;
+    x->wsi = wsi;
+    x->begun_ms = server_unix_ms();
+    session->exchange = x;
+    s->counters.http_requests++;
+
+    int problem = http_copy_head(x, &why);
+    if (problem) {
+        x->no_linger = false;
+        http_respond_problem(x, problem, "%s", why);
+    } else if (check_head(x) && x->body_expected == 0) {
+        dispatch(x);
+    } else if (x->status && x->body_expected > HTTP_BODY_SMALL_MAX) {
+        x->close_after = true; /* cheaper than to read what nobody wants */
+    }
+    return 0;
+}
+
+static int take_body(http_per_session *session, const void *in, size_t length)
+{
+    http_exchange *x = session->exchange;
+    if (session->lingering || (x && x->status && !x->body_complete)) {
+        session->discarded += length;
+        return session->discarded > HTTP_BODY_DISCARD_MAX ||
+                       (session->lingering && server_unix_ms() > session->linger_end_ms)
+                   ? -1
+                   : 0;
+    }
+    if (!x || x->body_complete || length == 0)
+        return 0;
+    if (length > x->body_expected - x->body_length || server_unix_ms() - x->begun_ms > HTTP_BODY_TIME_MS)
+        return -1;
+    if (length > x->body_capacity - x->body_length) {
+        size_t capacity = x->body_capacity ? x->body_capacity * 2 : 1024;
+        while (capacity < x->body_length + length)
+            capacity *= 2;
+        char *body = realloc(x->body, capacity);
+        if (!body)
+            return -1;
+        x->body = body;
+        x->body_capacity = capacity;
+    }
+    memcpy(x->body + x->body_length, in, length);
+    x->body_length += length;
+    return 0;
+}
+
+static int body_ends(http_per_session *session)
+{
+    http_exchange *x = session->exchange;
+    if (session->lingering)
+        return -1;
+    /* libwebsockets says this again when the client pipelines its next request */
+    if (x && !x->body_complete && x->body_length == x->body_expected)
+        dispatch(x);
+    else if (x && x->status)
+        x->body_complete = true;
+    return 0;
+}
+
+/* ---- sending ---- */
+
+static size_t put_head(http_exchange *x, char *to, size_t size)
+{
+    char date[64];
+    time_t now = (time_t)(server_unix_ms() / 1000);
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    int length = snprintf(to, size, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%sConnection: %s\r\n\r\n", x->status,
+                          problem_title(x->status), date, x->headers.data ? x->headers.data : "", safety_headers,
+                          x->close_after ? "close" : "keep-alive");
+    return length > 0 && (size_t)length < size ? (size_t)length : 0;
+}
+
+/* The answer is out: on to the next request, or the end. */
+static int finish(struct lws *wsi, http_per_session *session)
+{
+    http_exchange *x = session->exchange;
+    bool linger = !x->body_complete && !x->no_linger && x->body_expected > 0;
+    bool close_after = x->close_after;
+    lws_rx_flow_control(wsi, 1);
+    session->exchange = NULL;
+    session->discarded = 0;
+    exchange_free(x);
+    if (!close_after)
+        return lws_http_transaction_completed(wsi) ? -1 : 0;
+    if (!linger)
+        return -1;
+    session->lingering = true;
+    session->linger_end_ms = server_unix_ms() + HTTP_LINGER_S * 1000;
+    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, HTTP_LINGER_S);
+    return 0;
+}
+
+static int write_answer(struct lws *wsi, http_per_session *session)
+{
+    static unsigned char buffer[LWS_PRE + HTTP_CHUNK_BYTES]; /* the loop's one thread */
+    http_exchange *x = session->exchange;
+    size_t length = 0, left;
+    if (!x || !x->status)
+        return 0;
+    if (!x->head_sent) {
+        length = put_head(x, (char *)buffer + LWS_PRE, HTTP_CHUNK_BYTES);
+        if (length == 0)
+            return -1;
+        x->head_sent = true;
+        if (x->method == HTTP_HEAD || x->status == 204 || x->status == 304)
+            x->answer_sent = x->answer_length;
+    }
+    left = x->answer_length - x->answer_sent;
+    size_t now = left < HTTP_CHUNK_BYTES - length ? left : HTTP_CHUNK_BYTES - length;
+    if (now) {
+        memcpy(buffer + LWS_PRE + length, x->answer + x->answer_sent, now);
+        x->answer_sent += now;
+        length += now;
+    }
+    bool last = x->answer_sent == x->answer_length;
+    if (lws_write(wsi, buffer + LWS_PRE, length, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < (int)length)
+        return -1;
+    if (last)
+        return finish(wsi, session);
+    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, 30);
+    lws_callback_on_writable(wsi);
+    return 0;
+}
+
+/* ---- upgrades ---- */
+
+int http_refuse_upgrade(struct lws *wsi, int status, const char *detail)
+{
+    static unsigned char buffer[LWS_PRE + 2048];
+    json_object *problem = problem_json(status, detail);
+    const char *body = problem ? json_object_to_json_string_ext(problem, JSON_C_TO_STRING_PLAIN) : "{}";
+    int length = snprintf((char *)buffer + LWS_PRE, sizeof buffer - LWS_PRE,
+                          "HTTP/1.1 %d %s\r\nContent-Type: " PROBLEM_CONTENT_TYPE
+                          "\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%sConnection: close\r\n\r\n%s",
+                          status, problem_title(status), strlen(body), safety_headers, body);
+    json_object_put(problem);
+    if (length > 0 && (size_t)length < sizeof buffer - LWS_PRE)
+        (void)lws_write(wsi, buffer + LWS_PRE, (size_t)length, LWS_WRITE_HTTP_HEADERS);
+    return -1;
+}
+
+/* `in` of this callback points to freed memory (CVE-2025-11677): only the headers are looked at. */
+static int confirm_upgrade(struct lws *wsi)
+{
+    char upgrade[32], *uri = NULL;
+    int length = 0;
+    server *s = server_of(wsi);
+    if (!lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE))
+        return -1; /* libwebsockets has answered an unknown upgrade itself, and dropped the headers */
+    if (!http_copy_header(wsi, upgrade, sizeof upgrade, WSI_TOKEN_UPGRADE) || strcasecmp(upgrade, "websocket") != 0)
+        return http_refuse_upgrade(wsi, 400, "only websocket upgrades are served");
+    if (lws_http_get_uri_and_method(wsi, &uri, &length) != LWSHUMETH_GET)
+        return http_refuse_upgrade(wsi, 400, "a websocket starts with GET");
+    if ((size_t)length == strlen(MESHPING_AGENT_PATH) && memcmp(uri, MESHPING_AGENT_PATH, (size_t)length) == 0)
+        return 0; /* the agents' protocol looks for itself */
+    s->counters.http_requests++;
+    if ((size_t)length == strlen(LIVE_PATH) && memcmp(uri, LIVE_PATH, (size_t)length) == 0)
+        return live_ws_confirm_upgrade(s, wsi);
+    return http_refuse_upgrade(wsi, 404, "there is no websocket at this path");
+}
+
+int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+    http_per_session *session = user;
+    switch (reason) {
+    case LWS_CALLBACK_HTTP:
+        return begin_exchange(wsi, session);
+    case LWS_CALLBACK_HTTP_BODY:
+        return take_body(session, in, len);
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        return body_ends(session);
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return write_answer(wsi, session);
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return confirm_upgrade(wsi);
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        return -1; /* a websocket without a subprotocol would land here */
+    case LWS_CALLBACK_CLOSED_HTTP:
+    case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
+        if (session && session->exchange) {
+            exchange_free(session->exchange);
+            session->exchange = NULL;
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* ---- start and stop ---- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct http_state *state = timer->data;
+    auth_tick(state);
+    live_ws_tick(state);
+}
+
+meshping_status http_start(server *s, meshping_error *err)
+{
+    struct http_state *state = calloc(1, sizeof *state);
+    if (!state)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    state->server = s;
+    s->http = state;
+    meshping_status status = auth_start(state, err);
+    if (status == MESHPING_OK) {
+        uv_timer_init(&s->loop, &state->timer);
+        state->timer.data = state;
+        state->timer_open = true;
+        uv_timer_start(&state->timer, on_timer, 1000, 1000);
+    } else {
+        http_stop(s);
+    }
+    return status;
+}
+
+static void free_state(uv_handle_t *timer)
+{
+    free(timer->data);
+}
+
+/* Sockets that are still open lose their exchanges when the context is destroyed. */
+void http_stop(server *s)
+{
+    struct http_state *state = s->http;
+    if (!state)
+        return;
+    s->http = NULL;
+    live_ws_stop(state);
+    auth_stop(state);
+    if (state->timer_open)
+        uv_close((uv_handle_t *)&state->timer, free_state);
+    else
+        free(state);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 for browsers and scripts, docs/API.md: one exchange is one request and its answer. Everything runs on the
+ * server's loop. A handler answers with exactly one http_respond* call, at once or later (auth.c: after scrypt).
+ */
+#ifndef MESHPINGD_HTTP_H
+#define MESHPINGD_HTTP_H
+
+#include "common/text.h"
+#include "meshpingd/router.h"
+#include "meshpingd/server.h"
+#include <json-c/json.h>
+#include <libwebsockets.h>
+
+/* ---- for web.c: the protocol table; entry 0 must be http_callback ---- */
+int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
+extern const size_t http_per_session_size;
+#define LIVE_SUBPROTOCOL "meshping.live.v1"
+#define LIVE_PATH "/live"
+int live_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
+extern const size_t live_ws_per_session_size;
+
+/* ---- limits ---- */
+#define HTTP_BODY_MAX (4u << 20)         /* a list of 10,000 targets */
+#define HTTP_BODY_SMALL_MAX 8192u        /* everything else */
+#define HTTP_BODY_DISCARD_MAX (8u << 20) /* of a body that nobody wants, so that the client reads the answer */
+#define HTTP_BODY_TIME_MS 60000          /* for a whole body */
+#define HTTP_LINGER_S 5                  /* how long an answered connection is read out before it is closed */
+#define HTTP_QUERY_MAX 8
+#define HTTP_CHUNK_BYTES 16384 /* one lws_write */
+
+typedef struct http_query {
+    char name[32];
+    char value[128];
+} http_query;
+
+/* Who asks; a copy, since the session may end while the exchange waits. */
+typedef struct http_identity {
+    bool present;
+    char user[65], role[16], csrf[65];
+    uint8_t token_hash[32];
+} http_identity;
+
+typedef struct http_exchange {
+    server *server;
+    struct lws *wsi;
+    http_method method;
+    const http_route *route;
+    http_params params;
+    char path[1024];
+    char host[300], origin[320], content_type[128], csrf[80], fetch_site[32];
+    char if_match[128], if_none_match[128], authorization[300], session_token[64];
+    bool accepts_gzip, keep_alive;
+    http_query query[HTTP_QUERY_MAX];
+    size_t query_count;
+    meshping_address peer;
+    http_identity identity;
+
+    uint64_t body_expected;
+    char *body;
+    size_t body_length, body_capacity;
+    bool body_complete;
+    int64_t begun_ms;
+    json_object *json; /* the body, when the route has HTTP_ROUTE_JSON; an object */
+
+    int status;          /* 0: no answer yet */
+    text_buffer headers; /* of the answer, each with its line end */
+    char *answer;        /* owned unless answer_borrowed */
+    bool answer_borrowed, cacheable, close_after, head_sent, no_linger;
+    size_t answer_length, answer_sent;
+
+    struct auth_job *job; /* the scrypt that this exchange waits for */
+} http_exchange;
+
+/* ---- the answer ---- */
+/* Adds a header line to the answer. The value must hold no line end (it is cut there). */
+void http_header(http_exchange *x, const char *name, const char *format, ...) MESHPING_PRINTF(3, 4);
+/* Cache-Control and what may be kept; without it an answer is "no-store". */
+void http_cache(http_exchange *x, const char *control);
+/* body: malloc'd, taken. */
+void http_respond(http_exchange *x, int status, const char *content_type, char *body, size_t length);
+/* body: must outlive the exchange. */
+void http_respond_borrowed(http_exchange *x, int status, const char *content_type, const char *body, size_t length);
+void http_respond_text(http_exchange *x, int status, const char *content_type, text_buffer *body); /* taken */
+void http_respond_empty(http_exchange *x, int status);
+/* json: taken; NULL is 500. */
+void http_respond_json(http_exchange *x, int status, json_object *json);
+/* RFC 9457; on the original's routes {"error": ...}. */
+void http_respond_problem(http_exchange *x, int status, const char *format, ...) MESHPING_PRINTF(3, 4);
+void http_respond_problem_json(http_exchange *x, int status, json_object *problem); /* taken */
+/* The problem of a failed library call. */
+void http_respond_error(http_exchange *x, const meshping_error *err);
+/* 429 with Retry-After, rounded up to seconds. */
+void http_respond_busy(http_exchange *x, int64_t wait_ms, const char *why);
+
+/* ---- the request ---- */
+/* Fills the exchange from the request's head. 0, or the status of a problem with the reason in *why. */
+int http_copy_head(http_exchange *x, const char **why);
+/* NULL: not there. */
+const char *http_query_get(const http_exchange *x, const char *name);
+/* A string field of the body: NULL when absent; *ok = false (and a 400 is sent) when it is there and is no string. */
+const char *http_json_string(http_exchange *x, const char *name, bool *ok);
+/* A whole number of min..max; `absent` when it is not there; *ok as above. */
+int64_t http_json_number(http_exchange *x, const char *name, int64_t absent, int64_t min, int64_t max, bool *ok);
+/* The peer's address as text of MESHPING_ADDRESS_TEXT_MAX. */
+const char *http_peer_text(const http_exchange *x, char *text_out);
+/* True when `origin` is "https://" and exactly this host. */
+bool http_origin_is_own(const char *origin, const char *host);
+/* A header into to[size]; "" when absent; false when it does not fit. */
+bool http_copy_header(struct lws *wsi, char *to, size_t size, enum lws_token_indexes token);
+bool http_copy_peer(struct lws *wsi, meshping_address *out);
+/* Answers an Upgrade request with a problem; returns what LWS_CALLBACK_HTTP_CONFIRM_UPGRADE must return. */
+int http_refuse_upgrade(struct lws *wsi, int status, const char *detail);
+
+/* ---- handlers, by file ---- */
+extern const http_route http_routes[];
+extern const size_t http_route_count;
+/* api_session.c */
+void api_session_get(http_exchange *x);
+void api_session_create(http_exchange *x);
+void api_session_delete(http_exchange *x);
+void api_setup(http_exchange *x);
+/* api_agents.c */
+void api_agents_list(http_exchange *x);
+void api_agent_approve(http_exchange *x);
+void api_agent_reject(http_exchange *x);
+void api_agent_hold(http_exchange *x);
+void api_agent_reinstate(http_exchange *x);
+/* api_targets.c */
+void api_targets_get(http_exchange *x);
+void api_targets_put(http_exchange *x);
+/* api_passphrases.c */
+void api_passphrases_list(http_exchange *x);
+void api_passphrase_create(http_exchange *x);
+void api_passphrase_revoke(http_exchange *x);
+/* api_mesh.c */
+void api_matrix(http_exchange *x);
+void api_series(http_exchange *x);
+void api_events(http_exchange *x);
+void api_server(http_exchange *x);
+/* api_original.c */
+void original_update_targets(http_exchange *x);
+void original_approve(http_exchange *x);
+void original_reject(http_exchange *x);
+void original_monitoring(http_exchange *x);
+/* metrics.c */
+void metrics_get(http_exchange *x);
+void health_get(http_exchange *x);
+void ready_get(http_exchange *x);
+/* pages.c */
+void page_get(http_exchange *x);
+/* The bundle's file of x->path; false: there is none, nothing was sent. */
+bool page_asset(http_exchange *x);
+
+#endif

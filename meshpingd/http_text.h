@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The small grammars of HTTP that libwebsockets leaves to us. Pure. */
+#ifndef MESHPINGD_HTTP_TEXT_H
+#define MESHPINGD_HTTP_TEXT_H
+
+#include <meshping/common.h>
+
+/* Copies what fits, always with a NUL. */
+void http_text_copy(char *to, size_t size, const char *from);
+/* Control characters and bytes that are not UTF-8 become '?'. In place. */
+void http_text_clean(char *text);
+bool http_text_is_utf8(const char *text, size_t length);
+/*
+ * The value of cookie `name` into value[size] (RFC 6265, section 5.4); false: not there, does not fit, or there twice
+ * with different values (a second one may have been planted).
+ */
+bool http_cookie_get(const char *header, const char *name, char *value, size_t size);
+/* Digits only (RFC 9110, section 8.6). false: anything else, or over 2^53. */
+bool http_content_length_parse(const char *header, uint64_t *length);
+/* True when an Accept-Encoding header takes gzip: listed or "*", and not with q=0. */
+bool http_accepts_gzip(const char *header);
+/* True when the media type before any ";" is `type`. */
+bool http_media_type_is(const char *header, const char *type);
+/* True when If-None-Match or If-Match names `etag` (with its quotes), or is "*". Weak tags compare like strong ones. */
+bool http_etag_listed(const char *header, const char *etag);
+/* Both as bytes, in a time that does not depend on where they differ. */
+bool http_text_equal_constant_time(const char *a, const char *b);
+/* An agent's id: exactly 16 hex digits. A number: 1..2^53-1, digits only. */
+bool http_id_parse(const char *text, uint64_t *id);
+bool http_number_parse(const char *text, uint64_t *number);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON that came over HTTP. Pure. */
+#ifndef MESHPINGD_JSON_BODY_H
+#define MESHPINGD_JSON_BODY_H
+
+#include <json-c/json.h>
+#include <meshping/target.h>
+
+#define JSON_BODY_DEPTH 16
+
+/* Any bytes are safe. *out is the caller's (json_object_put). INVALID with the reason and the place. */
+meshping_status json_body_parse(json_object **out, const char *text, size_t length, meshping_error *err);
+/* The string, or NULL when `value` is none or holds a NUL. */
+const char *json_body_string(json_object *value);
+
+/*
+ * A list of targets out of {"targets": [...]}; an item is an object or a string "ADDRESS [NAME]". Fields that an
+ * object leaves out take `defaults`. The whole list is checked. On an error *out is empty and *index is the item at
+ * fault (from 0), SIZE_MAX when it is none in particular. INVALID, EXISTS, LIMIT, NOMEM.
+ * strings_only: the original's form, where an item must be a string.
+ */
+meshping_status targets_json_parse(meshping_target_list *out, size_t *index, json_object *body, bool strings_only,
+                                   const meshping_target *defaults, size_t limit, meshping_error *err);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Browsers' live view: one text is built for all and shared; each viewer has a short queue of texts. Who reads too
+ * slowly loses deltas, never truth: what he has missed is thrown away and a fresh snapshot follows.
+ */
+#include "common/log.h"
+#include "meshpingd/auth.h"
+#include "meshpingd/http_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define VIEWERS_MAX 256
+#define QUEUE_MAX 4          /* messages behind, then a snapshot instead */
+#define FRAGMENT_BYTES 32768 /* one lws_write */
+#define RX_BYTES_MAX 4096    /* a browser has nothing to say here */
+#define STUCK_MS 30000       /* without one byte taken */
+#define CLOSE_SESSION_ENDED 4401
+
+typedef struct shared_text {
+    unsigned references;
+    size_t length;
+    char bytes[];
+} shared_text;
+
+typedef struct live_viewer {
+    struct live_viewer *next;
+    server *server;
+    struct lws *wsi;
+    uint8_t token_hash[32];
+    shared_text *queue[QUEUE_MAX];
+    size_t queued, sent; /* sent: bytes of queue[0] */
+    bool needs_snapshot, session_ended;
+    int64_t progress_ms;
+    size_t received;
+} live_viewer;
+
+/* Of each connection; libwebsockets zeroes it. */
+typedef struct live_per_session {
+    live_viewer *viewer;
+} live_per_session;
+const size_t live_ws_per_session_size = sizeof(live_per_session);
+
+/* ---- texts ---- */
+
+static shared_text *text_new(const char *bytes, size_t length)
+{
+    shared_text *shared = malloc(sizeof *shared + length);
+    if (!shared)
+        return NULL;
+    shared->references = 1;
+    shared->length = length;
+    memcpy(shared->bytes, bytes, length);
+    return shared;
+}
+
+static void text_release(shared_text *shared)
+{
+    if (shared && --shared->references == 0)
+        free(shared);
+}
+
+static shared_text *snapshot_text(server *s)
+{
+    json_object *data = live_snapshot_json(s);
+    json_object *message = json_object_new_object();
+    shared_text *shared = NULL;
+    if (data && message) {
+        size_t length = 0;
+        json_object_object_add(message, "event", json_object_new_string("snapshot"));
+        json_object_object_add(message, "data", data);
+        const char *bytes = json_object_to_json_string_length(
+            message, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
+        if (bytes)
+            shared = text_new(bytes, length);
+    } else {
+        json_object_put(data);
+    }
+    json_object_put(message);
+    return shared;
+}
+
+/* ---- queue ---- */
+
+static void queue_clear(live_viewer *viewer, bool keep_begun)
+{
+    size_t keep = keep_begun && viewer->queued && viewer->sent ? 1 : 0;
+    for (size_t i = keep; i < viewer->queued; i++)
+        text_release(viewer->queue[i]);
+    viewer->queued = keep;
+    if (!keep)
+        viewer->sent = 0;
+}
+
+static void enqueue(live_viewer *viewer, shared_text *shared)
+{
+    if (viewer->queued == 0)
+        viewer->progress_ms = server_unix_ms();
+    shared->references++;
+    viewer->queue[viewer->queued++] = shared;
+    lws_callback_on_writable(viewer->wsi);
+}
+
+void live_ws_broadcast(server *s, const char *text, size_t length, bool snapshot)
+{
+    shared_text *shared = NULL;
+    if (!s->http || !s->http->viewers)
+        return;
+    shared = text_new(text, length);
+    if (!shared) { /* out of memory: a delta lost is a snapshot due */
+        for (live_viewer *viewer = s->http->viewers; viewer; viewer = viewer->next)
+            viewer->needs_snapshot = true;
+        return;
+    }
+    for (live_viewer *viewer = s->http->viewers; viewer; viewer = viewer->next) {
+        if (viewer->session_ended)
+            continue;
+        if (snapshot) {
+            queue_clear(viewer, true);
+            viewer->needs_snapshot = false;
+            enqueue(viewer, shared);
+        } else if (!viewer->needs_snapshot && viewer->queued < QUEUE_MAX) {
+            enqueue(viewer, shared);
+        } else {
+            queue_clear(viewer, true);
+            viewer->needs_snapshot = true;
+        }
+    }
+    text_release(shared);
+}
+
+size_t live_ws_viewers(const server *s)
+{
+    return s->http ? s->http->viewer_count : 0;
+}
+
+/* ---- ends ---- */
+
+void live_ws_session_ended(struct http_state *state, const uint8_t token_hash[32])
+{
+    for (live_viewer *viewer = state->viewers; viewer; viewer = viewer->next)
+        if (memcmp(viewer->token_hash, token_hash, 32) == 0) {
+            viewer->session_ended = true;
+            viewer->progress_ms = server_unix_ms();
+            lws_callback_on_writable(viewer->wsi);
+        }
+}
+
+void live_ws_tick(struct http_state *state)
+{
+    int64_t now_ms = server_unix_ms();
+    for (live_viewer *viewer = state->viewers; viewer; viewer = viewer->next) {
+        viewer->received = 0;
+        if (!viewer->session_ended && !auth_session_alive(state, viewer->token_hash)) {
+            viewer->session_ended = true;
+            viewer->progress_ms = now_ms;
+            lws_callback_on_writable(viewer->wsi);
+        } else if ((viewer->queued || viewer->session_ended) && now_ms - viewer->progress_ms > STUCK_MS) {
+            lws_set_timeout(viewer->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+        }
+    }
+}
+
+void live_ws_stop(struct http_state *state)
+{
+    while (state->viewers) {
+        live_viewer *viewer = state->viewers;
+        state->viewers = viewer->next;
+        queue_clear(viewer, false);
+        viewer->server = NULL; /* its socket still points here; freed when that closes */
+        viewer->next = NULL;
+    }
+    state->viewer_count = 0;
+}
+
+static void viewer_free(live_viewer *viewer)
+{
+    struct http_state *state = viewer->server ? viewer->server->http : NULL;
+    if (state)
+        for (live_viewer **at = &state->viewers; *at; at = &(*at)->next)
+            if (*at == viewer) {
+                *at = viewer->next;
+                state->viewer_count--;
+                break;
+            }
+    queue_clear(viewer, false);
+    free(viewer);
+}
+
+/* ---- the socket ---- */
+
+/* 0: this request may become a live view; else the status and the reason why not. */
+static int check_request(server *s, struct lws *wsi, const char **why, uint8_t token_hash[32])
+{
+    char origin[320], host[300], cookies[2048], token[64], *uri = NULL;
+    int length = 0;
+    *why = "sign in first";
+    if (lws_http_get_uri_and_method(wsi, &uri, &length) != LWSHUMETH_GET || (size_t)length != strlen(LIVE_PATH) ||
+        memcmp(uri, LIVE_PATH, (size_t)length) != 0) {
+        *why = "the live view is at " LIVE_PATH;
+        return 404;
+    }
+    if (!http_copy_header(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) ||
+        !http_copy_header(wsi, host, sizeof host, WSI_TOKEN_HOST) || !http_origin_is_own(origin, host)) {
+        *why = "the Origin must be this server's own";
+        return 403;
+    }
+    if (!http_copy_header(wsi, cookies, sizeof cookies, WSI_TOKEN_HTTP_COOKIE) ||
+        !http_cookie_get(cookies, AUTH_COOKIE, token, sizeof token))
+        return 401;
+    const auth_session *session = auth_session_find(s->http, token);
+    if (!session)
+        return 401;
+    memcpy(token_hash, session->token_hash, 32);
+    if (s->http->viewer_count >= VIEWERS_MAX) {
+        *why = "too many live views are open";
+        return 503;
+    }
+    return 0;
+}
+
+int live_ws_confirm_upgrade(server *s, struct lws *wsi)
+{
+    char protocols[128];
+    uint8_t hash[32];
+    const char *why;
+    if (!s->http)
+        return -1;
+    int problem = check_request(s, wsi, &why, hash);
+    if (problem)
+        return http_refuse_upgrade(wsi, problem, why);
+    if (!http_copy_header(wsi, protocols, sizeof protocols, WSI_TOKEN_PROTOCOL) ||
+        strcmp(protocols, LIVE_SUBPROTOCOL) != 0)
+        return http_refuse_upgrade(wsi, 400, "the subprotocol must be " LIVE_SUBPROTOCOL);
+    return 0;
+}
+
+/* Checked again: libwebsockets chooses the protocol by name alone, whatever the path was. */
+static int established(server *s, struct lws *wsi, live_per_session *per_session)
+{
+    uint8_t hash[32];
+    const char *why;
+    if (!s->http || check_request(s, wsi, &why, hash) != 0)
+        return -1;
+    live_viewer *viewer = calloc(1, sizeof *viewer);
+    if (!viewer)
+        return -1;
+    viewer->server = s;
+    viewer->wsi = wsi;
+    viewer->needs_snapshot = true;
+    viewer->progress_ms = server_unix_ms();
+    memcpy(viewer->token_hash, hash, sizeof viewer->token_hash);
+    viewer->next = s->http->viewers;
+    s->http->viewers = viewer;
+    s->http->viewer_count++;
+    per_session->viewer = viewer;
+    lws_callback_on_writable(wsi);
+    return 0;
+}
+
+static int write_next(live_viewer *viewer)
+{
+    static unsigned char buffer[LWS_PRE + FRAGMENT_BYTES]; /* the loop's one thread */
+    if (!viewer->server)
+        return -1;
+    if (viewer->session_ended) {
+        static char reason[] = "the session has ended";
+        lws_close_reason(viewer->wsi, (enum lws_close_status)CLOSE_SESSION_ENDED, (unsigned char *)reason,
+                         sizeof reason - 1);
+        return -1;
+    }
+    if (viewer->queued == 0 && viewer->needs_snapshot) {
+        shared_text *shared = snapshot_text(viewer->server);
+        if (!shared)
+            return -1;
+        viewer->needs_snapshot = false;
+        enqueue(viewer, shared);
+        text_release(shared);
+    }
+    if (viewer->queued == 0)
+        return 0;
+    shared_text *shared = viewer->queue[0];
+    size_t length = shared->length - viewer->sent;
+    if (length > FRAGMENT_BYTES)
+        length = FRAGMENT_BYTES;
+    bool first = viewer->sent == 0, last = viewer->sent + length == shared->length;
+    memcpy(buffer + LWS_PRE, shared->bytes + viewer->sent, length);
+    if (lws_write(viewer->wsi, buffer + LWS_PRE, length,
+                  (enum lws_write_protocol)lws_write_ws_flags(LWS_WRITE_TEXT, first, last)) < (int)length)
+        return -1;
+    viewer->progress_ms = server_unix_ms();
+    viewer->sent += length;
+    if (last) {
+        text_release(shared);
+        memmove(viewer->queue, viewer->queue + 1, (viewer->queued - 1) * sizeof viewer->queue[0]);
+        viewer->queued--;
+        viewer->sent = 0;
+    }
+    if (viewer->queued || viewer->needs_snapshot)
+        lws_callback_on_writable(viewer->wsi);
+    return 0;
+}
+
+int live_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+    live_per_session *per_session = user;
+    server *s = lws_context_user(lws_get_context(wsi));
+    const char *why;
+    uint8_t hash[32];
+    (void)in;
+    switch (reason) {
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        return s->http && check_request(s, wsi, &why, hash) == 0 ? 0 : -1;
+    case LWS_CALLBACK_ESTABLISHED:
+        return established(s, wsi, per_session);
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return per_session->viewer ? write_next(per_session->viewer) : -1;
+    case LWS_CALLBACK_RECEIVE:
+        /* nothing is expected; a little a second is put up with */
+        if (!per_session->viewer || (per_session->viewer->received += len) > RX_BYTES_MAX) {
+            lws_close_reason(wsi, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, NULL, 0);
+            return -1;
+        }
+        return 0;
+    case LWS_CALLBACK_CLOSED:
+        if (per_session && per_session->viewer) {
+            viewer_free(per_session->viewer);
+            per_session->viewer = NULL;
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What monitoring systems see: /healthz, /readyz, and /metrics as Prometheus text 0.0.4. */
+#include "common/cidr.h"
+#include "common/log.h"
+#include "meshpingd/http.h"
+#include "meshpingd/http_text.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define TOKEN_MIN 16
+#define TOKEN_MAX 256
+
+void health_get(http_exchange *x)
+{
+    http_respond_borrowed(x, 200, "text/plain; charset=utf-8", "ok\n", 3);
+}
+
+void ready_get(http_exchange *x)
+{
+    if (x->server->ready)
+        http_respond_borrowed(x, 200, "text/plain; charset=utf-8", "ready\n", 6);
+    else
+        http_respond_borrowed(x, 503, "text/plain; charset=utf-8", "starting\n", 9);
+}
+
+/* ---- access ---- */
+
+/* Read each time, so that a new token needs no restart. */
+static bool token_matches(const http_exchange *x)
+{
+    char token[TOKEN_MAX + 2];
+    const char *path = x->server->config.metrics_token_file;
+    if (!path[0] || strncasecmp(x->authorization, "Bearer ", 7) != 0)
+        return false;
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        log_warning("http", "metrics_token_file %s cannot be read", path);
+        return false;
+    }
+    size_t length = fread(token, 1, sizeof token - 1, file);
+    fclose(file);
+    token[length] = 0;
+    token[strcspn(token, "\r\n")] = 0;
+    if (strlen(token) < TOKEN_MIN || length > TOKEN_MAX) {
+        log_warning("http", "metrics_token_file %s: a token needs %d to %d characters", path, TOKEN_MIN, TOKEN_MAX);
+        return false;
+    }
+    return http_text_equal_constant_time(x->authorization + 7 + strspn(x->authorization + 7, " "), token);
+}
+
+static bool address_allowed(const http_exchange *x)
+{
+    cidr_list list;
+    meshping_error err;
+    if (!x->server->config.metrics_allow[0])
+        return false;
+    if (cidr_list_parse(&list, x->server->config.metrics_allow, &err) != MESHPING_OK) {
+        log_warning("http", "metrics_allow: %s", err.message);
+        return false;
+    }
+    return x->peer.family != MESHPING_FAMILY_NONE && cidr_list_contains(&list, &x->peer);
+}
+
+/* ---- the text ---- */
+
+static void family(text_buffer *out, const char *name, const char *type, const char *help)
+{
+    text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void one(text_buffer *out, const char *name, const char *type, const char *help, uint64_t value)
+{
+    family(out, name, type, help);
+    text_printf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void put_agents(text_buffer *out, const server *s)
+{
+    size_t by_state[4] = {0}, online = 0;
+    for (size_t i = 0; i < s->agent_count; i++) {
+        unsigned state = s->agents[i]->record.state;
+        if (state < 4)
+            by_state[state]++;
+        online += s->agents[i]->online;
+    }
+    family(out, "meshping_agents", "gauge", "Agents by status.");
+    for (unsigned state = 0; state < 4; state++)
+        text_printf(out, "meshping_agents{status=\"%s\"} %zu\n", meshping_agent_state_name(state), by_state[state]);
+    one(out, "meshping_agents_online", "gauge", "Agents heard of lately.", online);
+    one(out, "meshping_targets", "gauge", "Targets in the list.", s->targets.count);
+}
+
+static void put_samples(text_buffer *out, const server_counters *counters)
+{
+    static const char *results[] = {"ok", "fail", "local_error"};
+    family(out, "meshping_samples_total", "counter", "Samples stored, by result and outcome.");
+    for (unsigned outcome = 0; outcome < MESHPING_OUTCOME_COUNT; outcome++) {
+        if (strcmp(meshping_outcome_name(outcome), "unknown") == 0)
+            continue;
+        text_printf(out, "meshping_samples_total{result=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
+                    results[meshping_outcome_classify(outcome)], meshping_outcome_name(outcome),
+                    counters->samples[outcome]);
+    }
+    one(out, "meshping_samples_late_total", "counter", "Samples stored that came over 30 s after their slot.",
+        counters->samples_late);
+    one(out, "meshping_blocks_total", "counter", "Sample blocks stored.", counters->blocks);
+    one(out, "meshping_blocks_duplicate_total", "counter", "Sample blocks that were there already.",
+        counters->blocks_duplicate);
+    one(out, "meshping_blocks_refused_total", "counter", "Sample blocks refused.", counters->blocks_refused);
+}
+
+static void put_store(text_buffer *out, meshping_store *store)
+{
+    meshping_store_stats stats = {0};
+    meshping_store_get_stats(store, &stats);
+    one(out, "meshping_store_blocks_written_total", "counter", "Blocks committed to the database.",
+        stats.blocks_written);
+    one(out, "meshping_store_samples_written_total", "counter", "Samples committed to the database.",
+        stats.samples_written);
+    one(out, "meshping_store_duplicates_total", "counter", "Submitted blocks that the database had.", stats.duplicates);
+    one(out, "meshping_store_commits_total", "counter", "Transactions committed.", stats.commits);
+    one(out, "meshping_store_commit_errors_total", "counter", "Transactions that failed.", stats.commit_errors);
+    one(out, "meshping_store_queued_bytes", "gauge", "Submitted and not yet committed.", stats.queued_bytes);
+    one(out, "meshping_store_file_bytes", "gauge", "Size of the database file.", stats.file_bytes);
+}
+
+static void put_server(text_buffer *out, const server *s)
+{
+    const server_counters *counters = &s->counters;
+    one(out, "meshping_enrolments_failed_total", "counter", "Agents' enrolments that failed.",
+        counters->enrolments_failed);
+    one(out, "meshping_connections_refused_total", "counter", "Agents' connections refused.",
+        counters->connections_refused);
+    one(out, "meshping_http_requests_total", "counter", "HTTP requests.", counters->http_requests);
+    one(out, "meshping_http_errors_total", "counter", "HTTP answers with a status of 400 or above.",
+        counters->http_errors);
+    one(out, "meshping_logins_failed_total", "counter", "Sign-ins and set-ups that failed.", counters->logins_failed);
+    one(out, "meshping_viewers", "gauge", "Browsers with a live view.", live_ws_viewers(s));
+    one(out, "meshping_cache_bytes", "gauge", "Memory of the hour cache.", meshping_cache_bytes(s->cache));
+    family(out, "meshping_build_info", "gauge", "The server's version.");
+    text_printf(out, "meshping_build_info{version=\"%s\"} 1\n", meshping_version());
+}
+
+static void put_process(text_buffer *out, const server *s)
+{
+    struct rusage usage = {0};
+    uint64_t pages = 0, descriptors = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (file) {
+        if (fscanf(file, "%*u %" SCNu64, &pages) != 1)
+            pages = 0;
+        fclose(file);
+    }
+    DIR *dir = opendir("/proc/self/fd");
+    if (dir) {
+        for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+            descriptors += entry->d_name[0] != '.';
+        closedir(dir);
+        descriptors--; /* the folder's own */
+    }
+    getrusage(RUSAGE_SELF, &usage);
+    family(out, "process_start_time_seconds", "gauge", "Start of the process since the Unix epoch.");
+    text_printf(out, "process_start_time_seconds %.3f\n", (double)s->started_unix_ms / 1000);
+    one(out, "process_resident_memory_bytes", "gauge", "Resident memory.", pages * (uint64_t)sysconf(_SC_PAGESIZE));
+    family(out, "process_cpu_seconds_total", "counter", "User and system time spent.");
+    text_printf(out, "process_cpu_seconds_total %.6f\n",
+                (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                    (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+    one(out, "process_open_fds", "gauge", "Open file descriptors.", descriptors);
+}
+
+void metrics_get(http_exchange *x)
+{
+    text_buffer out = {0};
+    if (!token_matches(x) && !address_allowed(x)) {
+        http_respond_problem(x, 403, "/metrics needs the token of metrics_token_file, or an address of metrics_allow");
+        return;
+    }
+    put_agents(&out, x->server);
+    put_samples(&out, &x->server->counters);
+    put_store(&out, x->server->store);
+    put_server(&out, x->server);
+    put_process(&out, x->server);
+    http_respond_text(x, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
+}

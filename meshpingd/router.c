@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshpingd/router.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *http_method_name(http_method method)
+{
+    switch (method) {
+    case HTTP_GET:
+        return "GET";
+    case HTTP_HEAD:
+        return "HEAD";
+    case HTTP_POST:
+        return "POST";
+    case HTTP_PUT:
+        return "PUT";
+    case HTTP_DELETE:
+        return "DELETE";
+    case HTTP_OTHER:
+        break;
+    }
+    return "OTHER";
+}
+
+static bool fits(const char *pattern, const char *path, http_params *params)
+{
+    params->count = 0;
+    while (*pattern) {
+        if (*pattern != '*') {
+            if (*pattern++ != *path++)
+                return false;
+            continue;
+        }
+        size_t length = strcspn(path, "/");
+        if (length == 0 || length >= HTTP_PARAM_MAX || params->count == HTTP_PARAMS_MAX)
+            return false;
+        memcpy(params->value[params->count], path, length);
+        params->value[params->count++][length] = 0;
+        path += length;
+        pattern++;
+    }
+    return *path == 0;
+}
+
+const http_route *http_route_find(const http_route *routes, size_t count, http_method method, const char *path,
+                                  http_params *params, unsigned *allowed)
+{
+    *allowed = 0;
+    params->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        http_params found;
+        if (!fits(routes[i].pattern, path, &found))
+            continue;
+        unsigned methods = routes[i].method == HTTP_GET ? (unsigned)HTTP_GET | HTTP_HEAD : routes[i].method;
+        *allowed |= methods;
+        if (methods & method) {
+            *params = found;
+            return &routes[i];
+        }
+    }
+    return NULL;
+}
+
+const char *http_methods_text(char *text, unsigned allowed)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (unsigned method = HTTP_GET; method < HTTP_OTHER; method <<= 1)
+        if (allowed & method)
+            used += (size_t)snprintf(text + used, HTTP_METHODS_TEXT_MAX - used, "%s%s", used ? ", " : "",
+                                     http_method_name((http_method)method));
+    return text;
+}

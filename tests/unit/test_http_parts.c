@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pure parts of the daemon's HTTP side. */
+#include "meshpingd/http_text.h"
+#include "meshpingd/password.h"
+#include "meshpingd/problem.h"
+#include "meshpingd/router.h"
+#include "meshpingd/throttle.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- router ---- */
+
+static void handler(struct http_exchange *x)
+{
+    (void)x;
+}
+
+static const http_route routes[] = {
+    {"/a", handler, HTTP_GET, 0},
+    {"/a", handler, HTTP_POST, 0},
+    {"/agents/*/approve", handler, HTTP_POST, 0},
+    {"/monitoring/*/*", handler, HTTP_GET, 0},
+};
+#define ROUTES routes, sizeof routes / sizeof routes[0]
+
+static void test_a_path_and_a_method_find_their_route(void **state)
+{
+    (void)state;
+    http_params params;
+    unsigned allowed;
+    char text[HTTP_METHODS_TEXT_MAX];
+    assert_ptr_equal(http_route_find(ROUTES, HTTP_GET, "/a", &params, &allowed), &routes[0]);
+    assert_ptr_equal(http_route_find(ROUTES, HTTP_HEAD, "/a", &params, &allowed), &routes[0]);
+    assert_ptr_equal(http_route_find(ROUTES, HTTP_POST, "/a", &params, &allowed), &routes[1]);
+    assert_null(http_route_find(ROUTES, HTTP_DELETE, "/a", &params, &allowed));
+    assert_string_equal(http_methods_text(text, allowed), "GET, HEAD, POST");
+    assert_null(http_route_find(ROUTES, HTTP_OTHER, "/a", &params, &allowed));
+    assert_int_not_equal(allowed, 0);
+    assert_null(http_route_find(ROUTES, HTTP_GET, "/b", &params, &allowed));
+    assert_int_equal(allowed, 0);
+}
+
+static void test_a_star_takes_one_whole_segment(void **state)
+{
+    (void)state;
+    http_params params;
+    unsigned allowed;
+    assert_ptr_equal(http_route_find(ROUTES, HTTP_POST, "/agents/6f0c/approve", &params, &allowed), &routes[2]);
+    assert_int_equal(params.count, 1);
+    assert_string_equal(params.value[0], "6f0c");
+    assert_ptr_equal(http_route_find(ROUTES, HTTP_GET, "/monitoring/ab/2001:db8::1", &params, &allowed), &routes[3]);
+    assert_string_equal(params.value[0], "ab");
+    assert_string_equal(params.value[1], "2001:db8::1");
+    static const char *wrong[] = {"/agents//approve",
+                                  "/agents/a/b/approve",
+                                  "/agents/a/approve/",
+                                  "/agents/a",
+                                  "/monitoring/a",
+                                  "/monitoring/a/",
+                                  "/a/",
+                                  "",
+                                  "/A"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_null(http_route_find(ROUTES, HTTP_POST, wrong[i], &params, &allowed));
+        assert_int_equal(allowed, 0);
+    }
+}
+
+static void test_a_parameter_that_is_too_long_is_no_route(void **state)
+{
+    (void)state;
+    char path[HTTP_PARAM_MAX + 32] = "/agents/";
+    http_params params;
+    unsigned allowed;
+    memset(path + 8, 'x', HTTP_PARAM_MAX - 1);
+    memcpy(path + 8 + HTTP_PARAM_MAX - 1, "/approve", 9);
+    assert_non_null(http_route_find(ROUTES, HTTP_POST, path, &params, &allowed));
+    memset(path + 8, 'x', HTTP_PARAM_MAX);
+    memcpy(path + 8 + HTTP_PARAM_MAX, "/approve", 9);
+    assert_null(http_route_find(ROUTES, HTTP_POST, path, &params, &allowed));
+}
+
+/* ---- headers ---- */
+
+static void test_cookie_is_found_among_others(void **state)
+{
+    (void)state;
+    char value[16];
+    assert_true(http_cookie_get("a=1; __Host-meshping=tok; b=2", "__Host-meshping", value, sizeof value));
+    assert_string_equal(value, "tok");
+    assert_true(http_cookie_get("__Host-meshping=tok", "__Host-meshping", value, sizeof value));
+    assert_false(http_cookie_get("x__Host-meshping=tok", "__Host-meshping", value, sizeof value));
+    assert_false(http_cookie_get("__Host-meshpin=tok", "__Host-meshping", value, sizeof value));
+    assert_false(http_cookie_get("", "__Host-meshping", value, sizeof value));
+    assert_false(http_cookie_get("__Host-meshping=0123456789abcdef", "__Host-meshping", value, sizeof value));
+    assert_true(http_cookie_get("__Host-meshping=0123456789abcde", "__Host-meshping", value, sizeof value));
+    /* twice: the same is one, another one may be planted */
+    assert_true(http_cookie_get("a=t; a=t", "a", value, sizeof value));
+    assert_false(http_cookie_get("a=t; a=u", "a", value, sizeof value));
+}
+
+static void test_content_length_is_digits_and_nothing_else(void **state)
+{
+    (void)state;
+    uint64_t length;
+    assert_true(http_content_length_parse("0", &length));
+    assert_true(http_content_length_parse("4194304", &length));
+    assert_int_equal(length, 4194304);
+    static const char *wrong[] = {"", "-1", "+1", " 1", "1 ", "1,1", "0x10", "1e3", "99999999999999999999", "1\t"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(http_content_length_parse(wrong[i], &length));
+}
+
+static void test_gzip_is_only_used_where_it_is_taken(void **state)
+{
+    (void)state;
+    assert_true(http_accepts_gzip("gzip, deflate, br"));
+    assert_true(http_accepts_gzip("br;q=1.0, GZIP;q=0.8"));
+    assert_true(http_accepts_gzip("*"));
+    assert_false(http_accepts_gzip(""));
+    assert_false(http_accepts_gzip("identity"));
+    assert_false(http_accepts_gzip("gzip;q=0"));
+    assert_false(http_accepts_gzip("gzip; q=0.000, *"));
+    assert_false(http_accepts_gzip("notgzip"));
+}
+
+static void test_media_type_and_etags(void **state)
+{
+    (void)state;
+    assert_true(http_media_type_is("application/json; charset=utf-8", "application/json"));
+    assert_true(http_media_type_is("Application/JSON", "application/json"));
+    assert_false(http_media_type_is("application/jsonp", "application/json"));
+    assert_false(http_media_type_is("text/plain", "application/json"));
+    assert_true(http_etag_listed("\"a\", W/\"b\"", "\"b\""));
+    assert_true(http_etag_listed("*", "\"b\""));
+    assert_false(http_etag_listed("\"ab\"", "\"a\""));
+    assert_false(http_etag_listed("", "\"a\""));
+}
+
+static void test_ids_and_numbers(void **state)
+{
+    (void)state;
+    uint64_t value;
+    assert_true(http_id_parse("6f0c000000000001", &value));
+    assert_true(value == UINT64_C(0x6f0c000000000001));
+    assert_false(http_id_parse("6f0c", &value));
+    assert_false(http_id_parse("6f0c00000000000g", &value));
+    assert_false(http_id_parse("6f0c0000000000011", &value));
+    assert_true(http_number_parse("9007199254740991", &value));
+    assert_false(http_number_parse("9007199254740992", &value));
+    assert_false(http_number_parse("0", &value));
+}
+
+static void test_what_is_not_utf8_is_made_readable(void **state)
+{
+    (void)state;
+    char text[] = "a\xff\n\xc3\xa9\xed\xa0\x80z";
+    http_text_clean(text);
+    assert_string_equal(text, "a??\xc3\xa9???z");
+    assert_true(http_text_is_utf8("\xf0\x9f\x98\x80", 4));
+    assert_false(http_text_is_utf8("\xc0\x80", 2));
+    assert_false(http_text_is_utf8("\xf4\x90\x80\x80", 4));
+}
+
+/* ---- problem ---- */
+
+static void test_a_problem_says_what_and_why(void **state)
+{
+    (void)state;
+    json_object *problem = problem_json(412, "line\nbreak \xff");
+    assert_string_equal(json_object_to_json_string_ext(problem, JSON_C_TO_STRING_PLAIN),
+                        "{\"type\":\"about:blank\",\"title\":\"Precondition Failed\",\"status\":412,"
+                        "\"detail\":\"line?break ?\"}");
+    json_object_put(problem);
+    assert_int_equal(problem_http_status(MESHPING_NOT_FOUND), 404);
+    assert_int_equal(problem_http_status(MESHPING_STATE), 409);
+    assert_int_equal(problem_http_status(MESHPING_CORRUPT), 500);
+}
+
+/* ---- password ---- */
+
+static meshping_status check(const char *password)
+{
+    return password_check(password, strlen(password), "anna", NULL);
+}
+
+static void test_passwords_have_12_to_128_characters(void **state)
+{
+    (void)state;
+    char text[PASSWORD_CHARS_MAX * 2 + 3];
+    assert_int_equal(check("elevenchars"), MESHPING_INVALID);
+    assert_int_equal(check("twelve chars"), MESHPING_OK);
+    memset(text, 'x', sizeof text);
+    text[PASSWORD_CHARS_MAX] = 0;
+    assert_int_equal(check(text), MESHPING_OK);
+    memcpy(text + PASSWORD_CHARS_MAX, "x", 2);
+    assert_int_equal(check(text), MESHPING_INVALID);
+    /* characters, not bytes */
+    assert_int_equal(check("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"), MESHPING_INVALID);
+    for (size_t i = 0; i < PASSWORD_CHARS_MAX; i++)
+        memcpy(text + 2 * i, "\xc3\xa9", 3);
+    assert_int_equal(check(text), MESHPING_OK);
+    assert_int_equal(check("not utf-8 at all \xff"), MESHPING_INVALID);
+    assert_int_equal(password_check("administrator", 13, "administrator", NULL), MESHPING_INVALID);
+}
+
+static void test_user_names(void **state)
+{
+    (void)state;
+    char text[66];
+    memset(text, 'n', sizeof text);
+    assert_int_equal(password_check_name(text, 65, NULL), MESHPING_INVALID);
+    text[64] = 0;
+    assert_int_equal(password_check_name(text, 64, NULL), MESHPING_OK);
+    assert_int_equal(password_check_name("", 0, NULL), MESHPING_INVALID);
+    assert_int_equal(password_check_name("Zo\xc3\xab M.", 7, NULL), MESHPING_OK);
+    assert_int_equal(password_check_name("a\nb", 3, NULL), MESHPING_INVALID);
+    assert_int_equal(password_check_name(" a", 2, NULL), MESHPING_INVALID);
+}
+
+static void test_a_password_matches_itself_only(void **state)
+{
+    (void)state;
+    static const uint8_t salt[PASSWORD_SALT_LEN] = {1, 2, 3};
+    char text[PASSWORD_TEXT_MAX];
+    bool matches;
+    assert_int_equal(password_encode(text, "correct horse", 13, 1024, salt, NULL), MESHPING_OK);
+    assert_int_equal(strncmp(text, "scrypt$1024$8$1$01020300", 24), 0);
+    assert_int_equal(password_verify(&matches, text, "correct horse", 13, NULL), MESHPING_OK);
+    assert_true(matches);
+    assert_int_equal(password_verify(&matches, text, "correct horsf", 13, NULL), MESHPING_OK);
+    assert_false(matches);
+    assert_int_equal(password_verify(&matches, text, "correct hors", 12, NULL), MESHPING_OK);
+    assert_false(matches);
+}
+
+/* RFC 7914, section 12, gives N = 1024, r = 8, p = 16 and others; ours has p = 1, so this is a figure of our own form.
+ */
+static void test_a_damaged_password_text_matches_nothing(void **state)
+{
+    (void)state;
+    static const uint8_t salt[PASSWORD_SALT_LEN] = {9};
+    char good[PASSWORD_TEXT_MAX], text[PASSWORD_TEXT_MAX + 1];
+    bool matches = true;
+    assert_int_equal(password_encode(good, "correct horse", 13, 16, salt, NULL), MESHPING_OK);
+    static const char *wrong[] = {
+        "", "plain", "scrypt$", "scrypt$16$8$1$", "scrypt$15$8$1$00$00", "scrypt$1073741824$8$1$00$00"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(password_verify(&matches, wrong[i], "correct horse", 13, NULL), MESHPING_CORRUPT);
+        assert_false(matches);
+    }
+    memcpy(text, good, sizeof good);
+    text[strlen(text) - 1] = 'g';
+    assert_int_equal(password_verify(&matches, text, "correct horse", 13, NULL), MESHPING_CORRUPT);
+    snprintf(text, sizeof text, "%s0", good);
+    assert_int_equal(password_verify(&matches, text, "correct horse", 13, NULL), MESHPING_CORRUPT);
+    /* a cost that would eat the machine is not tried */
+    assert_int_equal(password_verify(&matches, "scrypt$1099511627776$8$1$00$00", "x", 1, NULL), MESHPING_CORRUPT);
+}
+
+/* ---- throttle ---- */
+
+static void test_failures_make_one_wait_longer_and_never_for_good(void **state)
+{
+    (void)state;
+    throttle t;
+    uint8_t key[THROTTLE_KEY_LEN], other[THROTTLE_KEY_LEN];
+    int64_t now_ms = 1000000;
+    assert_int_equal(throttle_init(&t, 3, 1000, 8000), MESHPING_OK);
+    throttle_key(key, "account", "anna", 4);
+    throttle_key(other, "account", "bert", 4);
+    static const int64_t waits_ms[] = {0, 0, 1000, 2000, 4000, 8000, 8000, 8000};
+    for (size_t i = 0; i < sizeof waits_ms / sizeof waits_ms[0]; i++) {
+        throttle_begin(&t, key, now_ms);
+        assert_int_equal(throttle_wait_ms(&t, key, now_ms), waits_ms[i]);
+        assert_int_equal(throttle_wait_ms(&t, key, now_ms + waits_ms[i]), 0);
+        now_ms += waits_ms[i];
+    }
+    assert_int_equal(throttle_wait_ms(&t, other, now_ms), 0);
+    /* a clock set back by a day locks nobody out for a day */
+    assert_int_equal(throttle_wait_ms(&t, key, now_ms - 86400000), 8000);
+    assert_int_equal(throttle_wait_ms(&t, key, now_ms + THROTTLE_FORGET_MS), 0);
+    throttle_begin(&t, key, now_ms + THROTTLE_FORGET_MS);
+    assert_int_equal(throttle_wait_ms(&t, key, now_ms + THROTTLE_FORGET_MS), 0);
+    throttle_dispose(&t);
+}
+
+static void test_success_forgives(void **state)
+{
+    (void)state;
+    throttle t;
+    uint8_t key[THROTTLE_KEY_LEN];
+    assert_int_equal(throttle_init(&t, 2, 1000, 8000), MESHPING_OK);
+    throttle_key(key, "address", "\x0a\x00\x00\x01", 4);
+    for (int i = 0; i < 3; i++)
+        throttle_begin(&t, key, 0);
+    assert_int_equal(throttle_wait_ms(&t, key, 0), 2000);
+    throttle_succeeded(&t, key, false);
+    assert_int_equal(throttle_wait_ms(&t, key, 0), 1000);
+    throttle_succeeded(&t, key, true);
+    assert_int_equal(throttle_wait_ms(&t, key, 0), 0);
+    throttle_succeeded(&t, key, false); /* nothing to forgive */
+    assert_int_equal(throttle_wait_ms(&t, key, 0), 0);
+    throttle_dispose(&t);
+}
+
+static void test_a_full_throttle_forgets_who_failed_longest_ago(void **state)
+{
+    (void)state;
+    throttle t;
+    uint8_t first[THROTTLE_KEY_LEN], second[THROTTLE_KEY_LEN], key[THROTTLE_KEY_LEN];
+    assert_int_equal(throttle_init(&t, 1, 100000, 100000), MESHPING_OK);
+    throttle_key(first, "k", "first", 5);
+    throttle_key(second, "k", "second", 6);
+    throttle_begin(&t, first, 0);
+    throttle_begin(&t, second, 1);
+    for (uint32_t i = 0; i < THROTTLE_ENTRIES - 2; i++) {
+        throttle_key(key, "n", &i, sizeof i);
+        throttle_begin(&t, key, 2);
+    }
+    assert_true(throttle_wait_ms(&t, first, 3) > 0);
+    throttle_key(key, "n", "one more", 8);
+    throttle_begin(&t, key, 3);
+    assert_int_equal(throttle_wait_ms(&t, first, 3), 0);
+    assert_true(throttle_wait_ms(&t, second, 3) > 0);
+    assert_true(throttle_wait_ms(&t, key, 3) > 0);
+    throttle_dispose(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_path_and_a_method_find_their_route),
+        cmocka_unit_test(test_a_star_takes_one_whole_segment),
+        cmocka_unit_test(test_a_parameter_that_is_too_long_is_no_route),
+        cmocka_unit_test(test_cookie_is_found_among_others),
+        cmocka_unit_test(test_content_length_is_digits_and_nothing_else),
+        cmocka_unit_test(test_gzip_is_only_used_where_it_is_taken),
+        cmocka_unit_test(test_media_type_and_etags),
+        cmocka_unit_test(test_ids_and_numbers),
+        cmocka_unit_test(test_what_is_not_utf8_is_made_readable),
+        cmocka_unit_test(test_a_problem_says_what_and_why),
+        cmocka_unit_test(test_passwords_have_12_to_128_characters),
+        cmocka_unit_test(test_user_names),
+        cmocka_unit_test(test_a_password_matches_itself_only),
+        cmocka_unit_test(test_a_damaged_password_text_matches_nothing),
+        cmocka_unit_test(test_failures_make_one_wait_longer_and_never_for_good),
+        cmocka_unit_test(test_success_forgives),
+        cmocka_unit_test(test_a_full_throttle_forgets_who_failed_longest_ago),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
