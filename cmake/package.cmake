@@ -4,12 +4,6 @@
 #   dev     libmeshping-dev  python python3-meshping (its rules: bindings/python)
 set(sysconf ${CMAKE_INSTALL_FULL_SYSCONFDIR}/meshping)
 
-if(TARGET meshpingd)
-install(TARGETS meshpingd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT server)
-endif()
-if(TARGET meshping-agent)
-install(TARGETS meshping-agent RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT agent)
-endif()
 install(PROGRAMS packaging/agent/meshping-agent-join DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT agent)
 install(TARGETS meshping_shared
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT lib NAMELINK_COMPONENT dev)
@@ -22,17 +16,29 @@ file(RELATIVE_PATH pc_to_prefix ${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_LIBDIR}/
 configure_file(pkgconfig/libmeshping.pc.in libmeshping.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/libmeshping.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 
-# Units and configuration name the paths of this installation.
+# Units name the paths of this installation; configuration files come from the daemons' own tables of keys.
 set(bindir ${CMAKE_INSTALL_FULL_BINDIR})
-foreach(part server agent)
-  set(daemon meshpingd)
-  if(part STREQUAL agent)
-    set(daemon meshping-agent)
-  endif()
-  configure_file(packaging/${part}/${daemon}.service.in packaging/${daemon}.service @ONLY)
-  install(FILES ${CMAKE_BINARY_DIR}/packaging/${daemon}.service DESTINATION lib/systemd/system COMPONENT ${part})
-  install(FILES packaging/${part}/${daemon}.conf DESTINATION ${sysconf} COMPONENT ${part})
-endforeach()
+function(install_daemon part daemon)
+  cmake_parse_arguments(arg "" "" "CONF;SAMPLE" ${ARGN})
+  set(unit ${CMAKE_BINARY_DIR}/packaging/${daemon}.service)
+  set(conf ${CMAKE_BINARY_DIR}/packaging/${daemon}.conf)
+  configure_file(packaging/${part}/${daemon}.service.in ${unit} @ONLY)
+  add_custom_command(
+    OUTPUT ${conf}
+    COMMAND ${CMAKE_SOURCE_DIR}/packaging/sample_conf.sh ${conf} ${daemon} ${arg_CONF} -- ${arg_SAMPLE}
+    DEPENDS ${daemon} packaging/sample_conf.sh VERBATIM)
+  add_custom_target(${daemon}_conf ALL DEPENDS ${conf})
+  install(TARGETS ${daemon} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${part})
+  install(FILES ${unit} DESTINATION lib/systemd/system COMPONENT ${part})
+  install(FILES ${conf} DESTINATION ${sysconf} COMPONENT ${part})
+endfunction()
+if(TARGET meshpingd)
+install_daemon(server meshpingd SAMPLE $<TARGET_FILE:meshpingd> --sample-config)
+endif()
+if(TARGET meshping-agent)
+install_daemon(agent meshping-agent CONF passphrase_file=${sysconf}/passphrase
+               SAMPLE $<TARGET_FILE:meshping-agent> run --sample-config)
+endif()
 foreach(pair server:meshpingd agent:meshping-agent lib:libmeshping0 dev:libmeshping-dev python:python3-meshping)
   string(REPLACE ":" ";" pair ${pair})
   list(GET pair 0 part)
@@ -71,23 +77,20 @@ set(CPACK_DEBIAN_PYTHON_PACKAGE_DEPENDS "libmeshping0 (= ${version}), python3 (>
 set(CPACK_DEBIAN_LIB_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_PYTHON_PACKAGE_SECTION python)
-set(CPACK_DEBIAN_LIB_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 
-# The first line is the short description; the rest, indented, the long one.
-set(CPACK_COMPONENT_SERVER_DESCRIPTION "mesh network monitor: the server
-Takes in what the agents of meshping-agent measure, keeps it in SQLite, and
-shows it as a live matrix of agents and targets in the browser.")
-set(CPACK_COMPONENT_AGENT_DESCRIPTION "mesh network monitor: the agent
-Pings every target of its server's list every few seconds and reports what it
-saw; \"meshping-agent ping\" pings without a server. Join a server with
-meshping-agent-join and a passphrase from the server's page.")
-set(CPACK_COMPONENT_LIB_DESCRIPTION "mesh network monitor: the library
-Probe engine, sample blocks, buffer, protocol, session and store, without
-threads or loops of its own.")
-set(CPACK_COMPONENT_DEV_DESCRIPTION "mesh network monitor: headers of the library
-Headers, static library and pkg-config file of libmeshping.")
-set(CPACK_COMPONENT_PYTHON_DESCRIPTION "mesh network monitor: Python bindings
-Ping from Python, read a store, encode and decode messages and sample blocks.")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "mesh network monitor")
+set(CPACK_COMPONENT_SERVER_DESCRIPTION "The server of Meshping takes in what the agents of meshping-agent measure,
+keeps it in SQLite, and shows it as a live matrix of agents and targets in
+the browser.")
+set(CPACK_COMPONENT_AGENT_DESCRIPTION "The agent of Meshping pings every target of its server's list every few
+seconds and reports what it saw. It joins a server with meshping-agent-join
+and a passphrase from the server's page; its command ping needs no server.")
+set(CPACK_COMPONENT_LIB_DESCRIPTION "The library of Meshping: probe engine, sample blocks, buffer, protocol,
+session and store, without a loop of its own.")
+set(CPACK_COMPONENT_DEV_DESCRIPTION "Headers, static library and pkg-config file of Meshping's library.")
+set(CPACK_COMPONENT_PYTHON_DESCRIPTION "Python bindings of Meshping's library: ping, read a store, encode and decode
+messages and sample blocks.")
 
 set(scripts ${CMAKE_SOURCE_DIR}/packaging)
 set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA
