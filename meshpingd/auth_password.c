@@ -58,6 +58,7 @@ static void after_work(uv_work_t *request, int cancelled)
                 state->running_jobs[i] = NULL;
     if (x) {
         x->job = NULL;
+        lws_rx_flow_control(x->wsi, 1);
         if (job->status == MESHPING_OK)
             job->done(x, job);
         else
@@ -103,6 +104,7 @@ meshping_status auth_job_start(http_exchange *x, bool encode, const char *stored
     *last = job;
     state->waiting_count++;
     x->job = job;
+    lws_rx_flow_control(x->wsi, 0); /* a client that sends on must not keep the loop busy meanwhile */
     start_waiting(state);
     return MESHPING_OK;
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <time.h>
 
 /* Of each connection; libwebsockets zeroes it. */
@@ -133,8 +134,6 @@ static void dispatch(http_exchange *x)
 {
     meshping_error err = {0};
     x->body_complete = true;
-    /* nothing is read while we answer: a client that sends on, or hung up, must not keep the loop busy */
-    lws_rx_flow_control(x->wsi, 0);
     lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
     if (x->status)
         return;
@@ -241,7 +240,7 @@ static int finish(struct lws *wsi, http_per_session *session)
     http_exchange *x = session->exchange;
     bool linger = !x->body_complete && !x->no_linger && x->body_expected > 0;
     bool close_after = x->close_after;
-    lws_rx_flow_control(wsi, 1);
+    lws_set_timer_usecs(wsi, LWS_SET_TIMER_USEC_CANCEL);
     session->exchange = NULL;
     session->discarded = 0;
     exchange_free(x);
@@ -283,8 +282,19 @@ static int write_answer(struct lws *wsi, http_per_session *session)
     if (last)
         return finish(wsi, session);
     lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, 30);
+    lws_set_timer_usecs(wsi, 2 * LWS_USEC_PER_SEC);
     lws_callback_on_writable(wsi);
     return 0;
+}
+
+/*
+ * The client has taken nothing for 2 s. While an answer goes out libwebsockets reads nothing, so if there is something
+ * to read (the next request, or the end of the stream) the loop would spin on it: such a client is cut off.
+ */
+static int check_stalled(struct lws *wsi)
+{
+    char byte;
+    return recv(lws_get_socket_fd(wsi), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ? -1 : 0;
 }
 
 /* ---- upgrades ---- */
@@ -336,6 +346,8 @@ int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
         return body_ends(session);
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return write_answer(wsi, session);
+    case LWS_CALLBACK_TIMER:
+        return session && session->exchange && session->exchange->head_sent ? check_stalled(wsi) : 0;
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
         return confirm_upgrade(wsi);
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
