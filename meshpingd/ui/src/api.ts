@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one door to the server's API: adds the CSRF token, turns problem JSON into errors, notices a session's end.
+import { signal } from '@preact/signals';
+import type {
+  Agent, AgentAction, IssuedPassphrase, Passphrase, Series, ServerEvent, ServerInfo, Session, TargetList,
+} from './types.ts';
+
+/** undefined: not asked yet; null: signed out. */
+export const session = signal<Session | null | undefined>(undefined);
+export const setupNeeded = signal(false);
+
+export class Problem extends Error {
+  constructor(readonly status: number, detail: string, readonly fields: Record<string, unknown> = {}) {
+    super(detail);
+  }
+}
+
+interface CallOptions {
+  method?: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal;
+}
+
+async function call<T>(path: string, options: CallOptions = {}): Promise<T> {
+  const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
+  const method = options.method ?? 'GET';
+  if (method !== 'GET' && session.value) headers['X-CSRF-Token'] = session.value.csrf;
+  if (options.body !== undefined) headers['Content-Type'] = 'application/json';
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      credentials: 'same-origin',
+      cache: 'no-store',
+      body: options.body === undefined ? undefined : JSON.stringify(options.body),
+      signal: options.signal,
+    });
+  } catch (cause) {
+    if (options.signal?.aborted) throw cause;
+    throw new Problem(0, 'The server does not answer. Is meshpingd running, and can this browser reach it?');
+  }
+  const text = await response.text();
+  let data: unknown;
+  try {
+    data = text ? JSON.parse(text) : undefined;
+  } catch {
+    data = undefined;
+  }
+  if (response.ok) return data as T;
+  const fields = (typeof data === 'object' && data !== null ? data : {}) as Record<string, unknown>;
+  const retry = response.headers.get('Retry-After');
+  if (retry) fields['retry_s'] = Number(retry);
+  if (response.status === 401 && session.value) session.value = null;
+  throw new Problem(response.status, describe(response, fields), fields);
+}
+
+function describe(response: Response, fields: Record<string, unknown>): string {
+  if (typeof fields['detail'] === 'string' && fields['detail']) return fields['detail'];
+  if (typeof fields['title'] === 'string' && fields['title']) return fields['title'];
+  return `The server answered ${response.status} ${response.statusText}`.trim();
+}
+
+export const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+export async function loadSession(): Promise<void> {
+  try {
+    session.value = await call<Session>('/api/v1/session');
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401) throw error;
+    setupNeeded.value = error.fields['setup_needed'] === true;
+    session.value = null;
+  }
+}
+
+export async function signIn(user: string, password: string): Promise<void> {
+  session.value = await call<Session>('/api/v1/session', { method: 'POST', body: { user, password } });
+}
+
+export async function setUp(code: string, user: string, password: string): Promise<void> {
+  session.value = await call<Session>('/api/v1/setup', { method: 'POST', body: { code, user, password } });
+  setupNeeded.value = false;
+}
+
+export async function signOut(): Promise<void> {
+  try {
+    await call('/api/v1/session', { method: 'DELETE' });
+  } finally {
+    session.value = null;
+  }
+}
+
+export const getAgents = () => call<{ agents: Agent[] }>('/api/v1/agents').then((answer) => answer.agents);
+export const actOnAgent = (agent: Agent, action: AgentAction) =>
+  call<Agent>(`/api/v1/agents/${encodeURIComponent(agent.id)}/${action}`, {
+    method: 'POST',
+    body: { fingerprint: agent.fingerprint, revision: agent.revision },
+  });
+
+export const getTargets = () => call<TargetList>('/api/v1/targets');
+export const putTargets = (targets: unknown[], revision: number) =>
+  call<TargetList>('/api/v1/targets', { method: 'PUT', body: { targets }, headers: { 'If-Match': `"${revision}"` } });
+
+export const getPassphrases = () =>
+  call<{ passphrases: Passphrase[] }>('/api/v1/passphrases').then((answer) => answer.passphrases);
+export const issuePassphrase = (request: { advertise?: string; label?: string; hours: number; uses: number }) =>
+  call<IssuedPassphrase>('/api/v1/passphrases', { method: 'POST', body: request });
+export const revokePassphrase = (id: string) =>
+  call<void>(`/api/v1/passphrases/${encodeURIComponent(id)}`, { method: 'DELETE' });
+
+export const getSeries = (agent: string, target: number, abort?: AbortSignal) =>
+  call<Series>(`/api/v1/series?agent=${encodeURIComponent(agent)}&target=${target}`, { signal: abort });
+export const getEvents = (limit: number) =>
+  call<{ events: ServerEvent[] }>(`/api/v1/events?limit=${limit}`).then((answer) => answer.events);
+export const getServer = () => call<ServerInfo>('/api/v1/server');

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The frame around the pages: who is signed in, where one is, whether what is shown is live.
+import { useEffect, useState } from 'preact/hooks';
+import { signal } from '@preact/signals';
+import { loadSession, message, session, signOut } from './api.ts';
+import { clock } from './format.ts';
+import { liveStatus, mesh, meshShape, shownMs } from './live.ts';
+import { Logo } from './logo.tsx';
+import { AboutPage } from './pages/about.tsx';
+import { AddPage } from './pages/add.tsx';
+import { AgentsPage } from './pages/agents.tsx';
+import { EventsPage } from './pages/events.tsx';
+import { MatrixPage } from './pages/matrix.tsx';
+import { SignInPage } from './pages/sign_in.tsx';
+import { TargetsPage } from './pages/targets.tsx';
+import { choice, nextTheme } from './theme.ts';
+import { Notice } from './widgets.tsx';
+
+const pages = {
+  matrix: { title: 'Matrix', view: MatrixPage },
+  agents: { title: 'Agents', view: AgentsPage },
+  targets: { title: 'Targets', view: TargetsPage },
+  add: { title: 'Add an agent', view: AddPage },
+  events: { title: 'Events', view: EventsPage },
+  about: { title: 'About', view: AboutPage },
+} as const;
+type PageName = keyof typeof pages;
+
+function pageOf(): PageName {
+  const name = location.hash.replace(/^#\/?/, '');
+  if (name in pages) return name as PageName;
+  if (location.pathname === '/admin') return 'agents';
+  if (location.pathname === '/admin/targets') return 'targets';
+  return 'matrix';
+}
+
+const page = signal<PageName>(pageOf());
+addEventListener('hashchange', () => {
+  page.value = pageOf();
+  scrollTo(0, 0);
+});
+
+function LiveSign() {
+  const status = liveStatus.value;
+  const time = shownMs.value;
+  const text = status === 'live' ? `live ${clock(time)}` : status === 'lost' ? 'not connected' : 'connecting…';
+  return <span class={`live-sign ${status}`} data-testid="live" data-status={status}><i aria-hidden="true" />{text}</span>;
+}
+
+function Nav() {
+  meshShape.value;
+  const pending = mesh.agents.filter((agent) => agent.state === 'pending').length;
+  return (
+    <nav aria-label="Pages">
+      {(Object.keys(pages) as PageName[]).map((name) => (
+        <a key={name} href={`#/${name}`} aria-current={page.value === name ? 'page' : undefined}>
+          {pages[name].title}
+          {name === 'agents' && pending > 0 && <span class="badge" data-testid="pending-count">{pending}<span class="hidden"> pending</span></span>}
+        </a>
+      ))}
+    </nav>
+  );
+}
+
+function Lost() {
+  if (liveStatus.value !== 'lost') return null;
+  return (
+    <div class="banner" role="alert" data-testid="lost">
+      {shownMs.value ? `Connection to the server lost. Showing the state of ${clock(shownMs.value)}; trying to reconnect.`
+        : 'No connection to the live feed of the server; trying again.'}
+    </div>
+  );
+}
+
+function Frame() {
+  const [error, setError] = useState('');
+  const View = pages[page.value].view;
+  useEffect(() => {
+    document.title = `${pages[page.value].title} · Meshping`;
+  }, [page.value]);
+  const leave = () => signOut().catch((cause) => setError(message(cause)));
+  const look = choice.value;
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>To the content</a>
+      <header class="top">
+        <a class="brand" href="#/matrix" aria-label="meshping, matrix"><Logo /> meshping</a>
+        <Nav />
+        <div class="top-right">
+          <LiveSign />
+          <button type="button" class="quiet" data-testid="theme" aria-label={`Colours: ${look}. Press to change.`} title={`Colours: ${look}`} onClick={nextTheme}>
+            <span aria-hidden="true">{look === 'system' ? '◐' : look === 'dark' ? '●' : '○'}</span>
+          </button>
+          <span class="user" title="Signed in as">{session.value?.user}</span>
+          <button type="button" class="quiet" data-testid="sign-out" onClick={leave}>Sign out</button>
+        </div>
+      </header>
+      <Lost />
+      <main id="main" tabIndex={-1} class={`page page-${page.value}`}>
+        {error && <Notice kind="error">{error}</Notice>}
+        <View />
+      </main>
+    </>
+  );
+}
+
+export function App() {
+  const [error, setError] = useState('');
+  useEffect(() => {
+    if (session.value !== undefined) return;
+    let timer: ReturnType<typeof setTimeout>;
+    const load = () => loadSession().then(() => setError('')).catch((cause) => {
+      setError(message(cause));
+      timer = setTimeout(load, 3000);
+    });
+    load();
+    return () => clearTimeout(timer);
+  }, []);
+  if (session.value === undefined) return <main class="gate">{error ? <Notice kind="error">{error}</Notice> : <p class="soft" role="status">Loading…</p>}</main>;
+  return session.value ? <Frame /> : <SignInPage />;
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// The last hour of a pair. Loaded only when a graph is shown: it brings uPlot with it.
+import uPlot from 'uplot';
+import type { Marks } from './series.ts';
+
+export interface Graph {
+  update(marks: Marks): void;
+  destroy(): void;
+}
+
+const pad = (n: number) => String(n).padStart(2, '0');
+const timeOf = (s: number, seconds: boolean) => {
+  const d = new Date(s * 1000);
+  return `${pad(d.getHours())}:${pad(d.getMinutes())}${seconds ? ':' + pad(d.getSeconds()) : ''}`;
+};
+
+export function makeGraph(box: HTMLElement, first: Marks, width: number, height: number, onPoint: (text: string) => void): Graph {
+  let marks = first;
+  const style = getComputedStyle(box);
+  const get = (name: string) => style.getPropertyValue(name).trim();
+  const line = get('--graph-line');
+  const fill = get('--graph-fill');
+  const lossColour = get('--graph-loss');
+  const localColour = get('--graph-local');
+  const gapColour = get('--graph-gap');
+  const soft = get('--soft');
+  const grid = get('--graph-grid');
+  const font = '11px -apple-system, "Segoe UI", system-ui, Roboto, "Liberation Sans", sans-serif';
+
+  function drawGaps(u: uPlot): void {
+    const { ctx: c } = u;
+    const { left, top, width: w, height: h } = u.bbox;
+    const ratio = devicePixelRatio;
+    c.save();
+    c.beginPath();
+    c.rect(left, top, w, h);
+    c.clip();
+    for (const gap of marks.gaps) {
+      const from = Math.max(left, u.valToPos(gap.fromS, 'x', true));
+      const to = Math.min(left + w, u.valToPos(gap.toS, 'x', true));
+      if (to <= from) continue;
+      c.save();
+      c.beginPath();
+      c.rect(from, top, to - from, h);
+      c.clip();
+      c.globalAlpha = 0.16;
+      c.fillStyle = gapColour;
+      c.fillRect(from, top, to - from, h);
+      c.globalAlpha = 0.3;
+      c.strokeStyle = gapColour;
+      c.lineWidth = ratio;
+      c.beginPath();
+      for (let x = from - h; x < to; x += 7 * ratio) {
+        c.moveTo(x, top + h);
+        c.lineTo(x + h, top);
+      }
+      c.stroke();
+      c.globalAlpha = 1;
+      c.font = font.replace('11px', `${11 * ratio}px`);
+      c.textAlign = 'center';
+      c.textBaseline = 'middle';
+      const text = c.measureText(gap.reason).width;
+      if (text + 10 * ratio < to - from) {
+        c.fillStyle = get('--panel');
+        c.fillRect((from + to - text) / 2 - 5 * ratio, top + h / 2 - 9 * ratio, text + 10 * ratio, 18 * ratio);
+        c.fillStyle = get('--text');
+        c.fillText(gap.reason, (from + to) / 2, top + h / 2);
+      }
+      c.restore();
+    }
+    c.restore();
+  }
+
+  function drawMarks(u: uPlot): void {
+    const { ctx: c } = u;
+    const { top, height: h } = u.bbox;
+    const ratio = devicePixelRatio;
+    const bottom = top + h;
+    c.save();
+    c.fillStyle = lossColour;
+    for (const s of marks.lostS) {
+      const x = Math.round(u.valToPos(s, 'x', true));
+      c.globalAlpha = 0.18;
+      c.fillRect(x - ratio / 2, top, ratio, h);
+      c.globalAlpha = 1;
+      c.fillRect(x - ratio * 0.75, bottom - 10 * ratio, 1.5 * ratio, 10 * ratio);
+    }
+    c.fillStyle = localColour;
+    for (const s of marks.localS) {
+      const x = u.valToPos(s, 'x', true);
+      const y = bottom - 5 * ratio;
+      const r = 3 * ratio;
+      c.beginPath();
+      c.moveTo(x, y - r);
+      c.lineTo(x + r, y);
+      c.lineTo(x, y + r);
+      c.lineTo(x - r, y);
+      c.fill();
+    }
+    c.restore();
+  }
+
+  const axis: uPlot.Axis = {
+    font, stroke: soft, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 4 }, gap: 4,
+  };
+  const plot = new uPlot(
+    {
+      width,
+      height,
+      legend: { show: false },
+      padding: [8, 8, 0, 0],
+      cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } },
+      scales: {
+        x: { time: true, range: () => [marks.fromS, marks.toS] },
+        y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.12 : 1] },
+      },
+      axes: [
+        { ...axis, size: 26, space: 62, values: (_u, ticks) => ticks.map((s) => timeOf(s, false)) },
+        { ...axis, size: 54, space: 28, values: (_u, ticks) => ticks.map((v) => `${+v.toPrecision(4)} ms`) },
+      ],
+      series: [
+        {},
+        { stroke: line, fill, width: 1.25, spanGaps: false, points: { show: true, size: 2, width: 0, fill: line } },
+      ],
+      hooks: {
+        drawClear: [drawGaps],
+        draw: [drawMarks],
+        setCursor: [
+          (u) => {
+            const i = u.cursor.idx;
+            const s = i === null || i === undefined ? undefined : marks.x[i];
+            if (s === undefined) return onPoint('');
+            const y = marks.y[i!];
+            const what =
+              typeof y === 'number' ? `${y.toFixed(2)} ms`
+              : marks.lostS.includes(s) ? 'no reply'
+              : marks.localS.includes(s) ? "agent's own trouble"
+              : 'no sample';
+            onPoint(`${timeOf(s, true)}  ${what}`);
+          },
+        ],
+      },
+    },
+    [marks.x, marks.y],
+    box,
+  );
+  return {
+    update(next) {
+      marks = next;
+      plot.setData([marks.x, marks.y]);
+    },
+    destroy: () => plot.destroy(),
+  };
+}

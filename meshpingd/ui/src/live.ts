@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// The live feed: one WebSocket, opened again with back-off. What is on screen is called live only while messages come.
+import { effect, signal } from '@preact/signals';
+import { loadSession, session } from './api.ts';
+import { Mesh } from './model.ts';
+import type { LiveMessage } from './types.ts';
+
+export type LiveStatus = 'connecting' | 'live' | 'lost';
+
+export const mesh = new Mesh();
+/** Counts up with each change of `mesh`; read it to be drawn again. */
+export const meshTick = signal(0);
+/** Counts up with each snapshot: agents or targets changed. */
+export const meshShape = signal(0);
+export const liveStatus = signal<LiveStatus>('connecting');
+/** The server's time of the newest state shown; 0: none yet. */
+export const shownMs = signal(0);
+/** The server's clock minus this browser's. */
+export let clockOffsetMs = 0;
+export const serverNow = (): number => Date.now() + clockOffsetMs;
+
+const SILENCE_MS = 8000; // the server speaks each second
+const RETRY_MIN_MS = 500;
+const RETRY_MAX_MS = 15000;
+const SESSION_ENDED = 4401;
+
+let socket: WebSocket | undefined;
+let silence: ReturnType<typeof setTimeout> | undefined;
+let retry: ReturnType<typeof setTimeout> | undefined;
+let retryMs = RETRY_MIN_MS;
+
+function receive(text: string): void {
+  const { event, data } = JSON.parse(text) as LiveMessage;
+  clockOffsetMs = data.time_ms - Date.now();
+  if (event === 'snapshot') {
+    mesh.applySnapshot(data);
+    meshShape.value++;
+  } else if (event !== 'delta' || !mesh.applyDelta(data)) {
+    return;
+  }
+  shownMs.value = data.time_ms;
+  liveStatus.value = 'live';
+  retryMs = RETRY_MIN_MS;
+  meshTick.value++;
+}
+
+function listenForSilence(): void {
+  clearTimeout(silence);
+  silence = setTimeout(() => lose(), SILENCE_MS);
+}
+
+function lose(): void {
+  const old = socket;
+  socket = undefined;
+  clearTimeout(silence);
+  old?.close();
+  liveStatus.value = 'lost';
+  meshTick.value++;
+  if (!session.value) return;
+  clearTimeout(retry);
+  retry = setTimeout(connect, retryMs * (0.5 + Math.random() / 2));
+  retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
+}
+
+function connect(): void {
+  clearTimeout(retry);
+  if (socket || !session.value) return;
+  const mine = new WebSocket(`${location.protocol === 'http:' ? 'ws' : 'wss'}://${location.host}/live`, 'meshping.live.v1');
+  socket = mine;
+  listenForSilence();
+  mine.onmessage = (message) => {
+    if (socket !== mine || typeof message.data !== 'string') return;
+    listenForSilence();
+    receive(message.data);
+  };
+  mine.onclose = (closed) => {
+    if (socket !== mine) return;
+    lose();
+    // A refused upgrade tells a page nothing: ask by HTTP whether the session has ended.
+    if (closed.code === SESSION_ENDED) session.value = null;
+    else loadSession().catch(() => undefined);
+  };
+}
+
+function disconnect(): void {
+  clearTimeout(retry);
+  clearTimeout(silence);
+  const old = socket;
+  socket = undefined;
+  old?.close();
+  liveStatus.value = 'connecting';
+}
+
+export function startLive(): void {
+  let user: string | undefined;
+  effect(() => {
+    const now = session.value?.user;
+    if (now === user) return;
+    user = now;
+    if (now) connect();
+    else disconnect();
+  });
+  const hurry = () => {
+    if (session.value && !socket) connect();
+  };
+  addEventListener('online', hurry);
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') hurry();
+  });
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is known of one cell, with its last hour: beside the pointer, or pinned.
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { getSeries, message } from '../api.ts';
+import { ago, rtt } from '../format.ts';
+import type { Graph } from '../graph.ts';
+import { liveStatus, meshTick, serverNow } from '../live.ts';
+import { targetTitle } from '../model.ts';
+import type { Cell } from '../model.ts';
+import { summarise, toMarks } from '../series.ts';
+import { State, stateInfo } from '../states.ts';
+import { theme } from '../theme.ts';
+import type { Series } from '../types.ts';
+import { StateMark } from '../widgets.tsx';
+
+const WIDTH = 460;
+const GRAPH_HEIGHT = 170;
+const REFRESH_MS = 5000;
+/** Passing over cells must not ask for a graph each. */
+const SETTLE_MS = 90;
+
+interface CardProps {
+  cell: Cell;
+  /** Of the cell, in the window. */
+  place: DOMRect;
+  pinned: boolean;
+  close: () => void;
+}
+
+function useSeries(agent: string, target: number): { series: Series | undefined; error: string } {
+  const [series, setSeries] = useState<Series>();
+  const [error, setError] = useState('');
+  useEffect(() => {
+    setSeries(undefined);
+    setError('');
+    const abort = new AbortController();
+    let timer: ReturnType<typeof setTimeout>;
+    const load = async () => {
+      try {
+        setSeries(await getSeries(agent, target, abort.signal));
+        setError('');
+      } catch (cause) {
+        if (abort.signal.aborted) return;
+        setError(message(cause));
+      }
+      timer = setTimeout(load, REFRESH_MS);
+    };
+    timer = setTimeout(load, SETTLE_MS);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [agent, target]);
+  return { series, error };
+}
+
+function HourGraph({ series, label }: { series: Series; label: string }) {
+  const box = useRef<HTMLDivElement>(null);
+  const graph = useRef<Graph | undefined>(undefined);
+  const latest = useRef(series);
+  const [point, setPoint] = useState('');
+  latest.current = series;
+  const look = theme.value;
+  useEffect(() => {
+    let gone = false;
+    import('../graph.ts').then(({ makeGraph }) => {
+      if (gone || !box.current) return;
+      graph.current = makeGraph(box.current, toMarks(latest.current), box.current.clientWidth, GRAPH_HEIGHT, setPoint);
+    });
+    return () => {
+      gone = true;
+      graph.current?.destroy();
+      graph.current = undefined;
+    };
+  }, [look]);
+  useEffect(() => graph.current?.update(toMarks(series)), [series]);
+  return (
+    <div class="graph-wrap">
+      <div ref={box} class="graph" role="img" aria-label={label} data-testid="graph" />
+      <div class="graph-point" aria-hidden="true">{point}</div>
+    </div>
+  );
+}
+
+function Hour({ series, cell }: { series: Series; cell: Cell }) {
+  const hour = summarise(series);
+  const loss = Number.isNaN(hour.lossPercent) ? 'no verdicts' : `${hour.lossPercent.toFixed(hour.lossPercent && hour.lossPercent < 10 ? 1 : 0)} % lost`;
+  const label = `Last hour of ${cell.agent.host_name} to ${targetTitle(cell.target)}: ${hour.replies} replies, ${hour.lost} lost, ` +
+    `${hour.local} times the agent's own trouble, ${series.gaps.length} missing stretches`;
+  return (
+    <>
+      <HourGraph series={series} label={label} />
+      <ul class="graph-key" aria-hidden="true">
+        <li><i class="key-line" />round trip</li>
+        <li><i class="key-loss" />lost</li>
+        <li><i class="key-local" />agent trouble</li>
+        <li><i class="key-gap" />connection trouble</li>
+      </ul>
+      <dl class="hour">
+        <div><dt>Hour</dt><dd>{loss}</dd></div>
+        <div><dt>min</dt><dd>{hour.minUs === null ? '–' : rtt(hour.minUs)}</dd></div>
+        <div><dt>mean</dt><dd>{hour.meanUs === null ? '–' : rtt(hour.meanUs)}</dd></div>
+        <div><dt>p95</dt><dd>{hour.p95Us === null ? '–' : rtt(hour.p95Us)}</dd></div>
+        <div><dt>max</dt><dd>{hour.maxUs === null ? '–' : rtt(hour.maxUs)}</dd></div>
+      </dl>
+    </>
+  );
+}
+
+export function CellCard({ cell, place, pinned, close }: CardProps) {
+  meshTick.value;
+  const box = useRef<HTMLElement>(null);
+  const { series, error } = useSeries(cell.agent.id, cell.target.id);
+  useLayoutEffect(() => {
+    const card = box.current;
+    if (!card || innerWidth < 620) return;
+    const { offsetHeight: height } = card;
+    const right = place.right + 14 + WIDTH < innerWidth;
+    const left = right ? place.right + 14 : Math.max(8, place.left - WIDTH - 14);
+    const over = !right && place.left - WIDTH - 14 < 8; // no room on either side: below or above
+    const below = place.bottom + 12 + height < innerHeight;
+    const top = over ? (below ? place.bottom + 12 : Math.max(8, place.top - height - 12)) : Math.min(Math.max(8, place.top - 40), innerHeight - height - 8);
+    card.style.left = `${left}px`;
+    card.style.top = `${Math.max(8, top)}px`;
+  });
+  const info = stateInfo(cell.state);
+  const lastOutcome = series ? summarise(series).lastOutcome : '';
+  const why = (cell.state === State.Fail || cell.state === State.LocalError) && lastOutcome && lastOutcome !== 'ok' ? ` (${lastOutcome.replaceAll('_', ' ')})` : '';
+  const live = liveStatus.value === 'live';
+  return (
+    <aside ref={box} class={`card ${pinned ? 'pinned' : ''}`} aria-label="Cell" data-testid="card" data-state={info.key}>
+      <header>
+        <h2>{cell.agent.host_name} <span aria-label="to">→</span> {targetTitle(cell.target)}</h2>
+        {pinned && <button type="button" class="icon" aria-label="Close" onClick={close}>✕</button>}
+      </header>
+      <p class="soft mono">{cell.agent.observed_address || 'address unknown'} → {cell.target.address}</p>
+      <p class="state"><StateMark state={cell.state} /> <b>{info.label}</b>: {info.words}{why}{live ? '' : '. Not live: the connection to the server is lost.'}</p>
+      <dl class="facts">
+        <div><dt>Last round trip</dt><dd>{cell.state === State.NoData ? '–' : rtt(cell.rttUs)}</dd></div>
+        <div><dt>Lost of last 12</dt><dd>{cell.state === State.NoData ? '–' : cell.lost}</dd></div>
+        <div><dt>Last sample</dt><dd>{ago(cell.seenMs, serverNow())}</dd></div>
+      </dl>
+      {error ? <p class="error" role="alert">The last hour could not be loaded: {error}</p>
+        : series ? <Hour series={series} cell={cell} />
+        : <div class="graph-wait" aria-hidden="true" />}
+      {!pinned && <p class="hint">Click, tap or Enter keeps this open.</p>}
+    </aside>
+  );
+}

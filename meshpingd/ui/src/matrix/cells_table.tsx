@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// The same cells as a table: what needs a look, or all of them. For reading aloud, searching, copying.
+import { useState } from 'preact/hooks';
+import { ago, rtt } from '../format.ts';
+import { mesh, meshTick, serverNow } from '../live.ts';
+import { targetTitle } from '../model.ts';
+import type { Cell, Order } from '../model.ts';
+import { State, bySeverity, stateInfo } from '../states.ts';
+import { StateMark } from '../widgets.tsx';
+
+const PAGE = 200;
+const isProblem = (state: number) => state !== State.Ok && state !== State.NoData;
+
+/** The first `limit` cells in order of severity, and how many there are. */
+function collect(order: Order, all: boolean, limit: number): { cells: Cell[]; total: number } {
+  const columns = mesh.targets.length;
+  const buckets: number[][] = bySeverity.map(() => []);
+  let total = 0;
+  for (const row of order.rows) {
+    for (const column of order.columns) {
+      const at = row * columns + column;
+      const state = mesh.state[at]!;
+      if (!all && !isProblem(state)) continue;
+      total++;
+      const bucket = buckets[bySeverity.indexOf(state)]!;
+      if (bucket.length < limit) bucket.push(at);
+    }
+  }
+  const cells: Cell[] = [];
+  for (const bucket of buckets) {
+    for (const at of bucket) {
+      if (cells.length === limit) return { cells, total };
+      const cell = mesh.cell(Math.floor(at / columns), at % columns);
+      if (cell) cells.push(cell);
+    }
+  }
+  return { cells, total };
+}
+
+export function CellsTable({ order, onOpen }: { order: Order; onOpen: (cell: Cell, place: DOMRect) => void }) {
+  meshTick.value;
+  const [all, setAll] = useState(false);
+  const [limit, setLimit] = useState(PAGE);
+  const { cells, total } = collect(order, all, limit);
+  const now = serverNow();
+  return (
+    <section class="panel" aria-labelledby="cells-title">
+      <header class="panel-head">
+        <h2 id="cells-title">{all ? 'All cells' : 'Cells that need a look'} <span class="count">{total.toLocaleString('en')}</span></h2>
+        <label class="check"><input type="checkbox" checked={all} data-testid="all-cells" onChange={(event) => { setAll(event.currentTarget.checked); setLimit(PAGE); }} /> All cells</label>
+      </header>
+      {total === 0 ? <p class="empty">{all ? 'No cells to show.' : 'None. Every cell with data is OK.'}</p> : (
+        <div class="table-wrap" tabIndex={0} role="region" aria-labelledby="cells-title">
+          <table class="cells">
+            <thead><tr><th scope="col">State</th><th scope="col">Agent</th><th scope="col">Target</th><th scope="col" class="num">Last round trip</th><th scope="col" class="num">Lost of 12</th><th scope="col" class="num">Last sample</th></tr></thead>
+            <tbody>
+              {cells.map((cell) => {
+                const info = stateInfo(cell.state);
+                return (
+                  <tr key={`${cell.agent.id} ${cell.target.id}`} data-testid="cell" data-agent={cell.agent.host_name} data-agent-id={cell.agent.id}
+                    data-target={cell.target.address} data-state={info.key}>
+                    <td><span class="with-mark"><StateMark state={cell.state} />{info.label}</span></td>
+                    <td>{cell.agent.host_name}</td>
+                    <td><button type="button" class="link" onClick={(event) => onOpen(cell, event.currentTarget.getBoundingClientRect())}>{targetTitle(cell.target)}</button>
+                      {cell.target.name && <span class="soft mono"> {cell.target.address}</span>}</td>
+                    <td class="num">{cell.state === State.NoData ? '–' : rtt(cell.rttUs)}</td>
+                    <td class="num">{cell.state === State.NoData ? '–' : cell.lost}</td>
+                    <td class="num">{ago(cell.seenMs, now)}</td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {cells.length < total && <p class="more"><button type="button" onClick={() => setLimit(limit + PAGE)}>Show more ({(total - cells.length).toLocaleString('en')} left)</button></p>}
+    </section>
+  );
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// The live mesh in flat arrays: 14 bytes and a double a cell, so that a million cells are a few buffers, not objects.
+import { STATE_COUNT, State, weight } from './states.ts';
+import type { Agent, Delta, Snapshot, Target } from './types.ts';
+
+export const NO_RTT = 0xffffffff;
+
+export interface Cell {
+  agent: Agent;
+  target: Target;
+  state: number;
+  rttUs: number | null;
+  lost: number;
+  seenMs: number;
+}
+
+export class Mesh {
+  timeMs = 0;
+  version = -1;
+  targetsRevision = 0;
+  intervalMs = 5000;
+  /** All agents, of any status. */
+  agents: Agent[] = [];
+  /** Those with a row: approved and held. */
+  rows: Agent[] = [];
+  targets: Target[] = [];
+  state = new Uint8Array(0);
+  rtt = new Uint32Array(0);
+  lost = new Uint8Array(0);
+  seen = new Float64Array(0);
+  readonly counts = new Uint32Array(STATE_COUNT);
+  private rowById = new Map<string, number>();
+
+  applySnapshot(snapshot: Snapshot): void {
+    const { agents, targets, cells } = snapshot;
+    this.timeMs = snapshot.time_ms;
+    this.version = snapshot.version;
+    this.targetsRevision = snapshot.targets_revision;
+    this.intervalMs = snapshot.interval_ms;
+    this.agents = agents;
+    this.rows = agents.filter((agent) => agent.state === 'approved' || agent.state === 'hold');
+    this.targets = targets;
+    const columns = targets.length;
+    const size = this.rows.length * columns;
+    this.state = new Uint8Array(size);
+    this.rtt = new Uint32Array(size).fill(NO_RTT);
+    this.lost = new Uint8Array(size);
+    this.seen = new Float64Array(size);
+    this.counts.fill(0);
+    this.counts[State.NoData] = size;
+    this.rowById = new Map(this.rows.map((agent, row) => [agent.id, row]));
+    this.rows.forEach((agent, row) => {
+      const line = cells[agent.id];
+      if (!line) return;
+      for (let column = 0; column < Math.min(columns, line.length); column++) {
+        const [state, rttUs, lost, seenMs] = line[column]!;
+        this.set(row * columns + column, state, rttUs, lost, seenMs);
+      }
+    });
+  }
+
+  /** False: the delta belongs to another snapshot, and nothing was changed. */
+  applyDelta(delta: Delta): boolean {
+    if (delta.version !== this.version) return false;
+    this.timeMs = delta.time_ms;
+    const columns = this.targets.length;
+    for (const [id, line] of Object.entries(delta.cells)) {
+      const row = this.rowById.get(id);
+      if (row === undefined) continue;
+      for (const [column, state, rttUs, lost, seenMs] of line) {
+        if (column < columns) this.set(row * columns + column, state, rttUs, lost, seenMs);
+      }
+    }
+    return true;
+  }
+
+  private set(at: number, state: number, rttUs: number | null, lost: number, seenMs: number): void {
+    this.counts[this.state[at]!]!--;
+    this.state[at] = state < STATE_COUNT ? state : State.NoData;
+    this.counts[this.state[at]!]!++;
+    this.rtt[at] = rttUs === null ? NO_RTT : rttUs;
+    this.lost[at] = lost;
+    this.seen[at] = seenMs;
+  }
+
+  cell(row: number, column: number): Cell | undefined {
+    const agent = this.rows[row];
+    const target = this.targets[column];
+    if (!agent || !target) return undefined;
+    const at = row * this.targets.length + column;
+    const rttUs = this.rtt[at]!;
+    return { agent, target, state: this.state[at]!, rttUs: rttUs === NO_RTT ? null : rttUs, lost: this.lost[at]!, seenMs: this.seen[at]! };
+  }
+}
+
+export interface View {
+  agentFilter: string;
+  targetFilter: string;
+  /** Only rows and columns with a cell in one of these states; empty: all. */
+  only: ReadonlySet<number>;
+  problemsFirst: boolean;
+}
+
+export interface Order {
+  rows: Uint32Array;
+  columns: Uint32Array;
+}
+
+export function targetTitle(target: Target): string {
+  return target.name || target.address;
+}
+
+function matches(filter: string, ...texts: string[]): boolean {
+  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+  return words.every((word) => texts.some((text) => text.toLowerCase().includes(word)));
+}
+
+/** Which rows and columns are shown, and in what order. */
+export function arrange(mesh: Mesh, view: View): Order {
+  const rows: number[] = [];
+  const columns: number[] = [];
+  mesh.rows.forEach((agent, row) => {
+    if (matches(view.agentFilter, agent.host_name, agent.observed_address, agent.id)) rows.push(row);
+  });
+  mesh.targets.forEach((target, column) => {
+    if (matches(view.targetFilter, target.name, target.address)) columns.push(column);
+  });
+  if (view.only.size === 0 && !view.problemsFirst) return { rows: Uint32Array.from(rows), columns: Uint32Array.from(columns) };
+
+  const rowScore = new Float64Array(mesh.rows.length);
+  const columnScore = new Float64Array(mesh.targets.length);
+  const rowHas = new Uint8Array(mesh.rows.length);
+  const columnHas = new Uint8Array(mesh.targets.length);
+  for (const row of rows) {
+    for (const column of columns) {
+      const state = mesh.state[row * mesh.targets.length + column]!;
+      rowScore[row]! += weight[state]!;
+      columnScore[column]! += weight[state]!;
+      if (view.only.has(state)) rowHas[row] = columnHas[column] = 1;
+    }
+  }
+  const keep = (has: Uint8Array, score: Float64Array, list: number[]) => {
+    const kept = view.only.size ? list.filter((i) => has[i]) : list;
+    if (view.problemsFirst) kept.sort((a, b) => score[b]! - score[a]! || a - b);
+    return Uint32Array.from(kept);
+  };
+  return { rows: keep(rowHas, rowScore, rows), columns: keep(columnHas, columnScore, columns) };
+}

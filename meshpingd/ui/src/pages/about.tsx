@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server itself: version, key, thresholds.
+import { getServer } from '../api.ts';
+import { dateTime, duration, rtt } from '../format.ts';
+import { serverNow } from '../live.ts';
+import { usePolled } from '../polled.ts';
+import { CopyButton, Notice } from '../widgets.tsx';
+
+export function AboutPage() {
+  const { data: server, error } = usePolled(getServer, 10000);
+  if (!server) return <>{error ? <Notice kind="error">{error}</Notice> : <p class="soft" role="status">Loading…</p>}</>;
+  return (
+    <>
+      <div class="page-head"><h1>About</h1></div>
+      <section class="panel pad" aria-label="Server">
+        <dl class="about">
+          <div><dt>Version</dt><dd data-testid="version">{server.version}</dd></div>
+          <div><dt>Server id</dt><dd class="mono">{server.server_id}</dd></div>
+          <div><dt>Pin of its key</dt><dd class="mono wrap">{server.pin} <CopyButton text={server.pin} label="Copy the pin" /></dd></div>
+          <div><dt>Running since</dt><dd>{dateTime(server.started_ms)} ({duration(serverNow() - server.started_ms)})</dd></div>
+          <div><dt>Agents reach it at</dt><dd class="mono">{server.advertise.join(', ') || 'not configured: chosen with each passphrase'}</dd></div>
+          <div><dt>Its addresses</dt><dd class="mono wrap">{server.addresses.join(', ')}</dd></div>
+          <div><dt>Samples kept</dt><dd>{server.retention_hours} hours</dd></div>
+          <div><dt>A cell is slow above</dt><dd>{rtt(server.thresholds.slow_rtt_us)}</dd></div>
+          <div><dt>A cell is lossy from</dt><dd>{server.thresholds.lossy_count} lost of the last 12</dd></div>
+          <div><dt>A cell is stale after</dt><dd>{server.thresholds.stale_intervals} intervals without a sample</dd></div>
+          <div><dt>Browsers watching</dt><dd>{server.viewers}</dd></div>
+        </dl>
+      </section>
+    </>
+  );
+}

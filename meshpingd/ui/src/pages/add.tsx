@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// A passphrase for new agents, and the commands to paste on their hosts.
+import { useState } from 'preact/hooks';
+import { getPassphrases, getServer, issuePassphrase, message, revokePassphrase } from '../api.ts';
+import { isLoopback } from '../addresses.ts';
+import { count, dateTime, duration } from '../format.ts';
+import { serverNow } from '../live.ts';
+import { usePolled } from '../polled.ts';
+import type { IssuedPassphrase, Passphrase, ServerInfo } from '../types.ts';
+import { Confirm, CopyButton, Notice } from '../widgets.tsx';
+
+const OTHER = '';
+
+const commandTitles: Record<string, string> = {
+  deb: 'On a Debian host with the meshping-agent package',
+  run: 'Anywhere, from a terminal',
+};
+
+function Issued({ issued, close }: { issued: IssuedPassphrase; close: () => void }) {
+  return (
+    <section class="panel pad issued" aria-labelledby="issued-title" data-testid="issued">
+      <header class="panel-head flat"><h2 id="issued-title">Passphrase{issued.label ? ` for ${issued.label}` : ''}</h2><button type="button" class="quiet" onClick={close}>Done</button></header>
+      <Notice kind="warn">Copy it now: it is shown only once. Who has it may ask to join until {dateTime(issued.expires_ms)}; you still approve each agent.</Notice>
+      <div class="code"><code data-testid="passphrase">{issued.passphrase}</code><CopyButton text={issued.passphrase} label="Copy the passphrase" /></div>
+      {Object.entries(issued.commands).map(([kind, command]) => (
+        <div key={kind}>
+          <h3>{commandTitles[kind] ?? kind}</h3>
+          <div class="code"><pre tabIndex={0} aria-label={commandTitles[kind] ?? kind}>{command}</pre><CopyButton text={command} label={`Copy the command: ${commandTitles[kind] ?? kind}`} /></div>
+        </div>
+      ))}
+      <p class="soft">Then the agent appears as pending under <a href="#/agents">Agents</a>.</p>
+    </section>
+  );
+}
+
+function choicesOf(server: ServerInfo): string[] {
+  const outside = server.addresses.filter((address) => !isLoopback(address));
+  return [...new Set([...server.advertise, ...outside, ...server.addresses])];
+}
+
+function IssueForm({ server, onIssued }: { server: ServerInfo; onIssued: (issued: IssuedPassphrase) => void }) {
+  const choices = choicesOf(server);
+  const [chosen, setChosen] = useState(choices[0] ?? OTHER);
+  const [other, setOther] = useState('');
+  const [label, setLabel] = useState('');
+  const [hours, setHours] = useState('24');
+  const [uses, setUses] = useState('50');
+  const [error, setError] = useState('');
+  const [busy, setBusy] = useState(false);
+  const advertise = chosen === OTHER ? other.trim() : chosen;
+
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setError('');
+    try {
+      onIssued(await issuePassphrase({ advertise: advertise || undefined, label: label.trim() || undefined, hours: Number(hours), uses: Number(uses) }));
+      setLabel('');
+    } catch (cause) {
+      setError(message(cause));
+    }
+    setBusy(false);
+  };
+  return (
+    <form class="panel pad form-grid" onSubmit={submit}>
+      <p class="soft full">A passphrase carries this server's address and a key. Every agent that has it may ask to join; you approve each one.</p>
+      <label class="full">Address the agents reach this server at
+        <select value={chosen} data-testid="advertise" onChange={(event) => setChosen(event.currentTarget.value)}>
+          {choices.map((address) => <option key={address} value={address}>{address}{server.advertise.includes(address) ? ' (configured)' : isLoopback(address) ? ' (this machine only)' : ''}</option>)}
+          <option value={OTHER}>Another…</option>
+        </select>
+      </label>
+      {chosen === OTHER && <label class="full">Host and port<input required placeholder={`mon.example:${server.port}`} spellcheck={false} autocapitalize="none" value={other} onInput={(event) => setOther(event.currentTarget.value)} /></label>}
+      {advertise && isLoopback(advertise) && <div class="full"><Notice kind="warn">{advertise} is a loopback address: only agents on this very machine can reach it.</Notice></div>}
+      <label>Label<input placeholder="rack 7" maxLength={64} value={label} data-testid="label" onInput={(event) => setLabel(event.currentTarget.value)} /></label>
+      <label>Valid for, hours<input type="number" min={1} max={8760} required value={hours} onInput={(event) => setHours(event.currentTarget.value)} /></label>
+      <label>Uses<input type="number" min={1} max={100000} required value={uses} onInput={(event) => setUses(event.currentTarget.value)} /></label>
+      {error && <div class="full"><Notice kind="error">{error}</Notice></div>}
+      <div class="actions start full"><button type="submit" class="primary" disabled={busy} data-testid="issue">Issue a passphrase</button></div>
+    </form>
+  );
+}
+
+function status(passphrase: Passphrase): string {
+  const now = serverNow();
+  if (passphrase.revoked) return 'revoked';
+  if (passphrase.expires_ms <= now) return 'expired';
+  if (passphrase.uses >= passphrase.uses_max) return 'used up';
+  return `valid for ${duration(passphrase.expires_ms - now)}`;
+}
+
+export function AddPage() {
+  const server = usePolled(getServer, 0);
+  const list = usePolled(getPassphrases, 5000);
+  const [issued, setIssued] = useState<IssuedPassphrase>();
+  const [asked, setAsked] = useState<Passphrase>();
+  const [failed, setFailed] = useState('');
+  const [busy, setBusy] = useState(false);
+  const revoke = async () => {
+    if (!asked) return;
+    setBusy(true);
+    setFailed('');
+    await revokePassphrase(asked.id).catch((cause) => setFailed(`Not revoked: ${message(cause)}`));
+    setBusy(false);
+    setAsked(undefined);
+    list.reload();
+  };
+  const passphrases = list.data ?? [];
+  return (
+    <>
+      <div class="page-head"><h1>Add an agent</h1></div>
+      {server.error && <Notice kind="error">{server.error}</Notice>}
+      {issued && <Issued issued={issued} close={() => setIssued(undefined)} />}
+      {server.data && <IssueForm server={server.data} onIssued={(next) => { setIssued(next); list.reload(); scrollTo(0, 0); }} />}
+      {(failed || list.error) && <Notice kind="error">{failed || list.error}</Notice>}
+      <section class="panel" aria-labelledby="passphrases-title">
+        <header class="panel-head"><h2 id="passphrases-title">Passphrases <span class="count">{passphrases.length}</span></h2></header>
+        {passphrases.length === 0 ? <p class="empty">None issued yet.</p> : (
+          <div class="table-wrap" tabIndex={0} role="region" aria-labelledby="passphrases-title">
+            <table>
+              <thead><tr><th scope="col">Label</th><th scope="col">Status</th><th scope="col" class="num">Uses</th><th scope="col">Issued</th><th scope="col">Expires</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
+              <tbody>
+                {[...passphrases].sort((a, b) => b.created_ms - a.created_ms).map((passphrase) => {
+                  const now = status(passphrase);
+                  const valid = now.startsWith('valid');
+                  return (
+                    <tr key={passphrase.id} data-testid="passphrase-row" data-status={now}>
+                      <td>{passphrase.label || <span class="mono soft">{passphrase.id.slice(0, 8)}</span>}</td>
+                      <td class={valid ? '' : 'soft'}>{now}</td>
+                      <td class="num">{passphrase.uses} of {passphrase.uses_max}</td>
+                      <td class="nowrap">{dateTime(passphrase.created_ms)}</td>
+                      <td class="nowrap">{dateTime(passphrase.expires_ms)}</td>
+                      <td class="row-actions">{valid && <button type="button" onClick={() => setAsked(passphrase)} aria-label={`Revoke ${passphrase.label || passphrase.id.slice(0, 8)}`}>Revoke</button>}</td>
+                    </tr>
+                  );
+                })}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </section>
+      {asked && (
+        <Confirm title="Revoke this passphrase?" yes="Revoke" danger busy={busy} onYes={revoke} onNo={() => setAsked(undefined)}>
+          <p>{asked.label ? <b>{asked.label}</b> : <span class="mono">{asked.id}</span>} was used {count(asked.uses, 'time')}. Agents that joined with it stay; nobody else can join with it.</p>
+        </Confirm>
+      )}
+    </>
+  );
+}

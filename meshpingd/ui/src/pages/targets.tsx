@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of targets: an editor with a line each, and the list as the server has it.
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { Problem, getAgents, getTargets, message, putTargets } from '../api.ts';
+import { count } from '../format.ts';
+import { mesh, meshShape } from '../live.ts';
+import { usePolled } from '../polled.ts';
+import { formatTargets, parseTargets } from '../targets_text.ts';
+import type { TargetList } from '../types.ts';
+import { Notice } from '../widgets.tsx';
+
+const LINE_PX = 20; // as in style.css
+const PAGE = 250;
+
+function Editor({ text, errorLine, onInput }: { text: string; errorLine: number | undefined; onInput: (text: string) => void }) {
+  const area = useRef<HTMLTextAreaElement>(null);
+  const gutter = useRef<HTMLPreElement>(null);
+  const mark = useRef<HTMLDivElement>(null);
+  const lines = text.split('\n').length;
+  const follow = () => {
+    if (!area.current) return;
+    const top = area.current.scrollTop;
+    if (gutter.current) gutter.current.style.transform = `translateY(${-top}px)`;
+    if (mark.current) mark.current.style.transform = `translateY(${(errorLine ?? 0) * LINE_PX - top}px)`;
+  };
+  useEffect(() => {
+    const element = area.current;
+    if (errorLine === undefined || !element) return;
+    const y = errorLine * LINE_PX;
+    if (y < element.scrollTop || y > element.scrollTop + element.clientHeight - 2 * LINE_PX) element.scrollTop = Math.max(0, y - element.clientHeight / 3);
+    follow();
+  }, [errorLine]);
+  return (
+    <div class="editor">
+      <div class="gutter" aria-hidden="true"><pre ref={gutter}>{Array.from({ length: lines }, (_, i) => i + 1).join('\n')}</pre></div>
+      <div class="editor-body">
+        {errorLine !== undefined && <div ref={mark} class="error-line" />}
+        <textarea ref={area} aria-label="Targets, one a line: address and name" aria-invalid={errorLine !== undefined} aria-describedby="targets-help targets-error"
+          data-testid="targets-text" spellcheck={false} wrap="off" autocapitalize="none" autocomplete="off"
+          placeholder={'192.0.2.1 gateway\n2001:db8::1 core router\nhost.example'}
+          value={text} onInput={(event) => onInput(event.currentTarget.value)} onScroll={follow} />
+      </div>
+    </div>
+  );
+}
+
+function SavedTable({ list }: { list: TargetList }) {
+  const [filter, setFilter] = useState('');
+  const [limit, setLimit] = useState(PAGE);
+  const needle = filter.trim().toLowerCase();
+  const found = needle ? list.targets.filter((target) => `${target.address} ${target.name}`.toLowerCase().includes(needle)) : list.targets;
+  const special = list.targets.some((target) => target.interval_ms !== 5000 || target.timeout_ms !== 3000 || target.size !== 56 || target.dscp !== 0);
+  return (
+    <section class="panel" aria-labelledby="saved-title">
+      <header class="panel-head">
+        <h2 id="saved-title">Saved list <span class="count">{list.targets.length.toLocaleString('en')}</span></h2>
+        <input type="search" aria-label="Filter the saved list" placeholder="Filter" value={filter} onInput={(event) => { setFilter(event.currentTarget.value); setLimit(PAGE); }} />
+      </header>
+      {list.targets.length === 0 ? <p class="empty">No targets yet. Write them above and save.</p> : found.length === 0 ? <p class="empty">No target fits the filter.</p> : (
+        <div class="table-wrap" tabIndex={0} role="region" aria-labelledby="saved-title">
+          <table>
+            <thead><tr><th scope="col" class="num">No</th><th scope="col">Address</th><th scope="col">Name</th><th scope="col" class="num">Interval</th><th scope="col" class="num">Timeout</th>{special && <><th scope="col" class="num">Size</th><th scope="col" class="num">DSCP</th></>}</tr></thead>
+            <tbody>
+              {found.slice(0, limit).map((target) => (
+                <tr key={target.id} data-testid="target" data-target={target.address}>
+                  <td class="num soft">{target.id}</td><td class="mono">{target.address}</td><td>{target.name}</td>
+                  <td class="num">{target.interval_ms / 1000} s</td><td class="num">{target.timeout_ms / 1000} s</td>
+                  {special && <><td class="num">{target.size}</td><td class="num">{target.dscp}</td></>}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {found.length > limit && <p class="more"><button type="button" onClick={() => setLimit(limit + PAGE)}>Show more ({(found.length - limit).toLocaleString('en')} left)</button></p>}
+    </section>
+  );
+}
+
+function Applied({ revision }: { revision: number }) {
+  const { data } = usePolled(getAgents, 2000, [meshShape.value, revision]);
+  const approved = (data ?? mesh.agents).filter((agent) => agent.state === 'approved');
+  if (!approved.length) return <p class="soft">Revision {revision}. No approved agent yet to send it to.</p>;
+  const applied = approved.filter((agent) => agent.targets_revision >= revision).length;
+  const away = approved.filter((agent) => agent.targets_revision < revision && !agent.online).length;
+  return (
+    <p class="soft" data-testid="applied" data-applied={applied} data-revision={revision}>
+      Revision {revision}, applied by {applied} of {count(approved.length, 'approved agent')}
+      {away > 0 && ` (${away} offline: on return)`}
+    </p>
+  );
+}
+
+export function TargetsPage() {
+  const { data: list, error, reload, put } = usePolled(getTargets, 0);
+  const [text, setText] = useState<string>();
+  const [said, setSaid] = useState<{ kind: 'error' | 'good' | 'warn'; text: string; line?: number }>();
+  const [busy, setBusy] = useState(false);
+
+  if (!list) return <>{error ? <Notice kind="error">{error}</Notice> : <p class="soft" role="status">Loading…</p>}</>;
+  const saved = formatTargets(list.targets);
+  const shown = text ?? saved;
+  const dirty = text !== undefined && text !== saved;
+  const lines = parseTargets(shown, list.targets).items.length;
+  const changedElsewhere = mesh.targetsRevision > list.revision;
+
+  const save = async (event: Event) => {
+    event.preventDefault();
+    const parsed = parseTargets(shown, list.targets);
+    setBusy(true);
+    setSaid(undefined);
+    try {
+      const next = await putTargets(parsed.items, list.revision);
+      put(next);
+      setText(undefined);
+      setSaid({ kind: 'good', text: `Saved: ${count(next.targets.length, 'target')}, revision ${next.revision}. The approved agents get it now.` });
+    } catch (cause) {
+      const index = cause instanceof Problem ? cause.fields['index'] : undefined;
+      const line = typeof index === 'number' ? parsed.lines[index] : undefined;
+      if (cause instanceof Problem && cause.status === 412) setSaid({ kind: 'warn', text: 'Someone else changed the list meanwhile. Your text is kept here; load the new list to compare, then enter your change again.' });
+      else setSaid({ kind: 'error', text: `${line === undefined ? '' : `Line ${line + 1}: `}${message(cause)}. Nothing was saved, the old list stays.`.replace('..', '.'), line });
+    }
+    setBusy(false);
+  };
+
+  return (
+    <>
+      <div class="page-head"><h1>Targets</h1><Applied revision={list.revision} /></div>
+      {changedElsewhere && !busy && (
+        <Notice kind="warn">The list on the server has changed. <button type="button" class="link" onClick={() => { setText(undefined); setSaid(undefined); reload(); }}>Load it</button>{dirty && ' (drops your edits)'}</Notice>
+      )}
+      <form class="panel pad" onSubmit={save}>
+        <p class="soft" id="targets-help">One target a line: an IPv4 or IPv6 address or a host name, then, if you like, a name. Lines that begin with # are left out. At most {list.limit.toLocaleString('en')}.</p>
+        <Editor text={shown} errorLine={said?.line} onInput={(next) => { setText(next); if (said) setSaid(undefined); }} />
+        <div id="targets-error">{said && <Notice kind={said.kind}>{said.text}</Notice>}</div>
+        <div class="actions start">
+          <button type="submit" class="primary" disabled={!dirty || busy} data-testid="save-targets">{busy ? 'Saving…' : 'Save'}</button>
+          <button type="button" disabled={!dirty || busy} onClick={() => { setText(undefined); setSaid(undefined); }}>Undo edits</button>
+          <span class={lines > list.limit ? 'warn-text' : 'soft'}>{count(lines, 'target')}{dirty ? ', not saved' : ''}</span>
+        </div>
+      </form>
+      <SavedTable list={list} />
+    </>
+  );
+}

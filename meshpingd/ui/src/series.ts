@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pair's last hour, sorted into what is drawn: replies, losses, the agent's own trouble, missing stretches.
+import type { Series } from './types.ts';
+
+const LOSS = new Set(['timeout', 'unreachable', 'prohibited', 'time_exceeded', 'too_big', 'icmp_error']);
+
+export interface Marks {
+  fromS: number;
+  toS: number;
+  /** For the line: seconds and ms; null where the line must break. */
+  x: number[];
+  y: (number | null)[];
+  lostS: number[];
+  localS: number[];
+  gaps: { fromS: number; toS: number; reason: string }[];
+}
+
+export interface Summary {
+  replies: number;
+  lost: number;
+  local: number;
+  /** Of replies and losses; the agent's own trouble is no verdict. NaN: none. */
+  lossPercent: number;
+  minUs: number | null;
+  meanUs: number | null;
+  p95Us: number | null;
+  maxUs: number | null;
+  lastOutcome: string;
+}
+
+export function toMarks(series: Series): Marks {
+  const marks: Marks = { fromS: series.from_ms / 1000, toS: series.to_ms / 1000, x: [], y: [], lostS: [], localS: [], gaps: [] };
+  let gap = 0;
+  series.time_ms.forEach((time, i) => {
+    while (gap < series.gaps.length && series.gaps[gap]!.to_ms <= time) {
+      const { from_ms, to_ms } = series.gaps[gap++]!;
+      const middle = (from_ms + to_ms) / 2000;
+      if (marks.x.length && middle > marks.x[marks.x.length - 1]! && middle < time / 1000) {
+        marks.x.push(middle);
+        marks.y.push(null);
+      }
+    }
+    const rtt = series.rtt_us[i] ?? null;
+    marks.x.push(time / 1000);
+    marks.y.push(rtt === null ? null : rtt / 1000);
+    const outcome = series.outcome[i]!;
+    if (outcome === 'ok') return;
+    (LOSS.has(outcome) ? marks.lostS : marks.localS).push(time / 1000);
+  });
+  marks.gaps = series.gaps.map((g) => ({ fromS: g.from_ms / 1000, toS: g.to_ms / 1000, reason: g.reason.replaceAll('_', ' ') }));
+  return marks;
+}
+
+export function summarise(series: Series): Summary {
+  const rtts: number[] = [];
+  let lost = 0;
+  let local = 0;
+  series.outcome.forEach((outcome, i) => {
+    const rtt = series.rtt_us[i];
+    if (outcome === 'ok' && typeof rtt === 'number') rtts.push(rtt);
+    else if (LOSS.has(outcome)) lost++;
+    else if (outcome !== 'ok') local++;
+  });
+  rtts.sort((a, b) => a - b);
+  const some = rtts.length > 0;
+  return {
+    replies: rtts.length,
+    lost,
+    local,
+    lossPercent: rtts.length + lost ? (100 * lost) / (rtts.length + lost) : NaN,
+    minUs: some ? rtts[0]! : null,
+    meanUs: some ? rtts.reduce((sum, rtt) => sum + rtt, 0) / rtts.length : null,
+    p95Us: some ? rtts[Math.max(0, Math.ceil(rtts.length * 0.95) - 1)]! : null, // nearest rank
+    maxUs: some ? rtts[rtts.length - 1]! : null,
+    lastOutcome: series.outcome[series.outcome.length - 1] ?? '',
+  };
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// What docs/API.md says, as types. Times are Unix milliseconds (_ms), round trips microseconds (_us).
+
+export type AgentState = 'pending' | 'approved' | 'hold' | 'blacklisted';
+export type AgentAction = 'approve' | 'reject' | 'hold' | 'reinstate';
+
+export interface Agent {
+  id: string;
+  host_name: string;
+  state: AgentState;
+  online: boolean;
+  version: string;
+  fingerprint: string;
+  reported_address: string;
+  observed_address: string;
+  approved_addresses: string;
+  reason: string;
+  first_seen_ms: number;
+  last_seen_ms: number;
+  state_changed_ms: number;
+  buffered_samples: number;
+  dropped_samples: number;
+  targets_revision: number;
+  revision: number;
+  same_host_name: boolean;
+}
+
+export interface Target {
+  id: number;
+  address: string;
+  name: string;
+  interval_ms: number;
+  timeout_ms: number;
+  size: number;
+  dscp: number;
+}
+
+export interface TargetList {
+  revision: number;
+  limit: number;
+  targets: Target[];
+}
+
+export interface Session {
+  user: string;
+  role: string;
+  csrf: string;
+}
+
+/** [state, rtt_us, lost, seen_ms] */
+export type SnapshotCell = [number, number | null, number, number];
+/** [target_index, state, rtt_us, lost, seen_ms] */
+export type DeltaCell = [number, number, number | null, number, number];
+
+export interface Snapshot {
+  time_ms: number;
+  version: number;
+  targets_revision: number;
+  interval_ms: number;
+  agents: Agent[];
+  targets: Target[];
+  cells: Record<string, SnapshotCell[]>;
+}
+
+export interface Delta {
+  time_ms: number;
+  version: number;
+  cells: Record<string, DeltaCell[]>;
+}
+
+export type LiveMessage = { event: 'snapshot'; data: Snapshot } | { event: 'delta'; data: Delta };
+
+export interface Series {
+  agent: string;
+  target: number;
+  from_ms: number;
+  to_ms: number;
+  interval_ms: number;
+  time_ms: number[];
+  rtt_us: (number | null)[];
+  outcome: string[];
+  flags: number[];
+  gaps: { from_ms: number; to_ms: number; reason: string }[];
+}
+
+export interface Passphrase {
+  id: string;
+  label: string;
+  created_ms: number;
+  expires_ms: number;
+  uses_max: number;
+  uses: number;
+  revoked: boolean;
+}
+
+export interface IssuedPassphrase {
+  id: string;
+  passphrase: string;
+  label: string;
+  expires_ms: number;
+  uses_max: number;
+  commands: Record<string, string>;
+}
+
+export interface ServerEvent {
+  time_ms: number;
+  kind: string;
+  agent: string | null;
+  user: string | null;
+  text: string;
+}
+
+export interface ServerInfo {
+  version: string;
+  server_id: string;
+  started_ms: number;
+  advertise: string[];
+  addresses: string[];
+  port: number;
+  pin: string;
+  retention_hours: number;
+  thresholds: { slow_rtt_us: number; lossy_count: number; stale_intervals: number };
+  viewers: number;
+}

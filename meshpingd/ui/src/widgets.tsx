@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small parts that several pages share.
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { drawGlyph, stateInfo } from './states.ts';
+import { theme } from './theme.ts';
+
+/** A state as the matrix shows it: same colours, same glyph. */
+export function StateMark({ state, size = 18 }: { state: number; size?: number }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const key = stateInfo(state).key;
+  const look = theme.value;
+  useEffect(() => {
+    const c = canvas.current?.getContext('2d');
+    if (!canvas.current || !c) return;
+    const scale = devicePixelRatio || 1;
+    canvas.current.width = canvas.current.height = Math.round(size * scale);
+    const ink = getComputedStyle(canvas.current).getPropertyValue(`--ink-${key}`).trim();
+    c.scale(scale, scale);
+    c.fillStyle = c.strokeStyle = ink;
+    drawGlyph(c, state, size / 2, size / 2, size * 0.62);
+  }, [state, size, look, key]);
+  return <canvas ref={canvas} class={`state-mark mark-${key} mark-${size}`} aria-hidden="true" />;
+}
+
+export function Notice({ kind, children }: { kind: 'error' | 'good' | 'warn' | 'info'; children: ComponentChildren }) {
+  return <div class={`notice ${kind}`} role={kind === 'error' ? 'alert' : 'status'}>{children}</div>;
+}
+
+export function CopyButton({ text, label }: { text: string; label: string }) {
+  const [said, setSaid] = useState('');
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setSaid('Copied');
+    } catch {
+      setSaid('Not allowed; select the text and copy it');
+    }
+    setTimeout(() => setSaid(''), 2500);
+  };
+  return <button type="button" class="quiet" aria-label={said || label} aria-live="polite" onClick={copy}>{said || 'Copy'}</button>;
+}
+
+/** A question before something that matters; the browser's own modal dialog keeps focus and Esc right. */
+export function Confirm({ title, yes, danger, busy, onYes, onNo, children }: {
+  title: string; yes: string; danger?: boolean; busy?: boolean; onYes: () => void; onNo: () => void; children: ComponentChildren;
+}) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    return () => element?.close();
+  }, []);
+  return (
+    <dialog ref={dialog} aria-labelledby="confirm-title" onCancel={(event) => { event.preventDefault(); onNo(); }}>
+      <h2 id="confirm-title">{title}</h2>
+      {children}
+      <div class="actions">
+        <button type="button" onClick={onNo}>Cancel</button>
+        <button type="button" class={danger ? 'danger' : 'primary'} disabled={busy} onClick={onYes} data-testid="confirm">{yes}</button>
+      </div>
+    </dialog>
+  );
+}
