@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The browser's side as it is carried inside the daemon: each file gzipped once, at build time. cmake/ui.cmake makes the table. */
+/* The browser's side as it is carried inside the daemon: each file gzipped once, at build time. cmake/ui.cmake makes
+ * the table. */
 #ifndef MESHPINGD_UI_ASSETS_H
 #define MESHPINGD_UI_ASSETS_H
 
