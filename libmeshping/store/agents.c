@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/internal.h"
+
+#include "base/alloc.h"
+#include <inttypes.h>
+
+#define COLUMNS                                                                                                        \
+    "id, public_key, state, host_name, version, reported_address, observed_address, approved_addresses, reason,"       \
+    " first_seen_ms, last_seen_ms, state_changed_ms, revision"
+
+static bool read_agent(sqlite3_stmt *row, meshping_agent_record *out)
+{
+    *out = (meshping_agent_record){
+        .id = (uint64_t)sqlite3_column_int64(row, 0),
+        .state = (meshping_agent_state)sqlite3_column_int(row, 2),
+        .first_seen_ms = sqlite3_column_int64(row, 9),
+        .last_seen_ms = sqlite3_column_int64(row, 10),
+        .state_changed_ms = sqlite3_column_int64(row, 11),
+        .revision = (uint64_t)sqlite3_column_int64(row, 12),
+    };
+    meshping__sql_text(row, 3, out->host_name, sizeof out->host_name);
+    meshping__sql_text(row, 4, out->version, sizeof out->version);
+    meshping__sql_text(row, 5, out->reported_address, sizeof out->reported_address);
+    meshping__sql_text(row, 6, out->observed_address, sizeof out->observed_address);
+    meshping__sql_text(row, 7, out->approved_addresses, sizeof out->approved_addresses);
+    meshping__sql_text(row, 8, out->reason, sizeof out->reason);
+    return meshping__sql_blob(row, 1, out->public_key, sizeof out->public_key);
+}
+
+meshping_status meshping_store_agents(meshping_store *store, meshping_agent_record **records, size_t *count,
+                                      meshping_error *err)
+{
+    sqlite3_stmt *statement;
+    meshping_agent_record *all = NULL;
+    size_t capacity = 0, n = 0;
+    *records = NULL;
+    *count = 0;
+    meshping_status status = meshping__sql_query(&store->sql, &statement, err,
+                                                 "SELECT " COLUMNS " FROM agents ORDER BY first_seen_ms, id", "");
+    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, statement, err)) == MESHPING_OK) {
+        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all))
+            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        else if (!read_agent(statement, &all[n++]))
+            status = meshping_error_set(err, MESHPING_CORRUPT, "%s: an agent's key is damaged", store->path);
+        if (status != MESHPING_OK)
+            sqlite3_reset(statement);
+    }
+    if (status != MESHPING_NOT_FOUND || n == 0) {
+        meshping__free(all);
+        return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+    }
+    *records = all;
+    *count = n;
+    return MESHPING_OK;
+}
+
+/* OK: the agent of this id exists; *revision is what is stored. */
+static meshping_status stored_revision(meshping__sql *sql, uint64_t id, int64_t *revision, meshping_error *err)
+{
+    sqlite3_stmt *statement;
+    meshping_status status =
+        meshping__sql_query(sql, &statement, err, "SELECT revision FROM agents WHERE id = ?1", "i", (int64_t)id);
+    if (status == MESHPING_OK)
+        status = meshping__sql_step(sql, statement, err);
+    if (status == MESHPING_OK) {
+        *revision = sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+    }
+    return status;
+}
+
+static meshping_status save(meshping__sql *sql, const meshping_agent_record *record, meshping_error *err)
+{
+    int64_t revision = 0;
+    meshping_status status = stored_revision(sql, record->id, &revision, err);
+    if (status == MESHPING_NOT_FOUND && record->revision != 0)
+        return meshping_error_set(err, MESHPING_NOT_FOUND, "no agent %016" PRIx64, record->id);
+    if (status != MESHPING_OK && status != MESHPING_NOT_FOUND)
+        return status;
+    if (revision != (int64_t)record->revision)
+        return meshping_error_set(err, MESHPING_STATE, "agent %016" PRIx64 " was changed meanwhile: look again",
+                                  record->id);
+    status = meshping__sql_run(
+        sql, err,
+        "INSERT INTO agents(" COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        " ON CONFLICT(id) DO UPDATE SET public_key = excluded.public_key, state = excluded.state,"
+        " host_name = excluded.host_name, version = excluded.version, reported_address = excluded.reported_address,"
+        " observed_address = excluded.observed_address, approved_addresses = excluded.approved_addresses,"
+        " reason = excluded.reason, first_seen_ms = excluded.first_seen_ms, last_seen_ms = excluded.last_seen_ms,"
+        " state_changed_ms = excluded.state_changed_ms, revision = excluded.revision",
+        "ibittttttiiii", (int64_t)record->id, (const void *)record->public_key, sizeof record->public_key,
+        (int64_t)record->state, record->host_name, record->version, record->reported_address, record->observed_address,
+        record->approved_addresses, record->reason, record->first_seen_ms, record->last_seen_ms,
+        record->state_changed_ms, (int64_t)record->revision + 1);
+    if (status == MESHPING_EXISTS)
+        return meshping_error_set(err, MESHPING_EXISTS, "this public key belongs to another agent");
+    return status;
+}
+
+meshping_status meshping_store_agent_save(meshping_store *store, meshping_agent_record *record, meshping_error *err)
+{
+    if (record->id == 0)
+        return meshping_error_set(err, MESHPING_INVALID, "an agent's id must not be 0");
+    if ((unsigned)record->state > MESHPING_AGENT_BLACKLISTED)
+        return meshping_error_set(err, MESHPING_INVALID, "unknown agent state %u", (unsigned)record->state);
+    meshping_status status = meshping__sql_begin(&store->sql, err);
+    if (status != MESHPING_OK)
+        return status;
+    status = meshping__sql_end(&store->sql, save(&store->sql, record, err), err);
+    if (status == MESHPING_OK)
+        record->revision++;
+    return status;
+}
+
+meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agent_id, meshping_error *err)
+{
+    meshping_status status =
+        meshping__sql_run(&store->sql, err, "DELETE FROM agents WHERE id = ?1", "i", (int64_t)agent_id);
+    if (status == MESHPING_OK && meshping__sql_changes(&store->sql) == 0)
+        return meshping_error_set(err, MESHPING_NOT_FOUND, "no agent %016" PRIx64, agent_id);
+    return status;
+}

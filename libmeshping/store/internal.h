@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store over SQLite. The caller's thread owns `sql`, the writer thread `writer`'s connection; `mutex` the rest. */
+#ifndef MESHPING_STORE_INTERNAL_H
+#define MESHPING_STORE_INTERNAL_H
+
+#include "store/ranges.h"
+#include "store/sql.h"
+
+#include <meshping/store.h>
+#include <pthread.h>
+
+typedef struct meshping__write {
+    struct meshping__write *next;
+    meshping_block_write write;
+    bool is_gap;
+    meshping_gap gap;
+    int64_t first_us, last_us;
+    size_t sample_count;
+    size_t cost_bytes;
+    int64_t queued_mono_ns;
+    meshping_block_done_fn fn;
+    void *user;
+    /* the outcome */
+    meshping_status status;
+    bool stored;
+    meshping__ranges ranges;
+    char error[MESHPING_ERROR_MESSAGE_MAX];
+} meshping__write;
+
+typedef struct meshping__write_list {
+    meshping__write *head, *tail;
+    size_t bytes;
+} meshping__write_list;
+
+typedef struct meshping__writer {
+    meshping__sql sql;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool started;
+    bool stopping;
+    meshping__write_list queue, done;
+    size_t queued_bytes; /* of both lists and of what is being committed */
+    meshping_store_stats stats;
+    uint32_t commit_ms;
+    size_t queue_bytes_max;
+    int event_fd; /* set when `done` is not empty */
+} meshping__writer;
+
+struct meshping_store {
+    char *path;
+    bool read_only;
+    int lock_fd;
+    meshping__sql sql;
+    meshping__writer writer;
+};
+
+/* schema.c: MESHPING_OK when `sql` is ours and, unless read_only, brought up to date. */
+meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshping_error *err);
+/* What every writing connection needs. */
+meshping_status meshping__schema_prepare_writer(meshping__sql *sql, meshping_error *err);
+
+/* lock.c: the file PATH.lock, locked as long as the descriptor is open. BUSY names the process that has it. */
+meshping_status meshping__lock_take(int *fd, const char *path, meshping_error *err);
+
+/* writer.c */
+meshping_status meshping__writer_start(meshping__writer *writer, const char *path,
+                                       const meshping_store_options *options, meshping_error *err);
+/* Commits what is queued and ends the thread; completions stay in `done`. */
+void meshping__writer_stop(meshping__writer *writer);
+void meshping__writer_dispose(meshping__writer *writer);
+/* apply.c: commits a list in one transaction and fills in each outcome. */
+void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats);
+
+#endif

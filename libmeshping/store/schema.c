@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables, and how an older file is brought up to date: user_version counts the migrations that it has had. */
+#include "store/internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define APPLICATION_ID 1297109809 /* "MPS1" */
+
+/* Migration i leads from version i to i + 1; one that has been released is never edited. */
+static const char *const migrations[] = {
+    "PRAGMA application_id = 1297109809;"
+    "CREATE TABLE agents("
+    " id INTEGER PRIMARY KEY,"
+    " public_key BLOB NOT NULL UNIQUE CHECK(length(public_key) = 32),"
+    " state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 3),"
+    " host_name TEXT NOT NULL, version TEXT NOT NULL,"
+    " reported_address TEXT NOT NULL, observed_address TEXT NOT NULL, approved_addresses TEXT NOT NULL,"
+    " reason TEXT NOT NULL,"
+    " first_seen_ms INTEGER NOT NULL, last_seen_ms INTEGER NOT NULL, state_changed_ms INTEGER NOT NULL,"
+    " revision INTEGER NOT NULL) STRICT;"
+    /* ranges: u64 first, u64 last each, little-endian: one small row, written with every block */
+    "CREATE TABLE epochs("
+    " agent_id INTEGER NOT NULL REFERENCES agents(id) ON DELETE CASCADE,"
+    " epoch INTEGER NOT NULL, updated_us INTEGER NOT NULL, ranges BLOB NOT NULL,"
+    " PRIMARY KEY(agent_id, epoch)) STRICT, WITHOUT ROWID;"
+    /* keep_us: what retention goes by, the last slot or, when the agent's clock is ahead, the time of receipt */
+    "CREATE TABLE blocks("
+    " id INTEGER PRIMARY KEY,"
+    " agent_id INTEGER NOT NULL REFERENCES agents(id) ON DELETE CASCADE,"
+    " epoch INTEGER NOT NULL, sequence INTEGER NOT NULL,"
+    " first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, received_us INTEGER NOT NULL, keep_us INTEGER NOT NULL,"
+    " sample_count INTEGER NOT NULL, bytes BLOB NOT NULL,"
+    " UNIQUE(agent_id, epoch, sequence)) STRICT;"
+    "CREATE INDEX blocks_by_time ON blocks(agent_id, last_us, first_us);"
+    "CREATE INDEX blocks_by_age ON blocks(keep_us);"
+    "CREATE TABLE gaps("
+    " id INTEGER PRIMARY KEY,"
+    " agent_id INTEGER NOT NULL REFERENCES agents(id) ON DELETE CASCADE,"
+    " epoch INTEGER NOT NULL, first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,"
+    " first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, keep_us INTEGER NOT NULL,"
+    " sample_count INTEGER NOT NULL, reason INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX gaps_by_agent ON gaps(agent_id, epoch, first_sequence);"
+    "CREATE INDEX gaps_by_age ON gaps(keep_us);"
+    /* every host that ever was a target: its id is its own for good */
+    "CREATE TABLE target_hosts("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, family INTEGER NOT NULL, UNIQUE(host, family)) STRICT;"
+    "CREATE TABLE targets("
+    " position INTEGER PRIMARY KEY,"
+    " id INTEGER NOT NULL UNIQUE REFERENCES target_hosts(id),"
+    " name TEXT NOT NULL, interval_ms INTEGER NOT NULL, timeout_ms INTEGER NOT NULL,"
+    " size INTEGER NOT NULL, dscp INTEGER NOT NULL, ttl INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "INSERT INTO counters VALUES('targets_revision', 0);"
+    "CREATE TABLE users("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, password TEXT NOT NULL, role TEXT NOT NULL,"
+    " created_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE web_sessions("
+    " token_hash BLOB PRIMARY KEY CHECK(length(token_hash) = 32),"
+    " user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,"
+    " csrf TEXT NOT NULL, created_ms INTEGER NOT NULL, last_used_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE passphrases("
+    " id INTEGER PRIMARY KEY, tid BLOB NOT NULL UNIQUE CHECK(length(tid) = 8),"
+    " sealed_key BLOB NOT NULL, label TEXT NOT NULL,"
+    " created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, uses_max INTEGER NOT NULL, uses INTEGER NOT NULL,"
+    " revoked INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE settings(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE events("
+    " id INTEGER PRIMARY KEY, unix_ms INTEGER NOT NULL, agent_id INTEGER NOT NULL,"
+    " kind TEXT NOT NULL, user TEXT NOT NULL, text TEXT NOT NULL) STRICT;"
+    "PRAGMA user_version = 1;",
+};
+
+#define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
+
+static meshping_status use_wal(meshping__sql *sql, meshping_error *err)
+{
+    sqlite3_stmt *statement;
+    char mode[16] = "";
+    meshping_status status = meshping__sql_query(sql, &statement, err, "PRAGMA journal_mode = WAL", "");
+    if (status == MESHPING_OK)
+        status = meshping__sql_step(sql, statement, err);
+    if (status != MESHPING_OK)
+        return status;
+    meshping__sql_text(statement, 0, mode, sizeof mode);
+    sqlite3_reset(statement);
+    if (strcmp(mode, "wal") != 0)
+        return meshping_error_set(err, MESHPING_UNSUPPORTED,
+                                  "%s: no write-ahead log is possible there (mode %s): use a local file system",
+                                  sql->path, mode);
+    return MESHPING_OK;
+}
+
+meshping_status meshping__schema_prepare_writer(meshping__sql *sql, meshping_error *err)
+{
+    return meshping__sql_exec(sql,
+                              "PRAGMA synchronous = FULL;"
+                              "PRAGMA foreign_keys = ON;"
+                              "PRAGMA wal_autocheckpoint = 4000;"
+                              "PRAGMA journal_size_limit = 67108864;",
+                              err);
+}
+
+static meshping_status migrate(meshping__sql *sql, int64_t version, meshping_error *err)
+{
+    for (; version < VERSION; version++) {
+        meshping_status status = meshping__sql_begin(sql, err);
+        if (status != MESHPING_OK)
+            return status;
+        status = meshping__sql_end(sql, meshping__sql_exec(sql, migrations[version], err), err);
+        if (status != MESHPING_OK)
+            return status;
+    }
+    return MESHPING_OK;
+}
+
+meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshping_error *err)
+{
+    int64_t application, version, tables;
+    meshping_status status = meshping__sql_number(sql, "PRAGMA application_id", &application, err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_number(sql, "PRAGMA user_version", &version, err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_number(sql, "SELECT count(*) FROM sqlite_master", &tables, err);
+    if (status != MESHPING_OK)
+        return status;
+    bool empty = application == 0 && version == 0 && tables == 0;
+    if (!empty && application != APPLICATION_ID)
+        return meshping_error_set(err, MESHPING_CORRUPT, "%s: a database, but not one of meshping", sql->path);
+    if (version > VERSION)
+        return meshping_error_set(err, MESHPING_UNSUPPORTED,
+                                  "%s: its schema is version %" PRId64 ", this program knows up to %" PRId64
+                                  ": use a newer meshpingd",
+                                  sql->path, version, VERSION);
+    if (read_only && version < VERSION)
+        return meshping_error_set(err, MESHPING_UNSUPPORTED,
+                                  "%s: its schema is version %" PRId64 ", older than %" PRId64
+                                  ": start meshpingd once to bring it up to date",
+                                  sql->path, version, VERSION);
+    if (read_only)
+        return MESHPING_OK;
+    if (empty) /* works only before the first page is written */
+        status = meshping__sql_exec(sql, "PRAGMA auto_vacuum = INCREMENTAL", err);
+    if (status == MESHPING_OK)
+        status = use_wal(sql, err);
+    if (status == MESHPING_OK)
+        status = meshping__schema_prepare_writer(sql, err);
+    if (status == MESHPING_OK)
+        status = migrate(sql, version, err);
+    return status;
+}

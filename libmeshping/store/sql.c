@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/sql.h"
+
+#include "base/alloc.h"
+#include <stdarg.h>
+#include <string.h>
+
+#define BUSY_TIMEOUT_MS 10000
+
+meshping_status meshping__sql_error(meshping__sql *sql, int rc, meshping_error *err)
+{
+    const char *what = sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc);
+    int sys_errno = sql->db ? sqlite3_system_errno(sql->db) : 0;
+    switch (rc & 0xff) {
+    case SQLITE_NOMEM:
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return meshping_error_set(err, MESHPING_BUSY, "%s: another program holds a lock on it: %s", sql->path, what);
+    case SQLITE_FULL:
+        return meshping_error_set(err, MESHPING_IO, "%s: no space left: free some on its file system", sql->path);
+    case SQLITE_CORRUPT:
+        return meshping_error_set(err, MESHPING_CORRUPT, "%s: the database is damaged: %s", sql->path, what);
+    case SQLITE_NOTADB:
+        return meshping_error_set(err, MESHPING_CORRUPT, "%s: not a database", sql->path);
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+        return meshping_error_set(err, MESHPING_PERMISSION, "%s: may not be written: %s", sql->path, what);
+    case SQLITE_CONSTRAINT:
+        return meshping_error_set(err, MESHPING_EXISTS, "%s", what);
+    case SQLITE_TOOBIG:
+        return meshping_error_set(err, MESHPING_LIMIT, "%s: %s", sql->path, what);
+    case SQLITE_MISUSE:
+        return meshping_error_set(err, MESHPING_STATE, "%s: %s", sql->path, what);
+    default:
+        if (sys_errno)
+            return meshping_error_set_errno(err, MESHPING_IO, sys_errno, "%s: %s", sql->path, what);
+        return meshping_error_set(err, MESHPING_IO, "%s: %s", sql->path, what);
+    }
+}
+
+meshping_status meshping__sql_open(meshping__sql *sql, const char *path, bool read_only, meshping_error *err)
+{
+    int flags = SQLITE_OPEN_NOMUTEX | (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+    *sql = (meshping__sql){.path = path};
+    int rc = sqlite3_open_v2(path, &sql->db, flags, NULL);
+    if (rc != SQLITE_OK) {
+        meshping_status status = meshping__sql_error(sql, rc, err);
+        sqlite3_close(sql->db);
+        sql->db = NULL;
+        return status;
+    }
+    sqlite3_extended_result_codes(sql->db, 1);
+    sqlite3_busy_timeout(sql->db, BUSY_TIMEOUT_MS);
+    /* The file may be somebody else's work: its schema must not be able to call anything. */
+    sqlite3_db_config(sql->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(sql->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    return MESHPING_OK;
+}
+
+void meshping__sql_close(meshping__sql *sql)
+{
+    for (size_t i = 0; i < sql->count; i++)
+        sqlite3_finalize(sql->cache[i].statement);
+    sqlite3_close(sql->db);
+    *sql = (meshping__sql){0};
+}
+
+meshping_status meshping__sql_exec(meshping__sql *sql, const char *text, meshping_error *err)
+{
+    int rc = sqlite3_exec(sql->db, text, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? MESHPING_OK : meshping__sql_error(sql, rc, err);
+}
+
+static meshping_status prepare(meshping__sql *sql, sqlite3_stmt **statement, const char *text, meshping_error *err)
+{
+    for (size_t i = 0; i < sql->count; i++)
+        if (sql->cache[i].text == text) {
+            *statement = sql->cache[i].statement;
+            return MESHPING_OK;
+        }
+    if (sql->count == MESHPING__SQL_STATEMENTS_MAX)
+        return meshping_error_set(err, MESHPING_LIMIT, "more than %d kinds of statement", MESHPING__SQL_STATEMENTS_MAX);
+    int rc = sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+    if (rc != SQLITE_OK)
+        return meshping__sql_error(sql, rc, err);
+    sql->cache[sql->count].text = text;
+    sql->cache[sql->count++].statement = *statement;
+    return MESHPING_OK;
+}
+
+static int bind_one(sqlite3_stmt *statement, int column, char kind, va_list *args)
+{
+    if (kind == 'i')
+        return sqlite3_bind_int64(statement, column, va_arg(*args, int64_t));
+    if (kind == 't')
+        return sqlite3_bind_text(statement, column, va_arg(*args, const char *), -1, SQLITE_TRANSIENT);
+    if (kind != 'b')
+        return SQLITE_MISUSE;
+    const void *bytes = va_arg(*args, const void *);
+    size_t length = va_arg(*args, size_t);
+    /* NULL would bind a null where an empty blob is meant */
+    return sqlite3_bind_blob64(statement, column, bytes ? bytes : "", length, SQLITE_STATIC);
+}
+
+static meshping_status query(meshping__sql *sql, sqlite3_stmt **statement, meshping_error *err, const char *text,
+                             const char *format, va_list *args)
+{
+    meshping_status status = prepare(sql, statement, text, err);
+    if (status != MESHPING_OK)
+        return status;
+    sqlite3_reset(*statement);
+    sqlite3_clear_bindings(*statement);
+    for (int i = 0; format[i]; i++) {
+        int rc = bind_one(*statement, i + 1, format[i], args);
+        if (rc != SQLITE_OK)
+            return meshping__sql_error(sql, rc, err);
+    }
+    return MESHPING_OK;
+}
+
+meshping_status meshping__sql_query(meshping__sql *sql, sqlite3_stmt **statement, meshping_error *err, const char *text,
+                                    const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    meshping_status status = query(sql, statement, err, text, format, &args);
+    va_end(args);
+    return status;
+}
+
+meshping_status meshping__sql_step(meshping__sql *sql, sqlite3_stmt *statement, meshping_error *err)
+{
+    int rc = sqlite3_step(statement);
+    if (rc == SQLITE_ROW)
+        return MESHPING_OK;
+    meshping_status status = rc == SQLITE_DONE ? MESHPING_NOT_FOUND : meshping__sql_error(sql, rc, err);
+    sqlite3_reset(statement); /* else it would keep its snapshot, and the WAL could not shrink */
+    return status;
+}
+
+meshping_status meshping__sql_run(meshping__sql *sql, meshping_error *err, const char *text, const char *format, ...)
+{
+    sqlite3_stmt *statement;
+    va_list args;
+    va_start(args, format);
+    meshping_status status = query(sql, &statement, err, text, format, &args);
+    va_end(args);
+    while (status == MESHPING_OK)
+        status = meshping__sql_step(sql, statement, err);
+    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+}
+
+meshping_status meshping__sql_number(meshping__sql *sql, const char *text, int64_t *value, meshping_error *err)
+{
+    sqlite3_stmt *statement;
+    *value = 0;
+    meshping_status status = meshping__sql_query(sql, &statement, err, text, "");
+    if (status == MESHPING_OK)
+        status = meshping__sql_step(sql, statement, err);
+    if (status == MESHPING_OK) {
+        *value = sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+    }
+    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+}
+
+int64_t meshping__sql_changes(const meshping__sql *sql)
+{
+    return sqlite3_changes64(sql->db);
+}
+
+meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)
+{
+    return meshping__sql_run(sql, err, "BEGIN IMMEDIATE", "");
+}
+
+meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, meshping_error *err)
+{
+    if (status == MESHPING_OK)
+        status = meshping__sql_run(sql, err, "COMMIT", "");
+    if (status != MESHPING_OK && !sqlite3_get_autocommit(sql->db)) /* some errors roll back by themselves */
+        meshping__sql_run(sql, NULL, "ROLLBACK", "");
+    return status;
+}
+
+void meshping__sql_text(sqlite3_stmt *statement, int column, char *out, size_t size)
+{
+    const unsigned char *text = sqlite3_column_text(statement, column);
+    size_t length = text ? (size_t)sqlite3_column_bytes(statement, column) : 0;
+    if (length >= size) {
+        length = size - 1;
+        while (length > 0 && (text[length] & 0xc0) == 0x80) /* not in the middle of a UTF-8 character */
+            length--;
+    }
+    if (length)
+        memcpy(out, text, length);
+    out[length] = 0;
+}
+
+bool meshping__sql_blob(sqlite3_stmt *statement, int column, void *out, size_t size)
+{
+    const void *bytes = sqlite3_column_blob(statement, column);
+    if (!bytes || (size_t)sqlite3_column_bytes(statement, column) != size)
+        return false;
+    memcpy(out, bytes, size);
+    return true;
+}
+
+bool meshping__sql_room(void **items, size_t *capacity, size_t count, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t wanted = *capacity ? *capacity * 2 : 16, bytes;
+    if (__builtin_mul_overflow(wanted, size, &bytes))
+        return false;
+    void *grown = meshping__realloc(*items, bytes);
+    if (!grown)
+        return false;
+    *items = grown;
+    *capacity = wanted;
+    return true;
+}

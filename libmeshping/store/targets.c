@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/internal.h"
+
+#include "base/alloc.h"
+#include <inttypes.h>
+
+#define TARGET_ID_MAX ((INT64_C(1) << 53) - 1)
+
+static meshping_status read_targets(meshping_store *store, meshping_target_list *list, meshping_error *err)
+{
+    sqlite3_stmt *row;
+    int64_t revision;
+    meshping_status status =
+        meshping__sql_number(&store->sql, "SELECT value FROM counters WHERE name = 'targets_revision'", &revision, err);
+    list->revision = (uint64_t)revision;
+    if (status == MESHPING_OK)
+        status = meshping__sql_query(&store->sql, &row, err,
+                                     "SELECT t.id, h.host, h.family, t.name, t.interval_ms, t.timeout_ms, t.size,"
+                                     " t.dscp, t.ttl FROM targets t JOIN target_hosts h USING(id) ORDER BY t.position",
+                                     "");
+    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
+        meshping_target target;
+        meshping_target_init(&target);
+        target.id = (uint64_t)sqlite3_column_int64(row, 0);
+        meshping__sql_text(row, 1, target.host, sizeof target.host);
+        target.family = (uint8_t)sqlite3_column_int(row, 2);
+        meshping__sql_text(row, 3, target.name, sizeof target.name);
+        target.interval_ms = (uint32_t)sqlite3_column_int64(row, 4);
+        target.timeout_ms = (uint32_t)sqlite3_column_int64(row, 5);
+        target.size = (uint16_t)sqlite3_column_int(row, 6);
+        target.dscp = (uint8_t)sqlite3_column_int(row, 7);
+        target.ttl = (uint8_t)sqlite3_column_int(row, 8);
+        status = meshping_target_list_append(list, &target, err);
+        if (status != MESHPING_OK)
+            sqlite3_reset(row);
+    }
+    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+}
+
+meshping_status meshping_store_targets(meshping_store *store, meshping_target_list *out, meshping_error *err)
+{
+    meshping_target_list list = {.limit = SIZE_MAX}; /* what was allowed when it was saved is shown */
+    meshping_status status = read_targets(store, &list, err);
+    if (status != MESHPING_OK) {
+        meshping_target_list_dispose(&list);
+        return status;
+    }
+    list.limit = out->limit;
+    meshping_target_list_dispose(out);
+    *out = list;
+    return MESHPING_OK;
+}
+
+static meshping_status known_id(meshping__sql *sql, const meshping_target *target, int64_t *id, meshping_error *err)
+{
+    sqlite3_stmt *statement;
+    *id = 0;
+    meshping_status status =
+        meshping__sql_query(sql, &statement, err, "SELECT id FROM target_hosts WHERE host = ?1 AND family = ?2", "ti",
+                            target->host, (int64_t)target->family);
+    if (status == MESHPING_OK)
+        status = meshping__sql_step(sql, statement, err);
+    if (status == MESHPING_OK) {
+        *id = sqlite3_column_int64(statement, 0);
+        sqlite3_reset(statement);
+    }
+    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+}
+
+/* The id that this host has for good: the one it had, the one the caller chose, or a new one. */
+static meshping_status settle_id(meshping__sql *sql, const meshping_target *target, int64_t *id, meshping_error *err)
+{
+    meshping_status status = known_id(sql, target, id, err);
+    if (status != MESHPING_OK)
+        return status;
+    if (*id != 0 && target->id != 0 && (uint64_t)*id != target->id)
+        return meshping_error_set(err, MESHPING_INVALID, "target %s has id %" PRId64 ", it cannot be %" PRIu64,
+                                  target->host, *id, target->id);
+    if (*id != 0)
+        return MESHPING_OK;
+    if (target->id != 0) {
+        *id = (int64_t)target->id;
+        status = meshping__sql_run(sql, err, "INSERT INTO target_hosts(id, host, family) VALUES(?1, ?2, ?3)", "iti",
+                                   *id, target->host, (int64_t)target->family);
+        if (status == MESHPING_EXISTS)
+            return meshping_error_set(err, MESHPING_INVALID, "target %s: id %" PRIu64 " belongs to another host",
+                                      target->host, target->id);
+        return status;
+    }
+    status = meshping__sql_run(sql, err, "INSERT INTO target_hosts(host, family) VALUES(?1, ?2)", "ti", target->host,
+                               (int64_t)target->family);
+    *id = sqlite3_last_insert_rowid(sql->db);
+    if (status == MESHPING_OK && *id > TARGET_ID_MAX)
+        return meshping_error_set(err, MESHPING_LIMIT, "no target id is left");
+    return status;
+}
+
+static meshping_status replace(meshping__sql *sql, const meshping_target_list *list, int64_t *ids, meshping_error *err)
+{
+    meshping_status status = meshping__sql_run(sql, err, "DELETE FROM targets", "");
+    for (size_t i = 0; status == MESHPING_OK && i < list->count; i++) {
+        const meshping_target *target = &list->items[i];
+        status = settle_id(sql, target, &ids[i], err);
+        if (status == MESHPING_OK)
+            status = meshping__sql_run(
+                sql, err,
+                "INSERT INTO targets(position, id, name, interval_ms, timeout_ms, size, dscp, ttl)"
+                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                "iitiiiii", (int64_t)i, ids[i], target->name, (int64_t)target->interval_ms, (int64_t)target->timeout_ms,
+                (int64_t)target->size, (int64_t)target->dscp, (int64_t)target->ttl);
+        if (status == MESHPING_EXISTS)
+            return meshping_error_set(err, MESHPING_INVALID, "target %zu: id %" PRId64 " comes twice", i + 1, ids[i]);
+    }
+    if (status == MESHPING_OK)
+        status =
+            meshping__sql_run(sql, err, "UPDATE counters SET value = value + 1 WHERE name = 'targets_revision'", "");
+    return status;
+}
+
+meshping_status meshping_store_targets_save(meshping_store *store, meshping_target_list *list, meshping_error *err)
+{
+    meshping_status status = meshping_target_list_check(list, err);
+    if (status != MESHPING_OK)
+        return status;
+    int64_t revision = 0, *ids = meshping__calloc(list->count, sizeof *ids);
+    if (!ids)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    status = meshping__sql_begin(&store->sql, err);
+    if (status == MESHPING_OK) {
+        status = replace(&store->sql, list, ids, err);
+        if (status == MESHPING_OK)
+            status = meshping__sql_number(&store->sql, "SELECT value FROM counters WHERE name = 'targets_revision'",
+                                          &revision, err);
+        status = meshping__sql_end(&store->sql, status, err);
+    }
+    for (size_t i = 0; status == MESHPING_OK && i < list->count; i++)
+        list->items[i].id = (uint64_t)ids[i];
+    if (status == MESHPING_OK)
+        list->revision = (uint64_t)revision;
+    meshping__free(ids);
+    return status;
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The writer thread: a queue in, groups into the database, completions out. */
+#include "store/internal.h"
+
+#include "base/alloc.h"
+#include <errno.h>
+#include <meshping/block.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GROUP_BYTES ((size_t)4 << 20) /* enough for one transaction: not worth waiting for more */
+
+static void append(meshping__write_list *list, meshping__write *item)
+{
+    item->next = NULL;
+    if (list->tail)
+        list->tail->next = item;
+    else
+        list->head = item;
+    list->tail = item;
+    list->bytes += item->cost_bytes;
+}
+
+/* ---- the thread ---- */
+
+/* Mutex held. Waits for company until the first one has waited long enough. */
+static void wait_for_group(meshping__writer *writer)
+{
+    int64_t due_ns = writer->queue.head->queued_mono_ns + (int64_t)writer->commit_ms * 1000000;
+    struct timespec due = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
+    while (!writer->stopping && writer->queue.bytes < GROUP_BYTES)
+        if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &due) == ETIMEDOUT)
+            break;
+}
+
+static void deliver(meshping__writer *writer, meshping__write *list)
+{
+    while (list) {
+        meshping__write *item = list;
+        list = item->next;
+        append(&writer->done, item);
+    }
+    uint64_t one = 1;
+    ssize_t written;
+    do
+        written = write(writer->event_fd, &one, sizeof one);
+    while (written < 0 && errno == EINTR);
+}
+
+static void *run(void *argument)
+{
+    meshping__writer *writer = argument;
+    pthread_mutex_lock(&writer->mutex);
+    for (;;) {
+        while (!writer->queue.head && !writer->stopping)
+            pthread_cond_wait(&writer->wake, &writer->mutex);
+        if (!writer->queue.head)
+            break;
+        wait_for_group(writer);
+        meshping__write *list = writer->queue.head;
+        meshping_store_stats stats = writer->stats;
+        writer->queue = (meshping__write_list){0};
+        pthread_mutex_unlock(&writer->mutex);
+        meshping__apply(&writer->sql, list, &stats);
+        pthread_mutex_lock(&writer->mutex);
+        writer->stats = stats;
+        deliver(writer, list);
+    }
+    pthread_mutex_unlock(&writer->mutex);
+    return NULL;
+}
+
+static int start_thread(meshping__writer *writer)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the application's, and go to its threads */
+    int sys_errno = pthread_create(&writer->thread, NULL, run, writer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return sys_errno;
+}
+
+static void init_sync(meshping__writer *writer)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&writer->mutex, NULL);
+    pthread_cond_init(&writer->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+meshping_status meshping__writer_start(meshping__writer *writer, const char *path,
+                                       const meshping_store_options *options, meshping_error *err)
+{
+    writer->commit_ms = options->commit_ms;
+    writer->queue_bytes_max = options->queue_bytes_max;
+    writer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (writer->event_fd < 0)
+        return meshping_error_set_errno(err, MESHPING_IO, errno, "eventfd");
+    meshping_status status = meshping__sql_open(&writer->sql, path, false, err);
+    if (status == MESHPING_OK)
+        status = meshping__schema_prepare_writer(&writer->sql, err);
+    if (status != MESHPING_OK)
+        return status;
+    init_sync(writer);
+    int sys_errno = start_thread(writer);
+    if (sys_errno != 0) {
+        pthread_cond_destroy(&writer->wake);
+        pthread_mutex_destroy(&writer->mutex);
+        return meshping_error_set_errno(err, MESHPING_IO, sys_errno, "cannot start the writer thread");
+    }
+    writer->started = true;
+    return MESHPING_OK;
+}
+
+void meshping__writer_stop(meshping__writer *writer)
+{
+    if (!writer->started)
+        return;
+    pthread_mutex_lock(&writer->mutex);
+    writer->stopping = true;
+    pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->mutex);
+    pthread_join(writer->thread, NULL);
+}
+
+void meshping__writer_dispose(meshping__writer *writer)
+{
+    meshping__sql_close(&writer->sql);
+    if (writer->event_fd >= 0)
+        close(writer->event_fd);
+    if (!writer->started)
+        return;
+    pthread_cond_destroy(&writer->wake);
+    pthread_mutex_destroy(&writer->mutex);
+}
+
+/* ---- the caller's side ---- */
+
+static void free_write(meshping__write *item)
+{
+    meshping_free(item->write.bytes);
+    meshping__free(item);
+}
+
+/* On an error *item stays the caller's. */
+static meshping_status enqueue(meshping_store *store, meshping__write *item, meshping_error *err)
+{
+    meshping__writer *writer = &store->writer;
+    meshping_status status = MESHPING_OK;
+    item->cost_bytes = sizeof *item + item->write.length;
+    item->queued_mono_ns = meshping_now_read().mono_ns;
+    pthread_mutex_lock(&writer->mutex);
+    if (writer->stopping) {
+        status = meshping_error_set(err, MESHPING_STATE, "the store is closing");
+    } else if (item->cost_bytes > writer->queue_bytes_max - writer->queued_bytes) {
+        status = meshping_error_set(err, MESHPING_LIMIT, "the store's queue is full: %zu of %zu bytes wait",
+                                    writer->queued_bytes, writer->queue_bytes_max);
+    } else {
+        bool first = !writer->queue.head;
+        append(&writer->queue, item);
+        writer->queued_bytes += item->cost_bytes;
+        if (first || writer->queue.bytes >= GROUP_BYTES)
+            pthread_cond_signal(&writer->wake);
+    }
+    pthread_mutex_unlock(&writer->mutex);
+    return status;
+}
+
+static meshping_status check_submit(const meshping_store *store, uint64_t agent_id, uint64_t epoch, uint64_t first,
+                                    uint64_t last, meshping_error *err)
+{
+    if (store->read_only)
+        return meshping_error_set(err, MESHPING_PERMISSION, "%s was opened for reading only", store->path);
+    if (agent_id == 0 || epoch == 0)
+        return meshping_error_set(err, MESHPING_INVALID, "agent id and epoch must not be 0");
+    if (first == 0 || last < first || last > INT64_MAX)
+        return meshping_error_set(err, MESHPING_INVALID, "sequences must be from 1 to 2^63 - 1, ascending");
+    return MESHPING_OK;
+}
+
+/* Decodes all of it, so that what is stored can be read again; fills in span and count. */
+static meshping_status check_block(meshping__write *item, meshping_error *err)
+{
+    meshping_block_reader *reader = NULL;
+    meshping_sample *samples = NULL;
+    size_t largest = 0, count;
+    meshping_block_entry entry;
+    meshping_status status = meshping_block_reader_new(&reader, item->write.bytes, item->write.length, err);
+    if (status != MESHPING_OK)
+        return status == MESHPING_LIMIT ? MESHPING_CORRUPT : status;
+    size_t targets = meshping_block_reader_target_count(reader);
+    item->sample_count = meshping_block_reader_sample_count(reader);
+    for (size_t i = 0; i < targets; i++) {
+        meshping_block_reader_entry(reader, i, &entry);
+        largest = entry.sample_count > largest ? entry.sample_count : largest;
+        if (i == 0 || entry.first_unix_us < item->first_us)
+            item->first_us = entry.first_unix_us;
+        if (i == 0 || entry.last_unix_us > item->last_us)
+            item->last_us = entry.last_unix_us;
+    }
+    samples = meshping__malloc(largest * sizeof *samples);
+    if (!samples)
+        status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    for (size_t i = 0; status == MESHPING_OK && i < targets; i++)
+        status = meshping_block_reader_samples(reader, i, samples, largest, &count, err);
+    meshping__free(samples);
+    meshping_block_reader_free(reader);
+    return status;
+}
+
+meshping_status meshping_store_submit_block(meshping_store *store, const meshping_block_write *write,
+                                            meshping_block_done_fn fn, void *user, meshping_error *err)
+{
+    meshping_status status = check_submit(store, write->agent_id, write->epoch, write->sequence, write->sequence, err);
+    if (status != MESHPING_OK)
+        return status;
+    meshping__write *item = meshping__calloc(1, sizeof *item);
+    if (!item)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    item->write = *write;
+    item->fn = fn;
+    item->user = user;
+    status = check_block(item, err);
+    if (status == MESHPING_OK)
+        status = enqueue(store, item, err);
+    if (status != MESHPING_OK)
+        meshping__free(item); /* but not the bytes */
+    return status;
+}
+
+meshping_status meshping_store_submit_gap(meshping_store *store, uint64_t agent_id, uint64_t epoch,
+                                          const meshping_gap *gap, int64_t received_unix_us, meshping_block_done_fn fn,
+                                          void *user, meshping_error *err)
+{
+    meshping_status status = check_submit(store, agent_id, epoch, gap->first_sequence, gap->last_sequence, err);
+    if (status != MESHPING_OK)
+        return status;
+    if (gap->first_unix_us > gap->last_unix_us || gap->sample_count > INT64_MAX ||
+        strcmp(meshping_gap_reason_name((unsigned)gap->reason), "unknown") == 0)
+        return meshping_error_set(err, MESHPING_INVALID, "gap: its times do not ascend, or its reason is unknown");
+    meshping__write *item = meshping__calloc(1, sizeof *item);
+    if (!item)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    item->write = (meshping_block_write){
+        .agent_id = agent_id, .epoch = epoch, .sequence = gap->first_sequence, .received_unix_us = received_unix_us};
+    item->is_gap = true;
+    item->gap = *gap;
+    item->fn = fn;
+    item->user = user;
+    status = enqueue(store, item, err);
+    if (status != MESHPING_OK)
+        meshping__free(item);
+    return status;
+}
+
+int meshping_store_fd(const meshping_store *store)
+{
+    return store->writer.event_fd;
+}
+
+static void complete(const meshping__write *item)
+{
+    if (!item->fn)
+        return;
+    meshping_block_done done = {
+        .status = item->status,
+        .stored = item->stored,
+        .write = &item->write,
+        .ranges = item->ranges.items,
+        .range_count = item->ranges.count,
+        .error = item->error,
+    };
+    item->fn(item->user, &done);
+}
+
+void meshping_store_process(meshping_store *store)
+{
+    meshping__writer *writer = &store->writer;
+    uint64_t counter;
+    if (!writer->started)
+        return;
+    if (read(writer->event_fd, &counter, sizeof counter) < 0 && errno != EAGAIN && errno != EINTR)
+        return;
+    pthread_mutex_lock(&writer->mutex);
+    meshping__write *list = writer->done.head;
+    writer->queued_bytes -= writer->done.bytes;
+    writer->done = (meshping__write_list){0};
+    pthread_mutex_unlock(&writer->mutex);
+    while (list) {
+        meshping__write *item = list;
+        list = item->next;
+        complete(item);
+        free_write(item);
+    }
+}
