@@ -18,7 +18,9 @@ MESHPING_API meshping_status meshping_cache_new(meshping_cache **out, int64_t sp
 MESHPING_API void meshping_cache_free(meshping_cache *cache);
 /*
  * Adds a sample; late ones are put in their place. A sample with the slot of one already there replaces nothing and is
- * dropped (EXISTS). NOMEM leaves the cache as it was. Samples older than now - span are not taken (LIMIT).
+ * dropped (EXISTS). NOMEM leaves the cache as it was. Samples older than now - span, or more
+ * than span ahead of now, are not taken (LIMIT); nor is one older than all of a pair that has 65,536 already, while a
+ * newer one pushes the oldest out.
  */
 MESHPING_API meshping_status meshping_cache_add(meshping_cache *cache, uint64_t agent_id, uint64_t target_id,
                                                 const meshping_sample *sample, int64_t now_unix_us);
