@@ -49,6 +49,10 @@ typedef struct meshping_prober_options {
                                    replies come home, `in_flight` at once over all targets (ping --interval 0) */
     uint32_t in_flight;         /* with paced = false; default 512 */
     uint64_t probes_per_target; /* stop a target after so many; 0: no end (default) */
+    uint64_t phase_key; /* shifts the phases, so that agents with different keys do not hit a target at the same moment;
+                           default 0 */
+    bool start_now;     /* paced: instead of by hash, set_targets() spreads its new targets evenly from `now` on over
+                           the shortest interval, set_target() starts at once (ping); default false */
 } meshping_prober_options;
 
 MESHPING_API void meshping_prober_options_init(meshping_prober_options *options);
@@ -58,11 +62,15 @@ typedef struct meshping_prober_stats {
     uint64_t sent;
     uint64_t received; /* valid, in time, first */
     uint64_t duplicates;
-    uint64_t late;     /* valid replies after the timeout */
-    uint64_t rejected; /* all below together */
-    uint64_t rejected_short, rejected_checksum, rejected_cookie, rejected_source, rejected_length, rejected_unknown;
-    uint64_t local_errors; /* results of class LOCAL_ERROR */
-    uint64_t rx_drops;     /* packets the sockets dropped (SO_RXQ_OVFL) */
+    uint64_t late;              /* valid replies after the timeout, or to a probe that is no longer wanted */
+    uint64_t rejected;          /* all below together */
+    uint64_t rejected_short;    /* no room for the header or for the 16 bytes that identify a probe */
+    uint64_t rejected_checksum; /* ICMPv6: the kernel drops these before us, unless it is told not to */
+    uint64_t rejected_cookie;   /* cookie or payload altered */
+    uint64_t rejected_source, rejected_length;
+    uint64_t rejected_unknown; /* our identifier, but no probe of ours */
+    uint64_t local_errors;     /* results of class LOCAL_ERROR */
+    uint64_t rx_drops;         /* packets the sockets dropped (SO_RXQ_OVFL) */
     size_t in_flight;
     size_t targets;
 } meshping_prober_stats;
@@ -94,6 +102,13 @@ MESHPING_API meshping_status meshping_prober_remove_target(meshping_prober *prob
 MESHPING_API meshping_status meshping_prober_set_targets(meshping_prober *prober, const meshping_target_list *list,
                                                          const meshping_now *now, meshping_error *err);
 MESHPING_API void meshping_prober_get_stats(const meshping_prober *prober, meshping_prober_stats *out);
+/* Counters of one target, since it was added or its host changed; `rejected` holds those that name its probe.
+ * NOT_FOUND. */
+typedef struct meshping_prober_target_stats {
+    uint64_t sent, received, duplicates, late, rejected;
+} meshping_prober_target_stats;
+MESHPING_API meshping_status meshping_prober_get_target_stats(const meshping_prober *prober, uint64_t target_id,
+                                                              meshping_prober_target_stats *out);
 /* What a target's host resolves to now; NOT_FOUND: no such target, or no address yet. */
 MESHPING_API meshping_status meshping_prober_target_address(const meshping_prober *prober, uint64_t target_id,
                                                             meshping_address *out);

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine's set of targets: added, changed, removed while probes fly; nothing changes when a step fails. */
+#include "core/prober_impl.h"
+
+#include "base/alloc.h"
+#include "core/schedule.h"
+#include <string.h>
+
+/* What a new or changed target needs, made before anything is changed. */
+typedef struct prepared {
+    char *host;     /* owned; NULL: the host stays */
+    uint32_t index; /* of the present target, MESHPING__IDMAP_NONE: new */
+    uint32_t queue;
+    meshping_address address;
+    bool is_name, zoned;
+} prepared;
+
+static meshping_status no_memory(meshping_error *err)
+{
+    return meshping_error_set(err, MESHPING_NOMEM, "prober: out of memory");
+}
+
+static meshping_status grow_places(meshping_prober *prober, uint32_t places)
+{
+    if (meshping__heap_reserve(&prober->due, places) != MESHPING_OK ||
+        meshping__heap_reserve(&prober->lookups, places) != MESHPING_OK ||
+        meshping__idmap_reserve(&prober->by_id, places) != MESHPING_OK)
+        return MESHPING_NOMEM;
+    if (places <= prober->target_capacity)
+        return MESHPING_OK;
+    uint32_t capacity = prober->target_capacity ? prober->target_capacity : 16;
+    while (capacity < places)
+        capacity *= 2;
+    meshping__probe_target *targets = meshping__realloc(prober->targets, (size_t)capacity * sizeof *targets);
+    if (!targets)
+        return MESHPING_NOMEM;
+    memset(targets + prober->target_capacity, 0, (capacity - prober->target_capacity) * sizeof *targets);
+    prober->targets = targets;
+    prober->target_capacity = capacity;
+    return MESHPING_OK;
+}
+
+/* Room for `added` more targets, whose messages are up to `size` bytes of payload. */
+static meshping_status reserve(meshping_prober *prober, uint32_t added, uint16_t size)
+{
+    uint32_t places = prober->target_count + added;
+    size_t stride = MESHPING__ICMP_HEADER + (size_t)size;
+
+    if (places < prober->target_places)
+        places = prober->target_places;
+    if (grow_places(prober, places) != MESHPING_OK)
+        return MESHPING_NOMEM;
+    /* so that a finished probe is remembered for about two rounds */
+    if (meshping__flights_reserve(&prober->flights, places < UINT32_MAX / 2 ? places * 2 : places) != MESHPING_OK)
+        return MESHPING_NOMEM;
+    if (stride > prober->tx_stride) {
+        uint8_t *bytes = meshping__realloc(prober->tx_bytes, stride * MESHPING__PROBER_BATCH);
+        if (!bytes)
+            return MESHPING_NOMEM;
+        prober->tx_bytes = bytes;
+        prober->tx_stride = stride;
+    }
+    return prober->transport->reserve(prober->transport, stride);
+}
+
+static meshping_status prepare(meshping_prober *prober, const meshping_target *target, prepared *out,
+                               meshping_error *err)
+{
+    char host[MESHPING_HOST_MAX];
+    *out = (prepared){.index = meshping__idmap_get(&prober->by_id, target->id)};
+    meshping_status status = meshping_target_check(target, err);
+    if (status != MESHPING_OK)
+        return status;
+    if (target->id == 0)
+        return meshping_error_set(err, MESHPING_INVALID, "target %s has no id", target->host);
+    status = meshping_host_canonical(host, target->host, err);
+    if (status != MESHPING_OK)
+        return status;
+    status = meshping__flights_queue(&prober->flights, &out->queue, target->timeout_ms);
+    if (status != MESHPING_OK)
+        return no_memory(err);
+    if (out->index != MESHPING__IDMAP_NONE && strcmp(prober->targets[out->index].host, host) == 0 &&
+        prober->targets[out->index].family == target->family)
+        return MESHPING_OK;
+    out->host = meshping__strdup(host);
+    if (!out->host)
+        return no_memory(err);
+    out->zoned = strchr(host, '%') != NULL;
+    out->is_name = !out->zoned && meshping_address_parse(&out->address, host, NULL) != MESHPING_OK;
+    return MESHPING_OK;
+}
+
+void meshping__prober_schedule(meshping_prober *prober, uint32_t index, const meshping_now *now)
+{
+    meshping__probe_target *target = &prober->targets[index];
+    uint64_t limit = prober->options.probes_per_target;
+
+    if (target->waiting || (limit && target->sequence >= limit))
+        return;
+    if (!prober->options.paced) {
+        meshping__heap_set(&prober->due, index, now->mono_ns);
+        return;
+    }
+    int64_t unix_ns = now->mono_ns + prober->offset_ns;
+    target->next_slot_unix_ns = meshping__schedule_slot_ns(unix_ns, target->interval_ns, target->phase_ns);
+    meshping__heap_set(&prober->due, index, target->next_slot_unix_ns - prober->offset_ns);
+}
+
+static uint32_t take_place(meshping_prober *prober)
+{
+    uint32_t index = prober->free_head;
+    if (index == UINT32_MAX)
+        return prober->target_places++;
+    prober->free_head = prober->targets[index].next_free;
+    return index;
+}
+
+static void set_phase(meshping_prober *prober, meshping__probe_target *target, const meshping_now *now,
+                      int64_t delay_ns)
+{
+    if (!prober->options.start_now) {
+        target->phase_ns = meshping__schedule_phase_ns(target->host, prober->options.phase_key, target->interval_ns);
+        return;
+    }
+    target->next_slot_unix_ns = (now->mono_ns + prober->offset_ns + delay_ns + 999) / 1000 * 1000;
+    target->phase_ns = target->next_slot_unix_ns % target->interval_ns;
+}
+
+/* Cannot fail: all was prepared. delay_ns: with start_now, when its first probe is due. */
+static void apply(meshping_prober *prober, const meshping_target *from, prepared *how, const meshping_now *now,
+                  int64_t delay_ns)
+{
+    uint32_t index = how->index;
+    int64_t interval_ns = (int64_t)from->interval_ms * 1000000;
+    bool is_new = index == MESHPING__IDMAP_NONE;
+
+    if (is_new) {
+        index = take_place(prober);
+        prober->targets[index] = (meshping__probe_target){.id = from->id};
+        meshping__idmap_put(&prober->by_id, from->id, index);
+        prober->target_count++;
+    }
+    meshping__probe_target *target = &prober->targets[index];
+    bool new_interval = target->interval_ns != interval_ns;
+    target->interval_ns = interval_ns;
+    target->queue = how->queue;
+    target->size = from->size;
+    target->dscp = from->dscp;
+    target->ttl = from->ttl;
+    target->mark = prober->mark;
+    if (how->host) {
+        meshping__free(target->host);
+        target->host = how->host;
+        how->host = NULL;
+        target->family = from->family;
+        target->generation = ++prober->generation;
+        target->address = how->address;
+        target->is_name = target->waiting = how->is_name;
+        target->zoned = how->zoned;
+        target->stats = (meshping_prober_target_stats){0};
+        if (target->resolving)
+            prober->resolving--; /* its answer will find another generation */
+        target->resolving = false;
+        target->resolve_failures = 0;
+        meshping__heap_remove(&prober->due, index);
+        meshping__heap_remove(&prober->lookups, index);
+        if (how->is_name)
+            meshping__heap_set(&prober->lookups, index, now->mono_ns);
+    } else if (!new_interval || !prober->options.paced) {
+        return;
+    }
+    set_phase(prober, target, now, delay_ns);
+    meshping__prober_schedule(prober, index, now);
+}
+
+/* The offset must be there before the first target is scheduled, which is before the first process(). */
+static void know_offset(meshping_prober *prober, const meshping_now *now)
+{
+    if (prober->offset_known)
+        return;
+    prober->offset_ns = now->unix_ns - now->mono_ns;
+    prober->now_mono_ns = now->mono_ns;
+    prober->offset_known = true;
+}
+
+meshping_status meshping_prober_set_target(meshping_prober *prober, const meshping_target *target,
+                                           const meshping_now *now, meshping_error *err)
+{
+    prepared how;
+    meshping_status status = prepare(prober, target, &how, err);
+    bool is_new = how.index == MESHPING__IDMAP_NONE;
+
+    if (status != MESHPING_OK)
+        goto out;
+    if (is_new && prober->target_count >= prober->options.max_targets) {
+        status = meshping_error_set(err, MESHPING_LIMIT, "prober: at most %u targets are allowed",
+                                    prober->options.max_targets);
+        goto out;
+    }
+    status = reserve(prober, is_new, target->size);
+    if (status != MESHPING_OK) {
+        no_memory(err);
+        goto out;
+    }
+    know_offset(prober, now);
+    apply(prober, target, &how, now, 0);
+out:
+    meshping__free(how.host);
+    return status;
+}
+
+static void remove_at(meshping_prober *prober, uint32_t index)
+{
+    meshping__probe_target *target = &prober->targets[index];
+    meshping__heap_remove(&prober->due, index);
+    meshping__heap_remove(&prober->lookups, index);
+    meshping__idmap_remove(&prober->by_id, target->id);
+    if (target->resolving)
+        prober->resolving--;
+    meshping__free(target->host);
+    *target = (meshping__probe_target){.next_free = prober->free_head};
+    prober->free_head = index;
+    prober->target_count--;
+}
+
+meshping_status meshping_prober_remove_target(meshping_prober *prober, uint64_t target_id)
+{
+    uint32_t index = meshping__idmap_get(&prober->by_id, target_id);
+    if (index == MESHPING__IDMAP_NONE)
+        return MESHPING_NOT_FOUND;
+    remove_at(prober, index);
+    return MESHPING_OK;
+}
+
+static meshping_status check_ids(const meshping_target_list *list, meshping_error *err)
+{
+    meshping__idmap seen = {0};
+    meshping_status status = MESHPING_OK;
+    if (meshping__idmap_reserve(&seen, list->count) != MESHPING_OK)
+        return no_memory(err);
+    for (size_t i = 0; i < list->count && status == MESHPING_OK; i++) {
+        uint64_t id = list->items[i].id;
+        uint32_t first = meshping__idmap_get(&seen, id);
+        if (id == 0)
+            status = meshping_error_set(err, MESHPING_INVALID, "target %zu has no id", i + 1);
+        else if (first != MESHPING__IDMAP_NONE)
+            status = meshping_error_set(err, MESHPING_INVALID, "targets %u and %zu have the same id %llu", first + 1,
+                                        i + 1, (unsigned long long)id);
+        else
+            meshping__idmap_put(&seen, id, (uint32_t)i);
+    }
+    meshping__idmap_dispose(&seen);
+    return status;
+}
+
+static meshping_status prepare_list(meshping_prober *prober, const meshping_target_list *list, prepared *how,
+                                    meshping_error *err)
+{
+    uint32_t added = 0;
+    uint16_t size = MESHPING_SIZE_MIN;
+    for (size_t i = 0; i < list->count; i++) {
+        meshping_error inner = {0};
+        meshping_status status = prepare(prober, &list->items[i], &how[i], &inner);
+        if (status != MESHPING_OK)
+            return meshping_error_set(err, status, "target %zu: %.200s", i + 1, inner.message);
+        if (how[i].index == MESHPING__IDMAP_NONE)
+            added++;
+        if (list->items[i].size > size)
+            size = list->items[i].size;
+    }
+    return reserve(prober, added, size) == MESHPING_OK ? MESHPING_OK : no_memory(err);
+}
+
+meshping_status meshping_prober_set_targets(meshping_prober *prober, const meshping_target_list *list,
+                                            const meshping_now *now, meshping_error *err)
+{
+    prepared *how = NULL;
+    meshping_status status;
+
+    if (list->count > prober->options.max_targets)
+        return meshping_error_set(err, MESHPING_LIMIT, "%zu targets, at most %u are allowed", list->count,
+                                  prober->options.max_targets);
+    status = check_ids(list, err);
+    if (status != MESHPING_OK)
+        return status;
+    how = meshping__calloc(list->count, sizeof *how);
+    if (!how)
+        return no_memory(err);
+    status = prepare_list(prober, list, how, err);
+    if (status != MESHPING_OK)
+        goto out;
+    know_offset(prober, now);
+    prober->mark++;
+    int64_t shortest_ns = INT64_MAX;
+    for (size_t i = 0; i < list->count; i++)
+        if ((int64_t)list->items[i].interval_ms * 1000000 < shortest_ns)
+            shortest_ns = (int64_t)list->items[i].interval_ms * 1000000;
+    for (size_t i = 0; i < list->count; i++)
+        apply(prober, &list->items[i], &how[i], now, (int64_t)((double)shortest_ns / (double)list->count * (double)i));
+    for (uint32_t i = 0; i < prober->target_places; i++)
+        if (prober->targets[i].id && prober->targets[i].mark != prober->mark)
+            remove_at(prober, i);
+out:
+    for (size_t i = 0; i < list->count; i++)
+        meshping__free(how[i].host);
+    meshping__free(how);
+    return status;
+}
+
+meshping_status meshping_prober_target_address(const meshping_prober *prober, uint64_t target_id, meshping_address *out)
+{
+    uint32_t index = meshping__idmap_get(&prober->by_id, target_id);
+    if (index == MESHPING__IDMAP_NONE || prober->targets[index].address.family == MESHPING_FAMILY_NONE)
+        return MESHPING_NOT_FOUND;
+    *out = prober->targets[index].address;
+    return MESHPING_OK;
+}
+
+meshping_status meshping_prober_get_target_stats(const meshping_prober *prober, uint64_t target_id,
+                                                 meshping_prober_target_stats *out)
+{
+    uint32_t index = meshping__idmap_get(&prober->by_id, target_id);
+    if (index == MESHPING__IDMAP_NONE)
+        return MESHPING_NOT_FOUND;
+    *out = prober->targets[index].stats;
+    return MESHPING_OK;
+}
+
+void meshping__prober_free_targets(meshping_prober *prober)
+{
+    for (uint32_t i = 0; i < prober->target_places; i++)
+        meshping__free(prober->targets[i].host);
+    meshping__free(prober->targets);
+    meshping__idmap_dispose(&prober->by_id);
+    meshping__heap_dispose(&prober->due);
+    meshping__heap_dispose(&prober->lookups);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/icmp_socket.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/icmp.h>
+#include <linux/sock_diag.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef SOL_RAW
+#define SOL_RAW 255
+#endif
+
+#define RECEIVE_BYTES (16 << 20) /* about 20,000 replies: what comes within a short sleep of the process */
+#define SEND_BYTES (16 << 20)    /* packets wait here while a neighbour is looked for, live or dead */
+
+#define LOAD_BYTE(mode, at) BPF_STMT(BPF_LD | BPF_B | (mode), (at))
+#define LOAD_HALF(mode, at) BPF_STMT(BPF_LD | BPF_H | (mode), (at))
+#define DO(op, k) BPF_STMT(BPF_ALU | (op) | BPF_K, (k))
+#define JUMP_EQ(k, yes, no) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (k), (yes), (no))
+#define RETURN(k) BPF_STMT(BPF_RET | BPF_K, (k))
+
+/* Keeps replies and errors about other processes' pings out of our queue. Ours are checked again, in full, later. */
+static int attach_filter_v4(int fd, uint16_t identifier)
+{
+    uint32_t fixed = 0xffffu << MESHPING__ICMP_IDENTIFIER_BITS & 0xffffu;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), /* X: length of the IP header */
+        LOAD_BYTE(BPF_IND, 0),
+        JUMP_EQ(ICMP_ECHOREPLY, 0, 2),
+        LOAD_HALF(BPF_IND, 4),
+        BPF_STMT(BPF_JMP | BPF_JA, 6), /* to the comparison */
+        LOAD_BYTE(BPF_IND, 8),         /* an error: X += length of the quoted IP header */
+        DO(BPF_AND, 0x0f),
+        DO(BPF_LSH, 2),
+        BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        LOAD_HALF(BPF_IND, 8 + 4),
+        DO(BPF_AND, fixed),
+        JUMP_EQ(identifier, 0, 1),
+        RETURN(0xffffffff),
+        RETURN(0),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+static int attach_filter_v6(int fd, uint16_t identifier)
+{
+    uint32_t fixed = 0xffffu << MESHPING__ICMP_IDENTIFIER_BITS & 0xffffu;
+    struct sock_filter code[] = {
+        LOAD_BYTE(BPF_ABS, 0),
+        JUMP_EQ(ICMP6_ECHO_REPLY, 0, 2),
+        LOAD_HALF(BPF_ABS, 4),
+        BPF_STMT(BPF_JMP | BPF_JA, 3), /* to the comparison */
+        LOAD_BYTE(BPF_ABS, 8 + 6),     /* an error: next header of the quoted packet */
+        JUMP_EQ(IPPROTO_ICMPV6, 0, 3), /* behind an extension header: let it through */
+        LOAD_HALF(BPF_ABS, 8 + 40 + 4),
+        DO(BPF_AND, fixed),
+        JUMP_EQ(identifier, 0, 1),
+        RETURN(0xffffffff),
+        RETURN(0),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
+static int filter_types(int fd, uint8_t family)
+{
+    if (family == MESHPING_FAMILY_IPV4) {
+        struct icmp_filter filter = {.data = ~((1u << ICMP_ECHOREPLY) | (1u << ICMP_DEST_UNREACH) |
+                                               (1u << ICMP_TIME_EXCEEDED) | (1u << ICMP_PARAMETERPROB))};
+        return setsockopt(fd, SOL_RAW, ICMP_FILTER, &filter, sizeof filter);
+    }
+    struct icmp6_filter filter;
+    ICMP6_FILTER_SETBLOCKALL(&filter);
+    ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &filter);
+    ICMP6_FILTER_SETPASS(ICMP6_DST_UNREACH, &filter);
+    ICMP6_FILTER_SETPASS(ICMP6_PACKET_TOO_BIG, &filter);
+    ICMP6_FILTER_SETPASS(ICMP6_TIME_EXCEEDED, &filter);
+    ICMP6_FILTER_SETPASS(ICMP6_PARAM_PROB, &filter);
+    return setsockopt(fd, IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter);
+}
+
+/* The kernel's identifier of a ping socket is its "port". */
+static int take_identifier(meshping__icmp_socket *sock)
+{
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } name = {.sa = {.sa_family = sock->family == MESHPING_FAMILY_IPV4 ? AF_INET : AF_INET6}};
+    socklen_t length = sock->family == MESHPING_FAMILY_IPV4 ? sizeof name.in : sizeof name.in6;
+    if (bind(sock->fd, &name.sa, length) != 0 || getsockname(sock->fd, &name.sa, &length) != 0)
+        return -1;
+    sock->identifier = ntohs(sock->family == MESHPING_FAMILY_IPV4 ? name.in.sin_port : name.in6.sin6_port);
+    return 0;
+}
+
+static int enable(int fd, int level, int option)
+{
+    int on = 1;
+    return setsockopt(fd, level, option, &on, sizeof on);
+}
+
+static void grow_buffer(int fd, int forced, int plain, int bytes)
+{
+    if (setsockopt(fd, SOL_SOCKET, forced, &bytes, sizeof bytes) !=
+        0) /* beyond the system's limit: needs CAP_NET_ADMIN */
+        (void)setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof bytes);
+}
+
+static int configure(meshping__icmp_socket *sock)
+{
+    bool v4 = sock->family == MESHPING_FAMILY_IPV4;
+    int failed = 0;
+    if (sock->raw) {
+        failed |= v4 ? attach_filter_v4(sock->fd, sock->identifier) : attach_filter_v6(sock->fd, sock->identifier);
+        failed |= filter_types(sock->fd, sock->family);
+    } else {
+        failed |= take_identifier(sock);
+        failed |= v4 ? enable(sock->fd, IPPROTO_IP, IP_RECVERR) : enable(sock->fd, IPPROTO_IPV6, IPV6_RECVERR);
+    }
+    failed |= v4 ? enable(sock->fd, IPPROTO_IP, IP_PKTINFO) : enable(sock->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
+    failed |= enable(sock->fd, SOL_SOCKET, SO_TIMESTAMPNS);
+    if (failed)
+        return -1;
+    grow_buffer(sock->fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_BYTES);
+    grow_buffer(sock->fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_BYTES);
+    int room = 0;
+    socklen_t length = sizeof room;
+    if (getsockopt(sock->fd, SOL_SOCKET, SO_RCVBUF, &room, &length) == 0 && room > 0)
+        sock->receive_room = (uint32_t)room;
+    return 0;
+}
+
+void meshping__icmp_socket_open(meshping__icmp_socket *sock, uint8_t family, uint16_t identifier)
+{
+    bool v4 = family == MESHPING_FAMILY_IPV4;
+    int domain = v4 ? AF_INET : AF_INET6, protocol = v4 ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6;
+
+    *sock = (meshping__icmp_socket){.fd = -1, .family = family, .identifier = identifier, .raw = true};
+    sock->fd = socket(domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+    if (sock->fd < 0 && (errno == EPERM || errno == EACCES)) {
+        sock->raw = false;
+        sock->fd = socket(domain, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+    }
+    if (sock->fd < 0 || configure(sock) != 0) {
+        sock->open_errno = errno;
+        meshping__icmp_socket_close(sock);
+    }
+}
+
+void meshping__icmp_socket_close(meshping__icmp_socket *sock)
+{
+    if (sock->fd >= 0)
+        close(sock->fd);
+    sock->fd = -1;
+}
+
+static bool read_meminfo(const meshping__icmp_socket *sock, uint32_t info[SK_MEMINFO_VARS])
+{
+    socklen_t length = SK_MEMINFO_VARS * sizeof *info;
+    return getsockopt(sock->fd, SOL_SOCKET, SO_MEMINFO, info, &length) == 0 &&
+           length >= (SK_MEMINFO_DROPS + 1) * sizeof *info;
+}
+
+void meshping__icmp_socket_note_fill(meshping__icmp_socket *sock)
+{
+    uint32_t info[SK_MEMINFO_VARS];
+    if (sock->family == MESHPING_FAMILY_IPV6 && sock->fd >= 0 && read_meminfo(sock, info) &&
+        info[SK_MEMINFO_RMEM_ALLOC] > sock->fill_high)
+        sock->fill_high = info[SK_MEMINFO_RMEM_ALLOC];
+}
+
+/*
+ * SO_MEMINFO tells the same counter as SO_RXQ_OVFL, but at once and not only with the next packet. Of ICMPv6 the kernel
+ * counts there what it drops for a bad checksum too; those are no sign of our own overload, which needs a full queue.
+ */
+uint64_t meshping__icmp_socket_drops(meshping__icmp_socket *sock)
+{
+    uint32_t info[SK_MEMINFO_VARS];
+    if (sock->fd < 0 || !read_meminfo(sock, info))
+        return sock->drops;
+    uint32_t added = info[SK_MEMINFO_DROPS] - sock->drops_seen;
+    meshping__icmp_socket_note_fill(sock);
+    if (sock->family == MESHPING_FAMILY_IPV4 || sock->fill_high >= sock->receive_room / 2)
+        sock->drops += added;
+    sock->drops_seen = info[SK_MEMINFO_DROPS];
+    sock->fill_high = 0;
+    return sock->drops;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One ICMP socket of one family: raw where the process may, else the kernel's unprivileged ping socket. */
+#ifndef MESHPING_PLATFORM_ICMP_SOCKET_H
+#define MESHPING_PLATFORM_ICMP_SOCKET_H
+
+#include "core/transport.h"
+
+#define MESHPING__ICMP_IDENTIFIER_BITS 4 /* low bits of a raw socket's identifiers that count on */
+
+typedef struct meshping__icmp_socket {
+    int fd; /* -1: this host lacks the family, or it was refused */
+    uint8_t family;
+    bool raw;
+    uint16_t identifier;
+    int open_errno;        /* why fd is -1 */
+    uint64_t drops;        /* for want of room */
+    uint32_t drops_seen;   /* the kernel's counter */
+    uint32_t fill_high;    /* most bytes seen waiting since the drops were last asked for */
+    uint32_t receive_room; /* SO_RCVBUF */
+} meshping__icmp_socket;
+
+/*
+ * Opens it; fd is -1 with open_errno set where that is not possible. A raw socket gets `identifier` (its low
+ * MESHPING__ICMP_IDENTIFIER_BITS are 0), a ping socket gets one from the kernel.
+ */
+void meshping__icmp_socket_open(meshping__icmp_socket *sock, uint8_t family, uint16_t identifier);
+void meshping__icmp_socket_close(meshping__icmp_socket *sock);
+/* Notes how full the receive queue is: call before emptying it. */
+void meshping__icmp_socket_note_fill(meshping__icmp_socket *sock);
+/* Packets dropped for want of room, since the start. */
+uint64_t meshping__icmp_socket_drops(meshping__icmp_socket *sock);
+
+#endif

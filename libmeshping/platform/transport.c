@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "platform/transport.h"
+
+#include "base/alloc.h"
+#include "platform/icmp_socket.h"
+#include "platform/resolver.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/errqueue.h> /* wants struct timespec */
+
+#define BATCH 64
+#define BUFFER_MIN 2048
+#define IPV4_HEADER_MAX 60
+#define CONTROL_BYTES 256
+#define LOOPBACK_INDEX 1 /* Linux gives it to `lo` in every network namespace */
+#define TORN_NS 20000    /* between two clock readings, more means that somebody else ran in between */
+#define SEND_TRIES 3
+
+typedef union socket_name {
+    struct sockaddr sa;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+} socket_name;
+
+typedef struct real_transport {
+    meshping__transport base; /* first */
+    meshping__icmp_socket v4, v6;
+    meshping__resolver *resolver;
+    uint8_t *buffers; /* BATCH of buffer_size */
+    size_t buffer_size;
+    bool v4_empty;
+    struct mmsghdr messages[BATCH];
+    struct iovec vectors[BATCH];
+    socket_name names[BATCH];
+    uint8_t control[BATCH][CONTROL_BYTES] __attribute__((aligned(8)));
+} real_transport;
+
+/* Both clocks at one moment, as nearly as can be had. */
+static meshping_now read_clocks(void)
+{
+    meshping_now now;
+    for (int i = 0; i < 3; i++) {
+        struct timespec after;
+        now = meshping_now_read();
+        clock_gettime(CLOCK_MONOTONIC, &after);
+        if ((int64_t)after.tv_sec * 1000000000 + after.tv_nsec - now.mono_ns < TORN_NS)
+            break;
+    }
+    return now;
+}
+
+static socklen_t to_name(socket_name *name, const meshping_address *address)
+{
+    memset(name, 0, sizeof *name);
+    if (address->family == MESHPING_FAMILY_IPV4) {
+        name->in.sin_family = AF_INET;
+        memcpy(&name->in.sin_addr, address->bytes, 4);
+        return sizeof name->in;
+    }
+    name->in6.sin6_family = AF_INET6;
+    name->in6.sin6_scope_id = address->scope_id;
+    memcpy(&name->in6.sin6_addr, address->bytes, 16);
+    return sizeof name->in6;
+}
+
+static void add_control(struct msghdr *header, int level, int type, int value)
+{
+    size_t used = header->msg_controllen;
+    struct cmsghdr *control = (struct cmsghdr *)(void *)((uint8_t *)header->msg_control + used);
+    control->cmsg_level = level;
+    control->cmsg_type = type;
+    control->cmsg_len = CMSG_LEN(sizeof value);
+    memcpy(CMSG_DATA(control), &value, sizeof value);
+    header->msg_controllen = used + CMSG_SPACE(sizeof value);
+}
+
+/*
+ * One system call a packet: the send time is read right before it. Many in one sendmmsg() would share a time, and a
+ * packet of a batch of 64 leaves up to 200 us after the first.
+ */
+static void send_one(const meshping__icmp_socket *sock, meshping__tx *packet)
+{
+    uint8_t control[2 * CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
+    socket_name name;
+    struct iovec vector = {.iov_base = (void *)(uintptr_t)packet->bytes, .iov_len = packet->length};
+    struct msghdr header = {.msg_name = &name, .msg_iov = &vector, .msg_iovlen = 1};
+    bool v4 = packet->to.family == MESHPING_FAMILY_IPV4;
+
+    header.msg_namelen = to_name(&name, &packet->to);
+    header.msg_control = control;
+    if (packet->dscp)
+        add_control(&header, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, packet->dscp << 2);
+    if (packet->ttl)
+        add_control(&header, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_HOPLIMIT, packet->ttl);
+    if (header.msg_controllen == 0)
+        header.msg_control = NULL;
+    for (int i = 0; i < SEND_TRIES; i++) {
+        meshping_now now = read_clocks();
+        packet->sent_mono_ns = now.mono_ns;
+        packet->sent_unix_ns = now.unix_ns;
+        packet->sys_errno = sock->fd < 0 ? EAFNOSUPPORT : 0;
+        if (sock->fd < 0 || sendmsg(sock->fd, &header, MSG_DONTWAIT) >= 0)
+            return;
+        packet->sys_errno = errno;
+        if (sock->raw || errno == EAGAIN || errno == ENOBUFS)
+            return;
+        /* a ping socket hands out here the ICMP error of an earlier packet: what is true of this one comes again */
+    }
+}
+
+static void transport_send(meshping__transport *self, meshping__tx *packets, size_t count)
+{
+    real_transport *transport = (real_transport *)self;
+    for (size_t i = 0; i < count; i++)
+        send_one(packets[i].to.family == MESHPING_FAMILY_IPV4 ? &transport->v4 : &transport->v6, &packets[i]);
+}
+
+static void take_control(meshping__rx *out, struct msghdr *header)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS) {
+            struct timespec stamp;
+            memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+            out->stamp_unix_ns = (int64_t)stamp.tv_sec * 1000000000 + stamp.tv_nsec;
+        } else if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            out->via_loopback = info.ipi_ifindex == LOOPBACK_INDEX;
+            out->to = (meshping_address){.family = MESHPING_FAMILY_IPV4};
+            memcpy(out->to.bytes, &info.ipi_addr, 4);
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            out->via_loopback = info.ipi6_ifindex == LOOPBACK_INDEX;
+            out->to = (meshping_address){.family = MESHPING_FAMILY_IPV6};
+            memcpy(out->to.bytes, &info.ipi6_addr, 16);
+        }
+    }
+}
+
+static void prepare_message(real_transport *transport, size_t i)
+{
+    transport->vectors[i] = (struct iovec){transport->buffers + i * transport->buffer_size, transport->buffer_size};
+    transport->messages[i].msg_hdr = (struct msghdr){
+        .msg_name = &transport->names[i],
+        .msg_namelen = sizeof transport->names[i],
+        .msg_iov = &transport->vectors[i],
+        .msg_iovlen = 1,
+        .msg_control = transport->control[i],
+        .msg_controllen = CONTROL_BYTES,
+    };
+}
+
+static size_t receive_from(real_transport *transport, const meshping__icmp_socket *sock, meshping__rx *packets,
+                           size_t max)
+{
+    int count = -1;
+    if (sock->fd < 0)
+        return 0;
+    for (size_t i = 0; i < max; i++)
+        prepare_message(transport, i);
+    for (int i = 0; i < SEND_TRIES && count < 0; i++) {
+        count = recvmmsg(sock->fd, transport->messages, (unsigned)max, MSG_DONTWAIT, NULL);
+        if (count < 0 && (sock->raw || errno == EAGAIN))
+            return 0;
+    }
+    meshping_now now = count > 0 ? read_clocks() : (meshping_now){0};
+    for (int i = 0; i < count; i++) {
+        struct msghdr *header = &transport->messages[i].msg_hdr;
+        packets[i] = (meshping__rx){
+            .family = sock->family,
+            .ip_header = sock->raw && sock->family == MESHPING_FAMILY_IPV4,
+            .truncated = (header->msg_flags & MSG_TRUNC) != 0,
+            .bytes = transport->vectors[i].iov_base,
+            .length = transport->messages[i].msg_len,
+            .read_mono_ns = now.mono_ns,
+            .read_unix_ns = now.unix_ns,
+        };
+        (void)meshping_address_from_sockaddr(&packets[i].from, &transport->names[i].sa);
+        take_control(&packets[i], header);
+    }
+    return count > 0 ? (size_t)count : 0;
+}
+
+/* A ping socket does not see ICMP errors but in its error queue. */
+static size_t receive_error(real_transport *transport, const meshping__icmp_socket *sock, meshping__rx *packet)
+{
+    struct msghdr *header = &transport->messages[0].msg_hdr;
+    if (sock->fd < 0 || sock->raw)
+        return 0;
+    prepare_message(transport, 0);
+    ssize_t length = recvmsg(sock->fd, header, MSG_ERRQUEUE | MSG_DONTWAIT);
+    if (length < 0)
+        return 0;
+    *packet = (meshping__rx){
+        .family = sock->family, .is_error = true, .bytes = transport->vectors[0].iov_base, .length = (size_t)length};
+    take_control(packet, header);
+    (void)meshping_address_from_sockaddr(&packet->to, &transport->names[0].sa);
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+        if (!(c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) &&
+            !(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+            continue;
+        struct {
+            struct sock_extended_err error;
+            socket_name offender;
+        } queued = {0};
+        size_t size = c->cmsg_len - CMSG_LEN(0);
+        memcpy(&queued, CMSG_DATA(c), size < sizeof queued ? size : sizeof queued);
+        packet->error_type = queued.error.ee_type;
+        packet->error_code = queued.error.ee_code;
+        packet->error_info = queued.error.ee_info;
+        if (queued.error.ee_origin != SO_EE_ORIGIN_ICMP && queued.error.ee_origin != SO_EE_ORIGIN_ICMP6)
+            packet->error_type = 0; /* of this host's own making, not from the network: no ICMP error */
+        (void)meshping_address_from_sockaddr(&packet->from, &queued.offender.sa);
+    }
+    return 1;
+}
+
+static size_t transport_receive(meshping__transport *self, meshping__rx *packets, size_t max)
+{
+    real_transport *transport = (real_transport *)self;
+    size_t count = 0;
+    if (max > BATCH)
+        max = BATCH;
+    if (!transport->v4_empty) {
+        count = receive_from(transport, &transport->v4, packets, max);
+        if (count == 0)
+            count = receive_error(transport, &transport->v4, packets);
+        if (count)
+            return count;
+        transport->v4_empty = true;
+        meshping__icmp_socket_note_fill(&transport->v6);
+    }
+    count = receive_from(transport, &transport->v6, packets, max);
+    if (count == 0)
+        count = receive_error(transport, &transport->v6, packets);
+    if (count == 0)
+        transport->v4_empty = false; /* both were seen empty; start over next time */
+    return count;
+}
+
+static uint64_t transport_drops(meshping__transport *self, uint8_t family)
+{
+    real_transport *transport = (real_transport *)self;
+    return meshping__icmp_socket_drops(family == MESHPING_FAMILY_IPV4 ? &transport->v4 : &transport->v6);
+}
+
+static meshping_status transport_reserve(meshping__transport *self, size_t length)
+{
+    real_transport *transport = (real_transport *)self;
+    size_t size = (length + IPV4_HEADER_MAX + 64) & ~(size_t)63;
+    if (size <= transport->buffer_size)
+        return MESHPING_OK;
+    uint8_t *buffers = meshping__realloc(transport->buffers, size * BATCH);
+    if (!buffers)
+        return MESHPING_NOMEM;
+    transport->buffers = buffers;
+    transport->buffer_size = size;
+    return MESHPING_OK;
+}
+
+static meshping_status transport_resolve(meshping__transport *self, uint64_t token, const char *host, uint8_t family)
+{
+    return meshping__resolver_start(((real_transport *)self)->resolver, token, host, family);
+}
+
+static bool transport_resolved(meshping__transport *self, meshping__resolution *out)
+{
+    return meshping__resolver_take(((real_transport *)self)->resolver, out);
+}
+
+static int64_t transport_deadline_ns(meshping__transport *self, int64_t now_mono_ns)
+{
+    return meshping__resolver_deadline_ns(((real_transport *)self)->resolver, now_mono_ns);
+}
+
+static void transport_close(meshping__transport *self)
+{
+    real_transport *transport = (real_transport *)self;
+    meshping__resolver_free(transport->resolver);
+    meshping__icmp_socket_close(&transport->v4);
+    meshping__icmp_socket_close(&transport->v6);
+    if (transport->base.fd >= 0)
+        close(transport->base.fd);
+    meshping__free(transport->buffers);
+    meshping__free(transport);
+}
+
+static meshping_status no_socket(const real_transport *transport, meshping_error *err)
+{
+    int why = transport->v4.open_errno;
+    if (why == EPERM || why == EACCES || transport->v6.open_errno == EPERM || transport->v6.open_errno == EACCES) {
+        meshping_error_set(err, MESHPING_PERMISSION,
+                           "no permission for ICMP: run as root, or `setcap cap_net_raw+ep` on the program, or allow "
+                           "unprivileged pings with `sysctl net.ipv4.ping_group_range=\"0 2147483647\"`");
+        if (err)
+            err->sys_errno = why;
+        return MESHPING_PERMISSION;
+    }
+    return meshping_error_set_errno(err, MESHPING_IO, why, "cannot open an ICMP socket");
+}
+
+static meshping_status watch(const real_transport *transport, const meshping__icmp_socket *sock, meshping_error *err)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = -1};
+    if (sock->fd >= 0 && epoll_ctl(transport->base.fd, EPOLL_CTL_ADD, sock->fd, &event) != 0)
+        return meshping_error_set_errno(err, MESHPING_IO, errno, "cannot watch an ICMP socket");
+    return MESHPING_OK;
+}
+
+meshping_status meshping__transport_new(meshping__transport **out, uint16_t identifier, meshping_error *err)
+{
+    real_transport *transport = meshping__calloc(1, sizeof *transport);
+    meshping_status status;
+
+    if (!transport)
+        return meshping_error_set(err, MESHPING_NOMEM, "prober: out of memory");
+    transport->base = (meshping__transport){
+        .fd = epoll_create1(EPOLL_CLOEXEC),
+        .send = transport_send,
+        .receive = transport_receive,
+        .drops = transport_drops,
+        .reserve = transport_reserve,
+        .resolve = transport_resolve,
+        .resolved = transport_resolved,
+        .deadline_ns = transport_deadline_ns,
+        .close = transport_close,
+    };
+    meshping__icmp_socket_open(&transport->v4, MESHPING_FAMILY_IPV4, identifier);
+    meshping__icmp_socket_open(&transport->v6, MESHPING_FAMILY_IPV6, identifier);
+    if (transport->base.fd < 0)
+        status = meshping_error_set_errno(err, MESHPING_IO, errno, "cannot make an epoll set");
+    else if (transport->v4.fd < 0 && transport->v6.fd < 0)
+        status = no_socket(transport, err);
+    else
+        status = transport_reserve(&transport->base, BUFFER_MIN);
+    if (status == MESHPING_OK)
+        status = watch(transport, &transport->v4, err);
+    if (status == MESHPING_OK)
+        status = watch(transport, &transport->v6, err);
+    if (status == MESHPING_OK)
+        status = meshping__resolver_new(&transport->resolver, transport->base.fd, err);
+    if (status != MESHPING_OK) {
+        transport_close(&transport->base);
+        return status;
+    }
+    bool all_raw = (transport->v4.fd < 0 || transport->v4.raw) && (transport->v6.fd < 0 || transport->v6.raw);
+    transport->base.number_bits = all_raw ? 16 + MESHPING__ICMP_IDENTIFIER_BITS : 16;
+    transport->base.identifier_v4 = transport->v4.identifier;
+    transport->base.identifier_v6 = transport->v6.identifier;
+    *out = &transport->base;
+    return MESHPING_OK;
+}

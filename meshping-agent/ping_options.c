@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ping_options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 1024
+
+const char ping_usage[] =
+    "Usage: meshping-agent ping [OPTION...] [TARGET...]\n"
+    "Probes targets (addresses or host names) by ICMP echo, without a server.\n"
+    "\n"
+    "  -c, --count N           probes a target, 0: until Ctrl-C (default 1; one target on a terminal: 0)\n"
+    "  -i, --interval SECONDS  between a target's probes, 0.1 to 3600, the targets spread over it (default 1);\n"
+    "                          0: as fast as the replies come home\n"
+    "  -W, --timeout SECONDS   wait for a reply, 0.01 to 60 (default 3)\n"
+    "  -s, --size BYTES        ICMP payload, 16 to 65000 (default 56)\n"
+    "      --dscp N            0 to 63 (default 0)\n"
+    "      --ttl N             time to live, 1 to 255 (default: the system's)\n"
+    "  -4, -6                  IPv4 or IPv6 only\n"
+    "  -f, --file FILE         more targets, one a line, '#' starts a comment; '-': standard input\n"
+    "      --json              one JSON line a probe, then one a target\n"
+    "  -h, --help\n"
+    "\n"
+    "Times are milliseconds; p50, p95, p99 are percentiles by nearest rank; jitter is the mean absolute difference of\n"
+    "consecutive round-trip times (the D of RFC 3550). Loss counts targets' misses only, never trouble of this host.\n"
+    "Exit: 0 every target answered, 1 some did not, 2 usage or system error.\n";
+
+MESHPING_PRINTF(1, 2) static bool complain(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("meshping-agent ping: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return false;
+}
+
+static bool parse_seconds(const char *option, const char *text, uint32_t *out_ms, double min, double max, bool zero)
+{
+    char *end, range[96];
+    errno = 0;
+    double value = strtod(text, &end);
+    if (end != text && *end == 0 && errno == 0 && isfinite(value) &&
+        ((zero && value == 0) || (value >= min && value <= max))) {
+        *out_ms = (uint32_t)lround(value * 1000);
+        return true;
+    }
+    snprintf(range, sizeof range, "%s%g to %g seconds, not '%.20s'", zero ? "0 or " : "", min, max, text);
+    return complain("%s takes %s", option, range);
+}
+
+static bool parse_number(const char *option, const char *text, uint64_t *out, uint64_t min, uint64_t max)
+{
+    char *end, range[96];
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text >= '0' && *text <= '9' && *end == 0 && errno == 0 && value >= min && value <= max) {
+        *out = value;
+        return true;
+    }
+    snprintf(range, sizeof range, "%llu to %llu, not '%.20s'", (unsigned long long)min, (unsigned long long)max, text);
+    return complain("%s takes a whole number from %s", option, range);
+}
+
+static bool add_target(ping_options *options, const char *text, const char *where)
+{
+    meshping_error err = {0};
+    meshping_target target = options->model;
+    size_t length = strlen(text);
+
+    if (length >= sizeof target.host)
+        return complain("%s: '%.40s...' is too long for a target", where, text);
+    memcpy(target.host, text, length + 1);
+    target.id = options->targets.count + 1;
+    if (meshping_target_list_append(&options->targets, &target, &err) != MESHPING_OK)
+        return complain("%s: %s", where, err.message);
+    if ((options->targets.count & (options->targets.count - 1)) == 0) { /* at 1, 2, 4, ...: room for twice as many */
+        char **labels = realloc(options->labels, options->targets.count * 2 * sizeof *labels);
+        if (!labels)
+            return complain("out of memory");
+        options->labels = labels;
+    }
+    options->labels[options->targets.count - 1] = strdup(text);
+    if (!options->labels[options->targets.count - 1]) {
+        options->targets.count--;
+        return complain("out of memory");
+    }
+    return true;
+}
+
+static bool add_line(ping_options *options, char *line, const char *file, unsigned number)
+{
+    char where[160], *rest = NULL;
+    line[strcspn(line, "#\r\n")] = 0;
+    const char *word = strtok_r(line, " \t", &rest);
+    if (!word)
+        return true;
+    snprintf(where, sizeof where, "%.120s:%u", file, number);
+    if (strtok_r(NULL, " \t", &rest))
+        return complain("%s: more than one word in a line: one target a line", where);
+    return add_target(options, word, where);
+}
+
+static bool add_file(ping_options *options, const char *path)
+{
+    bool from_stdin = strcmp(path, "-") == 0, good = true;
+    char line[LINE_MAX_BYTES], where[160];
+    FILE *file = from_stdin ? stdin : fopen(path, "r");
+    unsigned number = 0;
+
+    if (!file)
+        return complain("cannot read %s: %s", path, strerror(errno));
+    while (good && fgets(line, sizeof line, file)) {
+        number++;
+        if (!strchr(line, '\n') && !feof(file)) {
+            snprintf(where, sizeof where, "%.120s:%u", path, number);
+            good = complain("%s: the line is too long", where);
+        } else {
+            good = add_line(options, line, from_stdin ? "standard input" : path, number);
+        }
+    }
+    if (good && ferror(file))
+        good = complain("cannot read %s: %s", path, strerror(errno));
+    if (!from_stdin)
+        fclose(file);
+    return good;
+}
+
+enum { OPTION_JSON = 256, OPTION_DSCP, OPTION_TTL };
+
+static const struct option long_options[] = {
+    {"count", required_argument, NULL, 'c'},
+    {"interval", required_argument, NULL, 'i'},
+    {"timeout", required_argument, NULL, 'W'},
+    {"size", required_argument, NULL, 's'},
+    {"dscp", required_argument, NULL, OPTION_DSCP},
+    {"ttl", required_argument, NULL, OPTION_TTL},
+    {"file", required_argument, NULL, 'f'},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+/* What is wrong with the argument that getopt_long did not take. */
+static bool bad_option(int code, char **argv)
+{
+    const char *text = argv[optind - 1];
+    char letter[3] = {'-', (char)optopt, 0};
+    if (optopt && optopt < 256 && strncmp(text, "--", 2) != 0)
+        text = letter;
+    if (code == ':')
+        return complain("%s needs a value, see --help", text);
+    return complain("unknown option %s, see --help", text);
+}
+
+static bool parse_option(ping_options *options, int code, const char **file)
+{
+    uint64_t number = 0;
+    bool good = true;
+    switch (code) {
+    case 'c':
+        options->count_given = true;
+        return parse_number("--count", optarg, &options->count, 0, PING_COUNT_MAX);
+    case 'i':
+        return parse_seconds("--interval", optarg, &options->interval_ms, 0.1, 3600, true);
+    case 'W':
+        return parse_seconds("--timeout", optarg, &options->model.timeout_ms, 0.01, 60, false);
+    case 's':
+        good = parse_number("--size", optarg, &number, MESHPING_SIZE_MIN, MESHPING_SIZE_MAX);
+        options->model.size = (uint16_t)number;
+        return good;
+    case OPTION_DSCP:
+        good = parse_number("--dscp", optarg, &number, 0, 63);
+        options->model.dscp = (uint8_t)number;
+        return good;
+    case OPTION_TTL:
+        good = parse_number("--ttl", optarg, &number, 1, 255);
+        options->model.ttl = (uint8_t)number;
+        return good;
+    case '4':
+    case '6':
+        if (options->model.family && options->model.family != code - '0')
+            return complain("-4 and -6 exclude each other");
+        options->model.family = (uint8_t)(code - '0');
+        return true;
+    case 'f':
+        if (*file)
+            return complain("--file is given twice");
+        *file = optarg;
+        return true;
+    case OPTION_JSON:
+        options->json = true;
+        return true;
+    default:
+        options->help = true;
+        return true;
+    }
+}
+
+bool ping_options_parse(ping_options *options, int argc, char **argv)
+{
+    const char *file = NULL;
+    int code;
+
+    *options = (ping_options){.count = 1, .interval_ms = 1000, .targets.limit = PING_TARGETS_MAX};
+    meshping_target_init(&options->model);
+    opterr = 0;
+    optind = 1;
+    while ((code = getopt_long(argc, argv, ":c:i:W:s:46f:h", long_options, NULL)) != -1) {
+        if (code == '?' || code == ':')
+            return bad_option(code, argv);
+        if (!parse_option(options, code, &file))
+            return false;
+    }
+    if (options->help)
+        return true;
+    options->model.interval_ms = options->interval_ms ? options->interval_ms : 1000;
+    for (int i = optind; i < argc; i++)
+        if (!add_target(options, argv[i], "target"))
+            return false;
+    if (file && !add_file(options, file))
+        return false;
+    if (options->targets.count == 0)
+        return complain("no targets: name some, or a file with --file; see --help");
+    return true;
+}
+
+void ping_options_dispose(ping_options *options)
+{
+    for (size_t i = 0; options->labels && i < options->targets.count; i++)
+        free(options->labels[i]);
+    free(options->labels);
+    meshping_target_list_dispose(&options->targets);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ping_stats.h"
+
+#include <stdlib.h>
+
+static void keep(ping_stats *stats, uint32_t rtt_us)
+{
+    if (stats->rtt_count == stats->rtt_capacity && stats->rtt_count < PING_RTTS_MAX) {
+        uint32_t capacity = stats->rtt_capacity ? stats->rtt_capacity * 2 : 4;
+        uint32_t *grown = realloc(stats->rtts_us, capacity * sizeof *grown);
+        if (grown) {
+            stats->rtts_us = grown;
+            stats->rtt_capacity = capacity;
+        } else {
+            stats->no_memory = true;
+        }
+    }
+    if (stats->rtt_count < stats->rtt_capacity) {
+        stats->rtts_us[stats->rtt_count++] = rtt_us;
+    } else if (stats->rtt_capacity) { /* reservoir sampling: each of the `received` has the same chance to be here */
+        uint64_t place = ((uint64_t)random() << 31 | (uint64_t)random()) % stats->received;
+        if (place < stats->rtt_count)
+            stats->rtts_us[place] = rtt_us;
+    }
+}
+
+void ping_stats_add(ping_stats *stats, const meshping_probe_result *result)
+{
+    uint32_t rtt_us = result->sample.rtt_us;
+    if (result->sent_mono_ns && result->sys_errno == 0)
+        stats->sent++;
+    switch (meshping_outcome_classify(result->sample.outcome)) {
+    case MESHPING_CLASS_FAIL:
+        stats->lost++;
+        return;
+    case MESHPING_CLASS_LOCAL_ERROR:
+        stats->local_errors++;
+        return;
+    default:
+        break;
+    }
+    if (stats->received == 0 || rtt_us < stats->min_us)
+        stats->min_us = rtt_us;
+    if (rtt_us > stats->max_us)
+        stats->max_us = rtt_us;
+    if (stats->received)
+        stats->jitter_sum_us += rtt_us > stats->last_us ? rtt_us - stats->last_us : stats->last_us - rtt_us;
+    stats->last_us = rtt_us;
+    stats->sum_us += rtt_us;
+    stats->received++;
+    keep(stats, rtt_us);
+}
+
+static int compare(const void *left, const void *right)
+{
+    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* Nearest rank: the smallest value that at least `percent` of all do not exceed. */
+static double percentile(const ping_stats *stats, unsigned percent)
+{
+    uint64_t rank = ((uint64_t)stats->rtt_count * percent + 99) / 100;
+    return stats->rtt_count ? stats->rtts_us[rank ? rank - 1 : 0] / 1000.0 : 0;
+}
+
+void ping_stats_summarise(ping_stats *stats, ping_summary *out)
+{
+    *out = (ping_summary){0};
+    if (stats->received == 0)
+        return;
+    if (stats->rtt_count)
+        qsort(stats->rtts_us, stats->rtt_count, sizeof *stats->rtts_us, compare);
+    out->min = stats->min_us / 1000.0;
+    out->avg = stats->sum_us / (double)stats->received / 1000.0;
+    out->max = stats->max_us / 1000.0;
+    out->p50 = percentile(stats, 50);
+    out->p95 = percentile(stats, 95);
+    out->p99 = percentile(stats, 99);
+    if (stats->received > 1)
+        out->jitter = stats->jitter_sum_us / (double)(stats->received - 1) / 1000.0;
+}
+
+void ping_stats_dispose(ping_stats *stats)
+{
+    free(stats->rtts_us);
+    *stats = (ping_stats){0};
+}
