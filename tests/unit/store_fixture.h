@@ -107,7 +107,7 @@ static inline uint8_t *make_block(int64_t first_us, int count, uint64_t targets,
 }
 
 typedef struct outcome {
-    int calls;
+    int calls, acked;
     meshping_status status;
     bool stored;
     uint64_t sequence;
@@ -121,6 +121,7 @@ static inline void on_done(void *user, const meshping_block_done *done)
 {
     outcome *o = user;
     o->calls++;
+    o->acked += done->status == MESHPING_OK;
     o->status = done->status;
     o->stored = done->stored;
     o->sequence = done->write->sequence;

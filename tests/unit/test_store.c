@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Agents, targets, people, settings and events, through the store's public interface only. */
+#include "store_fixture.h"
+
+/* ---- agents ---- */
+
+static void test_agents_are_kept_whole_in_order_of_their_first_word(void **state)
+{
+    fixture *f = *state;
+    meshping_agent_record *all;
+    size_t count = 9;
+    assert_int_equal(meshping_store_agents(f->store, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 0);
+    assert_null(all);
+    meshping_agent_record later = agent_record(UINT64_MAX, MESHPING_AGENT_PENDING);
+    meshping_agent_record full = agent_record(AGENT, MESHPING_AGENT_HOLD);
+    later.first_seen_ms = 2;
+    full.first_seen_ms = 1;
+    full.last_seen_ms = 20;
+    full.state_changed_ms = 30;
+    memset(full.host_name, 'h', sizeof full.host_name - 1);
+    memset(full.approved_addresses, 'a', sizeof full.approved_addresses - 1);
+    strcpy(full.version, "0.1.0");
+    strcpy(full.reported_address, "10.0.0.7");
+    strcpy(full.observed_address, "2001:db8::7");
+    strcpy(full.reason, "'; DROP TABLE agents; -- \xc3\xa4");
+    assert_int_equal(meshping_store_agent_save(f->store, &later, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_agent_save(f->store, &full, NULL), MESHPING_OK);
+    assert_int_equal(full.revision, 1);
+    fixture_reopen(f);
+    assert_int_equal(meshping_store_agents(f->store, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(all[1].id, UINT64_MAX);
+    assert_int_equal(all[0].id, full.id);
+    assert_memory_equal(all[0].public_key, full.public_key, 32);
+    assert_int_equal(all[0].state, MESHPING_AGENT_HOLD);
+    assert_string_equal(all[0].host_name, full.host_name);
+    assert_string_equal(all[0].approved_addresses, full.approved_addresses);
+    assert_string_equal(all[0].version, full.version);
+    assert_string_equal(all[0].reported_address, full.reported_address);
+    assert_string_equal(all[0].observed_address, full.observed_address);
+    assert_string_equal(all[0].reason, full.reason);
+    assert_int_equal(all[0].first_seen_ms, 1);
+    assert_int_equal(all[0].last_seen_ms, 20);
+    assert_int_equal(all[0].state_changed_ms, 30);
+    assert_int_equal(all[0].revision, 1);
+    meshping_free(all);
+}
+
+static void test_who_saw_an_older_revision_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    meshping_error err = {0};
+    meshping_agent_record mine = add_agent(f->store, AGENT, MESHPING_AGENT_PENDING), theirs = mine;
+    mine.state = MESHPING_AGENT_APPROVED;
+    assert_int_equal(meshping_store_agent_save(f->store, &mine, NULL), MESHPING_OK);
+    assert_int_equal(mine.revision, 2);
+    theirs.state = MESHPING_AGENT_BLACKLISTED;
+    assert_int_equal(meshping_store_agent_save(f->store, &theirs, &err), MESHPING_STATE);
+    assert_true(strlen(err.message) > 10);
+    assert_int_equal(theirs.revision, 1);
+    theirs.revision = 0; /* nor by saying that it is new */
+    assert_int_equal(meshping_store_agent_save(f->store, &theirs, NULL), MESHPING_STATE);
+    meshping_agent_record nobody = agent_record(AGENT + 5, MESHPING_AGENT_PENDING);
+    nobody.revision = 3;
+    assert_int_equal(meshping_store_agent_save(f->store, &nobody, NULL), MESHPING_NOT_FOUND);
+    meshping_agent_record *all;
+    size_t count;
+    assert_int_equal(meshping_store_agents(f->store, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(all[0].state, MESHPING_AGENT_APPROVED);
+    meshping_free(all);
+}
+
+static void test_a_public_key_belongs_to_one_agent(void **state)
+{
+    fixture *f = *state;
+    meshping_agent_record first = add_agent(f->store, AGENT, MESHPING_AGENT_PENDING);
+    meshping_agent_record second = agent_record(AGENT + 1, MESHPING_AGENT_PENDING), zero = second;
+    memcpy(second.public_key, first.public_key, 32);
+    assert_int_equal(meshping_store_agent_save(f->store, &second, NULL), MESHPING_EXISTS);
+    assert_int_equal(second.revision, 0);
+    zero.id = 0;
+    assert_int_equal(meshping_store_agent_save(f->store, &zero, NULL), MESHPING_INVALID);
+    zero.id = 5;
+    zero.state = (meshping_agent_state)4;
+    assert_int_equal(meshping_store_agent_save(f->store, &zero, NULL), MESHPING_INVALID);
+}
+
+/* ---- targets ---- */
+
+static void put(meshping_target_list *list, const char *host, uint64_t id)
+{
+    meshping_target target;
+    meshping_target_init(&target);
+    snprintf(target.host, sizeof target.host, "%s", host);
+    target.id = id;
+    assert_int_equal(meshping_target_list_add(list, &target, NULL), MESHPING_OK);
+}
+
+static uint64_t id_of(const meshping_target_list *list, const char *host)
+{
+    const meshping_target *target = meshping_target_list_by_host(list, host);
+    assert_non_null(target);
+    return target->id;
+}
+
+static void test_targets_are_kept_in_order_with_all_their_fields(void **state)
+{
+    fixture *f = *state;
+    meshping_target_list list = {0}, back = {0};
+    assert_int_equal(meshping_store_targets(f->store, &back, NULL), MESHPING_OK);
+    assert_int_equal(back.count, 0);
+    assert_int_equal(back.revision, 0);
+    meshping_target target;
+    meshping_target_init(&target);
+    strcpy(target.host, "2001:db8::1");
+    strcpy(target.name, "caf\xc3\xa9 \"gateway\"");
+    target.interval_ms = 100;
+    target.timeout_ms = 60000;
+    target.size = 65000;
+    target.dscp = 63;
+    target.ttl = 255;
+    target.family = MESHPING_FAMILY_IPV6;
+    assert_int_equal(meshping_target_list_add(&list, &target, NULL), MESHPING_OK);
+    put(&list, "192.0.2.1", 0);
+    put(&list, "a.example", 0);
+    assert_int_equal(meshping_store_targets_save(f->store, &list, NULL), MESHPING_OK);
+    assert_int_equal(list.revision, 1);
+    fixture_reopen(f);
+    assert_int_equal(meshping_store_targets(f->store, &back, NULL), MESHPING_OK);
+    assert_int_equal(back.count, 3);
+    assert_int_equal(back.revision, 1);
+    const meshping_target *t = &back.items[0];
+    assert_int_equal(t->id, list.items[0].id);
+    assert_string_equal(t->host, "2001:db8::1");
+    assert_string_equal(t->name, target.name);
+    assert_int_equal(t->interval_ms, 100);
+    assert_int_equal(t->timeout_ms, 60000);
+    assert_int_equal(t->size, 65000);
+    assert_int_equal(t->dscp, 63);
+    assert_int_equal(t->ttl, 255);
+    assert_int_equal(t->family, MESHPING_FAMILY_IPV6);
+    assert_string_equal(back.items[1].host, "192.0.2.1");
+    assert_string_equal(back.items[2].host, "a.example");
+    meshping_target_list_dispose(&list);
+    meshping_target_list_dispose(&back);
+}
+
+static void test_an_id_stays_with_its_host_for_good(void **state)
+{
+    fixture *f = *state;
+    meshping_target_list list = {0};
+    put(&list, "192.0.2.1", 0);
+    put(&list, "192.0.2.2", 0);
+    assert_int_equal(meshping_store_targets_save(f->store, &list, NULL), MESHPING_OK);
+    uint64_t one = id_of(&list, "192.0.2.1"), two = id_of(&list, "192.0.2.2");
+    assert_true(one != 0 && two != 0 && one != two);
+    list.count = 0; /* all go, then another comes */
+    assert_int_equal(meshping_store_targets_save(f->store, &list, NULL), MESHPING_OK);
+    put(&list, "192.0.2.3", 0);
+    assert_int_equal(meshping_store_targets_save(f->store, &list, NULL), MESHPING_OK);
+    uint64_t three = id_of(&list, "192.0.2.3");
+    assert_true(three != one && three != two);
+    fixture_reopen(f);
+    put(&list, "192.0.2.2", 0); /* and one comes back */
+    assert_int_equal(meshping_store_targets_save(f->store, &list, NULL), MESHPING_OK);
+    assert_int_equal(id_of(&list, "192.0.2.2"), two);
+    assert_int_equal(id_of(&list, "192.0.2.3"), three);
+    assert_int_equal(list.revision, 4);
+    meshping_target_list_dispose(&list);
+}
+
+static void test_a_wrong_list_leaves_the_old_one(void **state)
+{
+    fixture *f = *state;
+    meshping_error err = {0};
+    meshping_target_list good = {0}, bad = {0}, back = {0};
+    put(&good, "192.0.2.1", 0);
+    assert_int_equal(meshping_store_targets_save(f->store, &good, NULL), MESHPING_OK);
+    uint64_t id = good.items[0].id;
+    put(&bad, "192.0.2.9", 0);
+    put(&bad, "192.0.2.1", id + 1000); /* another id than it has */
+    assert_int_equal(meshping_store_targets_save(f->store, &bad, &err), MESHPING_INVALID);
+    assert_true(strlen(err.message) > 10);
+    assert_int_equal(bad.items[0].id, 0);
+    bad.count = 0;
+    put(&bad, "192.0.2.8", id); /* an id of another host */
+    assert_int_equal(meshping_store_targets_save(f->store, &bad, NULL), MESHPING_INVALID);
+    bad.count = 0;
+    put(&bad, "192.0.2.8", 0);
+    bad.items[0].interval_ms = 1;
+    assert_int_equal(meshping_store_targets_save(f->store, &bad, NULL), MESHPING_INVALID);
+    assert_int_equal(meshping_store_targets(f->store, &back, NULL), MESHPING_OK);
+    assert_int_equal(back.count, 1);
+    assert_int_equal(back.revision, 1);
+    assert_int_equal(back.items[0].id, id);
+    meshping_target_list_dispose(&good);
+    meshping_target_list_dispose(&bad);
+    meshping_target_list_dispose(&back);
+}
+
+static void test_ten_thousand_targets_fit(void **state)
+{
+    fixture *f = *state;
+    meshping_target_list list = {0}, back = {0};
+    meshping_target target;
+    meshping_target_init(&target);
+    for (int i = 0; i < MESHPING_TARGETS_MAX; i++) {
+        snprintf(target.host, sizeof target.host, "10.1.%d.%d", i / 250, i % 250 + 1);
+        assert_int_equal(meshping_target_list_append(&list, &target, NULL), MESHPING_OK);
+    }
+    assert_int_equal(meshping_store_targets_save(f->store, &list, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_targets(f->store, &back, NULL), MESHPING_OK);
+    assert_int_equal(back.count, MESHPING_TARGETS_MAX);
+    assert_string_equal(back.items[9999].host, "10.1.39.250");
+    meshping_target_list_dispose(&list);
+    meshping_target_list_dispose(&back);
+}
+
+/* ---- people ---- */
+
+static meshping_user_record add_user(meshping_store *store, const char *name)
+{
+    meshping_user_record user = {.created_ms = 7};
+    snprintf(user.name, sizeof user.name, "%s", name);
+    strcpy(user.password, "scrypt$131072$8$1$c2FsdA$aGFzaA");
+    strcpy(user.role, "admin");
+    assert_int_equal(meshping_store_user_save(store, &user, NULL), MESHPING_OK);
+    return user;
+}
+
+static void test_users_are_found_by_name_and_id(void **state)
+{
+    fixture *f = *state;
+    size_t count = 9;
+    meshping_user_record got, again = {0};
+    assert_int_equal(meshping_store_user_count(f->store, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(meshping_store_user_by_name(f->store, "anna", &got, NULL), MESHPING_NOT_FOUND);
+    meshping_user_record anna = add_user(f->store, "anna");
+    assert_true(anna.id != 0);
+    assert_true(add_user(f->store, "Anna").id != anna.id); /* case-sensitive */
+    strcpy(again.name, "anna");
+    assert_int_equal(meshping_store_user_save(f->store, &again, NULL), MESHPING_EXISTS);
+    assert_int_equal(again.id, 0);
+    assert_int_equal(meshping_store_user_by_name(f->store, "anna", &got, NULL), MESHPING_OK);
+    assert_memory_equal(&got, &anna, sizeof got);
+    strcpy(anna.role, "viewer");
+    assert_int_equal(meshping_store_user_save(f->store, &anna, NULL), MESHPING_OK);
+    fixture_reopen(f);
+    assert_int_equal(meshping_store_user_by_id(f->store, anna.id, &got, NULL), MESHPING_OK);
+    assert_string_equal(got.role, "viewer");
+    assert_int_equal(meshping_store_user_count(f->store, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 2);
+    anna.id = 12345;
+    strcpy(anna.name, "nobody");
+    assert_int_equal(meshping_store_user_save(f->store, &anna, NULL), MESHPING_NOT_FOUND);
+    anna.name[0] = 0;
+    assert_int_equal(meshping_store_user_save(f->store, &anna, NULL), MESHPING_INVALID);
+}
+
+static void test_web_sessions_end_by_hand_and_by_age(void **state)
+{
+    fixture *f = *state;
+    meshping_web_session_record session = {.created_ms = 100, .last_used_ms = 200}, got;
+    memset(session.token_hash, 0xa5, 32);
+    strcpy(session.csrf, "token");
+    session.user_id = 77;
+    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_NOT_FOUND); /* whose? */
+    session.user_id = add_user(f->store, "anna").id;
+    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
+    session.last_used_ms = 300; /* used again */
+    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
+    fixture_reopen(f);
+    assert_int_equal(meshping_store_web_session(f->store, session.token_hash, &got, NULL), MESHPING_OK);
+    assert_memory_equal(got.token_hash, session.token_hash, 32);
+    assert_int_equal(got.user_id, session.user_id);
+    assert_string_equal(got.csrf, "token");
+    assert_int_equal(got.created_ms, 100);
+    assert_int_equal(got.last_used_ms, 300);
+    assert_int_equal(meshping_store_web_sessions_expire(f->store, 100, 300, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_web_session(f->store, session.token_hash, &got, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_web_sessions_expire(f->store, 0, 301, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_web_session(f->store, session.token_hash, &got, NULL), MESHPING_NOT_FOUND);
+    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_web_sessions_expire(f->store, 101, 0, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_web_session(f->store, session.token_hash, &got, NULL), MESHPING_NOT_FOUND);
+    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_web_session_delete(f->store, session.token_hash, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_web_session_delete(f->store, session.token_hash, NULL), MESHPING_NOT_FOUND);
+}
+
+static void test_passphrases_are_listed_newest_first(void **state)
+{
+    fixture *f = *state;
+    meshping_passphrase_record record = {
+        .sealed_length = 44, .expires_ms = 9000, .uses_max = UINT32_MAX, .uses = 1, .tid = {1, 2, 3}};
+    strcpy(record.label, "rack 7");
+    memset(record.sealed_key, 0xee, record.sealed_length);
+    for (uint8_t i = 0; i < 3; i++) {
+        record.tid[7] = i;
+        record.created_ms = i;
+        assert_int_equal(meshping_store_passphrase_save(f->store, &record, NULL), MESHPING_OK);
+    }
+    record.uses = 2;
+    record.revoked = true;
+    assert_int_equal(meshping_store_passphrase_save(f->store, &record, NULL), MESHPING_OK); /* the same tid */
+    fixture_reopen(f);
+    meshping_passphrase_record *all, one;
+    size_t count;
+    assert_int_equal(meshping_store_passphrases(f->store, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 3);
+    for (uint8_t i = 0; i < 3; i++)
+        assert_int_equal(all[i].tid[7], 2 - i);
+    assert_false(all[1].revoked);
+    meshping_free(all);
+    assert_int_equal(meshping_store_passphrase(f->store, record.tid, &one, NULL), MESHPING_OK);
+    assert_true(one.revoked);
+    assert_int_equal(one.uses, 2);
+    assert_int_equal(one.uses_max, UINT32_MAX);
+    assert_int_equal(one.expires_ms, 9000);
+    assert_int_equal(one.sealed_length, 44);
+    assert_memory_equal(one.sealed_key, record.sealed_key, 64);
+    assert_string_equal(one.label, "rack 7");
+    record.tid[0] = 99;
+    assert_int_equal(meshping_store_passphrase(f->store, record.tid, &one, NULL), MESHPING_NOT_FOUND);
+    record.sealed_length = sizeof record.sealed_key + 1;
+    assert_int_equal(meshping_store_passphrase_save(f->store, &record, NULL), MESHPING_INVALID);
+}
+
+/* ---- settings, events ---- */
+
+static void test_a_setting_is_what_was_saved_last(void **state)
+{
+    fixture *f = *state;
+    char *value = NULL;
+    assert_int_equal(meshping_store_setting(f->store, "server_id", &value, NULL), MESHPING_NOT_FOUND);
+    assert_null(value);
+    assert_int_equal(meshping_store_setting_save(f->store, "server_id", "one", NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_setting_save(f->store, "server_id", "", NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_setting_save(f->store, "other", "x'y", NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_setting_save(f->store, "", "x", NULL), MESHPING_INVALID);
+    assert_int_equal(meshping_store_setting_save(f->store, "k", NULL, NULL), MESHPING_INVALID);
+    fixture_reopen(f);
+    assert_int_equal(meshping_store_setting(f->store, "server_id", &value, NULL), MESHPING_OK);
+    assert_string_equal(value, "");
+    meshping_free(value);
+    assert_int_equal(meshping_store_setting(f->store, "other", &value, NULL), MESHPING_OK);
+    assert_string_equal(value, "x'y");
+    meshping_free(value);
+}
+
+static void test_events_come_newest_first_cut_between_characters(void **state)
+{
+    fixture *f = *state;
+    char text[10], longest[1200];
+    for (size_t i = 0; i + 1 < sizeof longest; i += 2) /* two bytes a letter: the cut falls into one */
+        memcpy(longest + i, "\xc3\xa4", 2);
+    longest[1198] = 0;
+    for (int i = 0; i < 5; i++) {
+        snprintf(text, sizeof text, "event %d", i);
+        assert_int_equal(meshping_store_event_add(f->store, i, "approve", AGENT, i == 4 ? NULL : "anna", text, NULL),
+                         MESHPING_OK);
+    }
+    assert_int_equal(meshping_store_event_add(f->store, 5, "hold", 0, "bob", longest, NULL), MESHPING_OK);
+    meshping_event_record *all;
+    size_t count;
+    assert_int_equal(meshping_store_events(f->store, 3, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 3);
+    assert_string_equal(all[0].kind, "hold");
+    assert_int_equal(strlen(all[0].text), 510);
+    assert_int_equal(all[0].agent_id, 0);
+    assert_string_equal(all[1].text, "event 4");
+    assert_string_equal(all[1].user, "");
+    assert_string_equal(all[2].user, "anna");
+    assert_int_equal(all[2].unix_ms, 3);
+    assert_int_equal(all[2].agent_id, AGENT);
+    meshping_free(all);
+    assert_int_equal(meshping_store_events(f->store, SIZE_MAX, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 6);
+    meshping_free(all);
+    assert_int_equal(meshping_store_events(f->store, 0, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 0);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_agents_are_kept_whole_in_order_of_their_first_word),
+        T(test_who_saw_an_older_revision_changes_nothing),
+        T(test_a_public_key_belongs_to_one_agent),
+        T(test_targets_are_kept_in_order_with_all_their_fields),
+        T(test_an_id_stays_with_its_host_for_good),
+        T(test_a_wrong_list_leaves_the_old_one),
+        T(test_ten_thousand_targets_fit),
+        T(test_users_are_found_by_name_and_id),
+        T(test_web_sessions_end_by_hand_and_by_age),
+        T(test_passphrases_are_listed_newest_first),
+        T(test_a_setting_is_what_was_saved_last),
+        T(test_events_come_newest_first_cut_between_characters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
