@@ -122,6 +122,29 @@ if grep -q "${passphrase:8:20}" "$work/join.log"; then fail "join repeats the pa
 inside meshping-agent-join <<<"$passphrase" >"$work/join.log" 2>&1 || fail "join"
 [ "$(inside stat -c %a:%U /etc/meshping/passphrase)" = 600:meshping-agent ] || fail "the passphrase is open to others"
 grep -q 'meshping-agent run --config' "$work/join.log" || fail "join does not say what to run without systemd"
+# At a terminal it asks, and shows nothing of what is typed.
+/usr/bin/python3 - "$root" "$passphrase" <<'END' || fail "join shows the passphrase on a terminal, or does not take it"
+import os, pty, sys
+root, passphrase = sys.argv[1:]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp("chroot", ["chroot", root, "meshping-agent-join", "--again"])
+seen = b""
+while True:
+    try:
+        got = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not got:
+        break
+    if b"Passphrase" in got and b"Passphrase" not in seen:
+        os.write(terminal, passphrase.encode() + b"\n")
+    seen += got
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+if status != 0 or passphrase[8:20].encode() in seen or b"Stored in" not in seen:
+    print(status, seen.decode().replace(passphrase, "(THE PASSPHRASE)"))
+    sys.exit(1)
+END
 as meshping-agent -all,+net_raw agent meshping-agent run --config /etc/meshping/meshping-agent.conf \
     >"$work/agent.log" 2>&1 &
 pids+=($!)
