@@ -26,12 +26,12 @@ net_possible() {
 net_link() {
     local name=$1 net_address=$2 address=$3
     ip netns add "mpdemo-$$-$name"
-    ip link add "$name" netns "mpdemo-$$-net" type veth peer name up netns "mpdemo-$$-$name"
+    ip link add "$name" netns "mpdemo-$$-net" type veth peer name uplink netns "mpdemo-$$-$name"
     ip -n "mpdemo-$$-net" address add "$net_address/30" dev "$name"
     ip -n "mpdemo-$$-net" link set "$name" up
-    ip -n "mpdemo-$$-$name" address add "$address/30" dev up
+    ip -n "mpdemo-$$-$name" address add "$address/30" dev uplink
     ip -n "mpdemo-$$-$name" link set lo up
-    ip -n "mpdemo-$$-$name" link set up up
+    ip -n "mpdemo-$$-$name" link set uplink up
     ip -n "mpdemo-$$-$name" route add default via "$net_address"
 }
 

@@ -152,9 +152,11 @@ api approve 1 || fail "the agent did not ask to join"
 api watch 1 "$started" "$work/targets" || fail "the agent's row is not all ok"
 if grep -q "${passphrase:8:20}" "$work"/*.log; then fail "a log holds the passphrase"; fi
 
-step "purge"
-kill "${pids[@]}"
-wait "${pids[@]}" || true
+step "end, and purge"
+for pid in "${pids[@]}"; do
+    kill "$pid"
+    wait "$pid" || fail "a daemon ended with status $? on SIGTERM"
+done
 pids=()
 inside sh -c 'apt-get -qq purge -y meshping-agent meshpingd' >"$work/purge.log" 2>&1 || fail "apt-get purge failed"
 for gone in /etc/meshping /var/lib/meshpingd /var/lib/meshping-agent /usr/bin/meshpingd; do
