@@ -10,6 +10,7 @@
 
 static log_level threshold = LOG_LEVEL_INFO;
 static bool under_systemd;
+static const char *const names[] = {"debug", "info", "warning", "error"};
 
 void log_init(log_level level)
 {
@@ -17,9 +18,18 @@ void log_init(log_level level)
     under_systemd = getenv("JOURNAL_STREAM") != NULL;
 }
 
+meshping_status log_init_name(const char *level, meshping_error *err)
+{
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(level, names[i]) == 0) {
+            log_init((log_level)i);
+            return MESHPING_OK;
+        }
+    return meshping_error_set(err, MESHPING_INVALID, "log level \"%s\": it is debug, info, warning or error", level);
+}
+
 void log_line(log_level level, const char *topic, const char *format, ...)
 {
-    static const char *names[] = {"debug", "info", "warning", "error"};
     static const int priorities[] = {7, 6, 4, 3};
     char line[2048];
     size_t used = 0;

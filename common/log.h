@@ -10,6 +10,8 @@ typedef enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARNING, LOG
 /* Lines below `level` are not written. Default: info. Under systemd (JOURNAL_STREAM) the time is left to the journal.
  */
 void log_init(log_level level);
+/* The same with "debug", "info", "warning" or "error"; INVALID for anything else. */
+meshping_status log_init_name(const char *level, meshping_error *err);
 /* `topic` is one word. Control characters from outside become '?', so that one event stays one line. Any thread. */
 void log_line(log_level level, const char *topic, const char *format, ...) MESHPING_PRINTF(3, 4);
 

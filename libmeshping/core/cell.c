@@ -29,7 +29,8 @@ void meshping_cell_add(meshping_cell *cell, const meshping_sample *sample, int64
     meshping_outcome_class verdict = meshping_outcome_classify(sample->outcome);
     if (verdict == MESHPING_CLASS_LOCAL_ERROR)
         return;
-    cell->lost = (uint16_t)(((cell->lost << 1) | (verdict == MESHPING_CLASS_FAIL)) & ((1u << MESHPING_CELL_WINDOW) - 1));
+    cell->lost =
+        (uint16_t)(((cell->lost << 1) | (verdict == MESHPING_CLASS_FAIL)) & ((1u << MESHPING_CELL_WINDOW) - 1));
     if (cell->verdicts < MESHPING_CELL_WINDOW)
         cell->verdicts++;
 }

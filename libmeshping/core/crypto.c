@@ -101,8 +101,8 @@ meshping_status meshping__ed25519_sign(uint8_t signature[64], const uint8_t seed
     return status;
 }
 
-meshping_status meshping__ed25519_verify(const uint8_t signature[64], const uint8_t public_key[32],
-                                         const uint8_t *data, size_t length)
+meshping_status meshping__ed25519_verify(const uint8_t signature[64], const uint8_t public_key[32], const uint8_t *data,
+                                         size_t length)
 {
     EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, public_key, 32);
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();

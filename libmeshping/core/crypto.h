@@ -24,7 +24,7 @@ meshping_status meshping__sha256(uint8_t out[32], const uint8_t *data, size_t le
 meshping_status meshping__ed25519_sign(uint8_t signature[64], const uint8_t seed[32], const uint8_t *data,
                                        size_t length);
 /* CRYPTO: not this key's signature. */
-meshping_status meshping__ed25519_verify(const uint8_t signature[64], const uint8_t public_key[32],
-                                         const uint8_t *data, size_t length);
+meshping_status meshping__ed25519_verify(const uint8_t signature[64], const uint8_t public_key[32], const uint8_t *data,
+                                         size_t length);
 
 #endif

@@ -134,7 +134,8 @@ static meshping_status start(meshping_handshake *out, const meshping_binding *bi
         meshping_free(*json);
         status = MESHPING_LIMIT;
     }
-    return status == MESHPING_OK ? status : meshping_error_set(err, status, "the agent's host name and address are too long");
+    return status == MESHPING_OK ? status
+                                 : meshping_error_set(err, status, "the agent's host name and address are too long");
 }
 
 meshping_status meshping_handshake_enrol(meshping_handshake *out, const meshping_binding *binding,
@@ -179,8 +180,8 @@ meshping_status meshping_handshake_resume(meshping_handshake *out, const meshpin
 }
 
 meshping_status meshping_handshake_open(meshping_agent_info *out, const meshping_handshake *handshake,
-                                        const meshping_binding *binding,
-                                        const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN], meshping_error *err)
+                                        const meshping_binding *binding, const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN],
+                                        meshping_error *err)
 {
     meshping__bytes data = {0};
     uint8_t plain[MESHPING_INFO_MAX], one_time[32], ad[MESHPING_TID_LEN + MESHPING_KEY_LEN];

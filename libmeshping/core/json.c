@@ -33,7 +33,8 @@ json_object *meshping__json_parse(const char *text, size_t length, meshping_erro
         json_object_put(object);
         object = NULL;
         meshping_error_set(err, MESHPING_PROTOCOL, "not JSON: %s",
-                           error == json_tokener_success ? "something follows the value" : json_tokener_error_desc(error));
+                           error == json_tokener_success ? "something follows the value"
+                                                         : json_tokener_error_desc(error));
     }
     json_tokener_free(tokener);
     return object;

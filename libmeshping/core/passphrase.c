@@ -255,8 +255,8 @@ meshping_status meshping_passphrase_decode(meshping_passphrase *out, const char 
             continue;
         int digit = digit_of(*at);
         if (digit < 0)
-            return meshping_error_set(err, MESHPING_INVALID, "the passphrase has a character that none has, in group %zu",
-                                      count / GROUP + 1);
+            return meshping_error_set(err, MESHPING_INVALID,
+                                      "the passphrase has a character that none has, in group %zu", count / GROUP + 1);
         if (count >= CODE_MAX)
             return meshping_error_set(err, MESHPING_INVALID, "the passphrase is too long");
         digits[count++] = (uint8_t)digit;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The session's parts: state_dir.c (files), link.c (libwebsockets), delivery.c (what goes out), session.c (the rest). */
+/* The session's parts: state_dir.c (files), link.c (libwebsockets), delivery.c (what goes out), session.c (the rest).
+ */
 #ifndef MESHPING_NET_INTERNAL_H
 #define MESHPING_NET_INTERNAL_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libwebsockets' odd corners, on the agent's side. It runs on a private libuv loop, whose backend descriptor is what the
- * library hands out: external poll is not built into Debian's libwebsockets. TLS 1.3 only; the server is known by its
- * key (the pin), never by name or date.
+ * libwebsockets' odd corners, on the agent's side. It runs on a private libuv loop, whose backend descriptor is what
+ * the library hands out: external poll is not built into Debian's libwebsockets. TLS 1.3 only; the server is known by
+ * its key (the pin), never by name or date.
  */
 #include "net/internal.h"
 
@@ -124,8 +124,7 @@ static int writeable(meshping_session *session, struct lws *wsi)
     if (session->close_reason[0])
         return -1;
     int result = session->outbox_count ? write_control(session, wsi) : write_block(session, wsi);
-    if (result == 0 &&
-        (session->outbox_count || meshping__delivery_next(&session->delivery, &block) == MESHPING_OK))
+    if (result == 0 && (session->outbox_count || meshping__delivery_next(&session->delivery, &block) == MESHPING_OK))
         lws_callback_on_writable(wsi);
     return result;
 }

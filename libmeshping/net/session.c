@@ -28,8 +28,7 @@ const char *meshping_link_name(unsigned link)
 
 void meshping_session_options_init(meshping_session_options *options)
 {
-    *options = (meshping_session_options){
-        .struct_size = sizeof *options, .silence_ms = 15000, .backoff_max_ms = 60000};
+    *options = (meshping_session_options){.struct_size = sizeof *options, .silence_ms = 15000, .backoff_max_ms = 60000};
 }
 
 static void set_link(meshping_session *session, meshping_link link, const char *message)
@@ -107,8 +106,9 @@ meshping_status meshping_session_new(meshping_session **out, const meshping_sess
     if (uname(&name) != 0)
         name.nodename[0] = '\0';
     session->state_dir = meshping__strdup(options->state_dir);
-    session->host_name =
-        meshping__strdup(options->host_name ? options->host_name : name.nodename[0] ? name.nodename : "unnamed");
+    session->host_name = meshping__strdup(options->host_name ? options->host_name
+                                          : name.nodename[0] ? name.nodename
+                                                             : "unnamed");
     if (session->state_dir && session->host_name)
         status = load_state(session, err);
     if (status == MESHPING_OK)

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const config_key *find(const config_key *keys, const char *name)
+{
+    for (; keys->name; keys++)
+        if (strcmp(keys->name, name) == 0)
+            return keys;
+    return NULL;
+}
+
+/* Levenshtein distance of two short words, to guess what a mistyped key was meant to be. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[64], length = strlen(b);
+    if (length >= 64)
+        return 64;
+    for (size_t k = 0; k <= length; k++)
+        row[k] = k;
+    for (size_t i = 0; a[i]; i++) {
+        size_t before = row[0];
+        row[0] = i + 1;
+        for (size_t k = 0; k < length; k++) {
+            size_t best = before + (a[i] != b[k]);
+            before = row[k + 1];
+            if (row[k] + 1 < best)
+                best = row[k] + 1;
+            if (before + 1 < best)
+                best = before + 1;
+            row[k + 1] = best;
+        }
+    }
+    return row[length];
+}
+
+static const char *nearest(const config_key *keys, const char *name)
+{
+    const char *best = NULL;
+    size_t best_distance = 4;
+    for (; keys->name; keys++)
+        if (distance(name, keys->name) < best_distance) {
+            best_distance = distance(name, keys->name);
+            best = keys->name;
+        }
+    return best;
+}
+
+meshping_status config_set(const config_key *keys, void *out, const char *name, const char *value, meshping_error *err)
+{
+    const config_key *key = find(keys, name);
+    if (!key) {
+        const char *guess = nearest(keys, name);
+        if (guess)
+            return meshping_error_set(err, MESHPING_INVALID, "unknown key \"%s\": did you mean \"%s\"?", name, guess);
+        return meshping_error_set(err, MESHPING_INVALID, "unknown key \"%s\"", name);
+    }
+    char *field = (char *)out + key->offset;
+    if (key->type == CONFIG_TEXT) {
+        if (strlen(value) >= key->size)
+            return meshping_error_set(err, MESHPING_INVALID, "%s is longer than %zu bytes", name, key->size - 1);
+        strcpy(field, value);
+        return MESHPING_OK;
+    }
+    char *end;
+    errno = 0;
+    long number = strtol(value, &end, 10);
+    if (errno || end == value || *end)
+        return meshping_error_set(err, MESHPING_INVALID, "%s: \"%s\" is not a whole number", name, value);
+    if (number < key->min || number > key->max)
+        return meshping_error_set(err, MESHPING_INVALID, "%s: %ld is not between %ld and %ld", name, number, key->min,
+                                  key->max);
+    int narrow = (int)number;
+    memcpy(field, &narrow, sizeof narrow);
+    return MESHPING_OK;
+}
+
+void config_defaults(const config_key *keys, void *out)
+{
+    for (const config_key *key = keys; key->name; key++)
+        config_set(keys, out, key->name, key->fallback, NULL);
+}
+
+struct loading {
+    const config_key *keys;
+    void *out;
+    meshping_error error;
+    bool failed;
+};
+
+static int take(void *user, const char *section, const char *name, const char *value)
+{
+    struct loading *loading = user;
+    if (loading->failed)
+        return 1;
+    if (*section)
+        loading->failed = meshping_error_set(&loading->error, MESHPING_INVALID, "section [%s]: this file has no sections",
+                                             section) != MESHPING_OK;
+    else
+        loading->failed = config_set(loading->keys, loading->out, name, value, &loading->error) != MESHPING_OK;
+    return !loading->failed;
+}
+
+meshping_status config_load(const config_key *keys, void *out, const char *path, meshping_error *err)
+{
+    struct loading loading = {.keys = keys, .out = out};
+    errno = 0;
+    int line = ini_parse(path, take, &loading);
+    if (line == -1)
+        return meshping_error_set_errno(err, MESHPING_IO, errno, "cannot read the configuration %s", path);
+    if (line == -2)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    if (line > 0)
+        return meshping_error_set(err, MESHPING_INVALID, "%s line %d: %s", path, line,
+                                  loading.failed ? loading.error.message : "not a line of the form key = value");
+    return MESHPING_OK;
+}
+
+void config_print_sample(const config_key *keys, FILE *file)
+{
+    for (; keys->name; keys++) {
+        fprintf(file, "# %s", keys->help);
+        if (keys->type == CONFIG_NUMBER)
+            fprintf(file, " (%ld to %ld)", keys->min, keys->max);
+        fprintf(file, "\n#%s = %s\n\n", keys->name, keys->fallback);
+    }
+}

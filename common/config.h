@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configuration as a table: key, type, bounds, default, help. One table gives the parser, `--help` and the sample file.
+ * The file is INI as libinih reads it: `key = value` lines, no sections, `#` and `;` comments.
+ */
+#ifndef MESHPING_COMMON_CONFIG_H
+#define MESHPING_COMMON_CONFIG_H
+
+#include <meshping/common.h>
+#include <stdio.h>
+
+typedef enum config_type { CONFIG_TEXT, CONFIG_NUMBER } config_type;
+
+typedef struct config_key {
+    const char *name;
+    config_type type;
+    size_t offset;        /* in the struct that is filled: char[size], or int */
+    size_t size;          /* of a text's field */
+    long min, max;        /* of a number */
+    const char *fallback; /* as it would stand in a file */
+    const char *help;
+} config_key;
+
+#define CONFIG_KEY_TEXT(type, field, fallback, help)                                                                   \
+    {                                                                                                                  \
+#field, CONFIG_TEXT, offsetof(type, field), sizeof(((type *)0)->field), 0, 0, fallback, help                   \
+    }
+#define CONFIG_KEY_NUMBER(type, field, min, max, fallback, help)                                                       \
+    {                                                                                                                  \
+#field, CONFIG_NUMBER, offsetof(type, field), sizeof(int), min, max, fallback, help                            \
+    }
+#define CONFIG_KEY_END                                                                                                 \
+    {                                                                                                                  \
+        NULL, CONFIG_TEXT, 0, 0, 0, 0, NULL, NULL                                                                      \
+    }
+
+/* Sets every field to its default. */
+void config_defaults(const config_key *keys, void *out);
+/* INVALID: no such key (the nearest one is named), not a number, out of bounds, too long. */
+meshping_status config_set(const config_key *keys, void *out, const char *name, const char *value, meshping_error *err);
+/* Reads a file over what is there. INVALID names file and line; IO. On errors *out may be half changed. */
+meshping_status config_load(const config_key *keys, void *out, const char *path, meshping_error *err);
+/* The sample file: every key with its help and default. */
+void config_print_sample(const config_key *keys, FILE *file);
+
+#endif

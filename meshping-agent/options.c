@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshping-agent/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define DEFAULT_STATE_DIR "/var/lib/meshping-agent"
+
+const config_key agent_config_keys[] = {
+    CONFIG_KEY_TEXT(agent_config, state_dir, DEFAULT_STATE_DIR, "Where key, server and target list are kept (0700)"),
+    CONFIG_KEY_TEXT(agent_config, passphrase_file, "",
+                    "File with the passphrase of the server's \"new agent\" page; needed until the first join"),
+    CONFIG_KEY_TEXT(agent_config, host_name, "", "Name to show on the server; empty: the system's"),
+    CONFIG_KEY_TEXT(agent_config, log_level, "info", "debug, info, warning or error"),
+    CONFIG_KEY_NUMBER(agent_config, buffer_minutes, 1, 10080, "30",
+                      "How long results are kept while the server is away, in minutes"),
+    CONFIG_KEY_NUMBER(agent_config, buffer_mib, 1, 4096, "64", "And how many MiB of them at most"),
+    CONFIG_KEY_END,
+};
+
+static void usage(FILE *file)
+{
+    fputs("usage: meshping-agent run --config FILE\n"
+          "       meshping-agent run --passphrase-file FILE --state-dir DIR\n"
+          "\n"
+          "Joins a Meshping server, pings the targets it gives, and reports. Runs in the foreground.\n"
+          "\n"
+          "  --config FILE           read FILE (see --sample-config); other flags go over it\n"
+          "  --passphrase-file FILE  the passphrase to join with; - asks for it, or reads standard input\n"
+          "  --state-dir DIR         where key, server and target list are kept (default " DEFAULT_STATE_DIR ")\n"
+          "  --host-name NAME        name to show on the server\n"
+          "  --log-level LEVEL       debug, info, warning or error\n"
+          "  --sample-config         print a config file with every key and its default\n"
+          "  --help                  this text\n",
+          file);
+}
+
+static int bad(const meshping_error *err)
+{
+    fprintf(stderr, "meshping-agent: %s\n", err->message);
+    return 2;
+}
+
+int agent_options_read(agent_config *config, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},          {"passphrase-file", required_argument, NULL, 'p'},
+        {"state-dir", required_argument, NULL, 's'},       {"host-name", required_argument, NULL, 'n'},
+        {"log-level", required_argument, NULL, 'l'},       {"sample-config", no_argument, NULL, 'S'},
+        {"help", no_argument, NULL, 'h'},                  {NULL, 0, NULL, 0},
+    };
+    static const char *const keys[] = {['p'] = "passphrase_file", ['s'] = "state_dir", ['n'] = "host_name",
+                                       ['l'] = "log_level"};
+    meshping_error err;
+    config_defaults(agent_config_keys, config);
+    /* the file first, whatever the order, so that flags go over it */
+    for (int pass = 0; pass < 2; pass++) {
+        int option;
+        optind = 1;
+        opterr = pass == 0;
+        while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+            meshping_status status = MESHPING_OK;
+            if (option == '?')
+                return 2;
+            if (option == 'h') {
+                usage(stdout);
+                return 0;
+            }
+            if (option == 'S') {
+                config_print_sample(agent_config_keys, stdout);
+                return 0;
+            }
+            if (option == 'c' && pass == 0)
+                status = config_load(agent_config_keys, config, optarg, &err);
+            else if (option != 'c' && pass == 1)
+                status = config_set(agent_config_keys, config, keys[option], optarg, &err);
+            if (status != MESHPING_OK)
+                return bad(&err);
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "meshping-agent: run takes no argument \"%s\"; a passphrase is never one\n", argv[optind]);
+        return 2;
+    }
+    if (!config->state_dir[0]) {
+        fputs("meshping-agent: state_dir must not be empty\n", stderr);
+        return 2;
+    }
+    return -1;
+}
+
+static meshping_status ask(char *text, meshping_error *err)
+{
+    struct termios before, quiet;
+    bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0;
+    if (terminal) {
+        fputs("Passphrase: ", stderr);
+        quiet = before;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+    }
+    char *got = fgets(text, MESHPING_PASSPHRASE_TEXT_MAX, stdin);
+    if (terminal) {
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+        fputc('\n', stderr);
+    }
+    return got ? MESHPING_OK : meshping_error_set(err, MESHPING_INVALID, "no passphrase came on standard input");
+}
+
+meshping_status agent_passphrase_read(char *text, const agent_config *config, meshping_error *err)
+{
+    meshping_status status = MESHPING_OK;
+    if (!config->passphrase_file[0])
+        return meshping_error_set(err, MESHPING_NOT_FOUND, "no passphrase_file is set");
+    if (strcmp(config->passphrase_file, "-") == 0) {
+        status = ask(text, err);
+    } else {
+        FILE *file = fopen(config->passphrase_file, "re");
+        if (!file)
+            return meshping_error_set_errno(err, errno == ENOENT ? MESHPING_NOT_FOUND : MESHPING_PERMISSION, errno,
+                                            "cannot read the passphrase file %s", config->passphrase_file);
+        if (!fgets(text, MESHPING_PASSPHRASE_TEXT_MAX, file))
+            status = meshping_error_set(err, MESHPING_INVALID, "the passphrase file %s is empty",
+                                        config->passphrase_file);
+        fclose(file);
+    }
+    if (status == MESHPING_OK)
+        text[strcspn(text, "\r\n")] = '\0';
+    return status;
+}
