@@ -98,8 +98,8 @@ static int take(void *user, const char *section, const char *name, const char *v
     if (loading->failed)
         return 1;
     if (*section)
-        loading->failed = meshping_error_set(&loading->error, MESHPING_INVALID, "section [%s]: this file has no sections",
-                                             section) != MESHPING_OK;
+        loading->failed = meshping_error_set(&loading->error, MESHPING_INVALID,
+                                             "section [%s]: this file has no sections", section) != MESHPING_OK;
     else
         loading->failed = config_set(loading->keys, loading->out, name, value, &loading->error) != MESHPING_OK;
     return !loading->failed;

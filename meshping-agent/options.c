@@ -48,13 +48,17 @@ static int bad(const meshping_error *err)
 int agent_options_read(agent_config *config, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'},          {"passphrase-file", required_argument, NULL, 'p'},
-        {"state-dir", required_argument, NULL, 's'},       {"host-name", required_argument, NULL, 'n'},
-        {"log-level", required_argument, NULL, 'l'},       {"sample-config", no_argument, NULL, 'S'},
-        {"help", no_argument, NULL, 'h'},                  {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},
+        {"passphrase-file", required_argument, NULL, 'p'},
+        {"state-dir", required_argument, NULL, 's'},
+        {"host-name", required_argument, NULL, 'n'},
+        {"log-level", required_argument, NULL, 'l'},
+        {"sample-config", no_argument, NULL, 'S'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
-    static const char *const keys[] = {['p'] = "passphrase_file", ['s'] = "state_dir", ['n'] = "host_name",
-                                       ['l'] = "log_level"};
+    static const char *const keys[] = {
+        ['p'] = "passphrase_file", ['s'] = "state_dir", ['n'] = "host_name", ['l'] = "log_level"};
     meshping_error err;
     config_defaults(agent_config_keys, config);
     /* the file first, whatever the order, so that flags go over it */
@@ -124,8 +128,8 @@ meshping_status agent_passphrase_read(char *text, const agent_config *config, me
             return meshping_error_set_errno(err, errno == ENOENT ? MESHPING_NOT_FOUND : MESHPING_PERMISSION, errno,
                                             "cannot read the passphrase file %s", config->passphrase_file);
         if (!fgets(text, MESHPING_PASSPHRASE_TEXT_MAX, file))
-            status = meshping_error_set(err, MESHPING_INVALID, "the passphrase file %s is empty",
-                                        config->passphrase_file);
+            status =
+                meshping_error_set(err, MESHPING_INVALID, "the passphrase file %s is empty", config->passphrase_file);
         fclose(file);
     }
     if (status == MESHPING_OK)

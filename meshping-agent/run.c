@@ -64,9 +64,9 @@ static int compare_verdict(const void *key, const void *item)
 static bool verdict_changed(agent *a, uint64_t target_id, const meshping_sample *sample)
 {
     meshping_outcome_class class = meshping_outcome_classify(sample->outcome);
-    last_verdict *last = a->verdict_count ? bsearch(&target_id, a->verdicts, a->verdict_count, sizeof *a->verdicts,
-                                                    compare_verdict)
-                                          : NULL;
+    last_verdict *last = a->verdict_count
+                             ? bsearch(&target_id, a->verdicts, a->verdict_count, sizeof *a->verdicts, compare_verdict)
+                             : NULL;
     if (!last || class == MESHPING_CLASS_LOCAL_ERROR)
         return false;
     bool lost = class == MESHPING_CLASS_FAIL, changed = !last->known || last->lost != lost;
@@ -116,8 +116,8 @@ static void on_sample(void *user, uint64_t target_id, const meshping_sample *sam
 static void on_result(void *user, const meshping_probe_result *result)
 {
     agent *a = user;
-    meshping_isolation_add(a->isolation, result->target_id, &result->sample, result->sent_mono_ns,
-                           result->done_mono_ns, result->via_loopback);
+    meshping_isolation_add(a->isolation, result->target_id, &result->sample, result->sent_mono_ns, result->done_mono_ns,
+                           result->via_loopback);
 }
 
 /* ---- targets ---- */
@@ -155,8 +155,8 @@ static void fit_grace(agent *a, const meshping_target_list *targets)
     for (size_t i = 0; i < targets->count; i++)
         if (targets->items[i].interval_ms + targets->items[i].timeout_ms > longest_ms)
             longest_ms = targets->items[i].interval_ms + targets->items[i].timeout_ms;
-    longest_ms = (longest_ms ? longest_ms : MESHPING_INTERVAL_MS_DEFAULT + MESHPING_TIMEOUT_MS_DEFAULT) +
-                 GRACE_MARGIN_MS;
+    longest_ms =
+        (longest_ms ? longest_ms : MESHPING_INTERVAL_MS_DEFAULT + MESHPING_TIMEOUT_MS_DEFAULT) + GRACE_MARGIN_MS;
     if (a->isolation && longest_ms == a->grace_ms)
         return;
     meshping_isolation *isolation = NULL;

@@ -22,11 +22,13 @@ struct http_state; /* http.c: login throttles, the scrypt queue */
 
 typedef struct agent_entry {
     meshping_agent_record record;
-    struct agent_connection *connection; /* NULL: not connected */
-    bool online;                         /* heard of within 15 s */
+    struct agent_connection *connection;        /* NULL: not connected */
+    bool online;                                /* heard of within 15 s */
     uint64_t buffered_samples, dropped_samples; /* as the agent says */
-    uint64_t targets_revision;           /* the list it has applied */
-    meshping_cell *cells;                /* one a target, in the order of server.targets; NULL until the first sample */
+    uint64_t targets_revision;                  /* the list it has applied */
+    int64_t heard_ms;                           /* last word, server's clock; 0: not since the start */
+    meshping_cell *cells;     /* one a target, in the order of server.targets; NULL until the first sample */
+    struct shown_cell *shown; /* live.c: what viewers were told of each */
     size_t cell_count;
 } agent_entry;
 
@@ -52,11 +54,19 @@ typedef struct server {
     server_counters counters;
     uint64_t server_id;
     uint8_t pin[MESHPING_PIN_LEN];
-    uint8_t seal_key[32];  /* seals passphrase keys in the database */
-    uint64_t live_version; /* counts up when agents or targets changed: the next live message is a snapshot */
+    uint8_t seal_key[32];        /* seals passphrase keys in the database */
+    uint64_t live_version;       /* counts up when agents or targets changed: the next live message is a snapshot */
+    uint64_t live_shown_version; /* of the last snapshot that viewers got */
     int64_t started_unix_ms;
     bool ready;
 } server;
+
+/* ---- as a whole (server.c) ---- */
+/* Loads agents, targets and the last hour from s->store. */
+meshping_status server_load(server *s, meshping_error *err);
+void server_dispose(server *s);
+/* Each second: who is offline, what is too old; then live_tick. */
+void server_tick(server *s);
 
 /* ---- agents ---- */
 agent_entry *server_agent_by_id(server *s, uint64_t id);
@@ -68,6 +78,18 @@ agent_entry *server_agent_by_key(server *s, const uint8_t public_key[MESHPING_KE
  */
 meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action action, const char *fingerprint,
                                  uint64_t revision, const char *user, meshping_error *err);
+/* Makes a pending agent of a handshake. LIMIT: 256 are pending already. */
+meshping_status server_agent_create(server *s, const uint8_t public_key[MESHPING_KEY_LEN], agent_entry **out,
+                                    meshping_error *err);
+/* Stores the entry's record and tells the viewers. */
+meshping_status server_agent_save(server *s, agent_entry *agent, meshping_error *err);
+/* Applies an action that no administrator took (address_changed), with its reason. */
+meshping_status server_agent_move(server *s, agent_entry *agent, meshping_agent_action action, const char *reason,
+                                  const char *user, meshping_error *err);
+/* Takes a durable block's samples into cells, cache and counters; `live` false: from the database, at start. */
+void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us,
+                       bool live);
+
 /* ---- targets ---- */
 /*
  * Replaces the list (taken over: *list is empty afterwards, on errors too) and pushes it to all approved agents.
@@ -87,12 +109,28 @@ meshping_status server_passphrase_issue(server *s, const passphrase_request *req
                                         meshping_passphrase_record *record, meshping_error *err);
 meshping_status server_passphrase_revoke(server *s, const uint8_t tid[MESHPING_TID_LEN], const char *user,
                                          meshping_error *err);
+/* The key behind a tid, checked for use now. NOT_FOUND: unknown, revoked, expired or used up (the log says which). */
+meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID_LEN],
+                                       uint8_t key[MESHPING_PASSPHRASE_KEY_LEN], meshping_passphrase_record *record);
+
 /* ---- samples ---- */
 /* A pair's samples of [from_us, to_us): from the hour cache where it reaches, else from the store. */
 meshping_status server_samples(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
                                meshping_sample **samples, size_t *count, meshping_error *err);
 
+/* ---- agents' connections (agents.c) ---- */
+void agents_tell_state(server *s, agent_entry *agent);   /* registration_status, and targets when approved */
+void agents_tell_targets(server *s, agent_entry *agent); /* the whole list */
+void agents_tick(server *s);                             /* status messages, deadlines, silence */
+
 /* ---- live (live.c) ---- */
+/* Fits every agent's cells to the list after it changed: states of targets that stay are kept. */
+void live_refit(server *s, const meshping_target_list *before);
+/* The cell of a pair, making the agent's row on first use; NULL: unknown target, or out of memory. */
+meshping_cell *live_cell(server *s, agent_entry *agent, uint64_t target_id);
+void live_forget(agent_entry *agent);
+/* "6f0c...", 16 hex digits into text[17]. */
+const char *live_agent_id(char *text, uint64_t id);
 /* One agent as docs/API.md, Agent. */
 json_object *live_agent_json(const server *s, const agent_entry *agent);
 json_object *live_target_json(const meshping_target *target);

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What agents and server say to each other: docs/PROTOCOL.md, the server's side. */
+#include "meshpingd/agents.h"
+
+#include "common/cidr.h"
+#include "common/log.h"
+#include "meshpingd/connection.h"
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AUTHENTICATION_MS 10000
+#define STATUS_MS 10000
+#define CREDIT_BYTES (4u << 20)
+#define TARGETS_A_PART 100
+#define REFUSED_RETRY_S 30
+#define AGENTS_A_RETRY_SECOND 250 /* retry_s = agents / 250: docs/PROTOCOL.md, Delivery */
+
+static uint32_t retry_s(const server *s)
+{
+    return (uint32_t)(s->agent_count / AGENTS_A_RETRY_SECOND);
+}
+
+/* ---- what the server says ---- */
+
+void agents_tell_targets(server *s, agent_entry *agent)
+{
+    agent_connection *c = agent->connection;
+    if (!c || agent->record.state != MESHPING_AGENT_APPROVED)
+        return;
+    uint32_t parts = (uint32_t)((s->targets.count + TARGETS_A_PART - 1) / TARGETS_A_PART);
+    if (!parts)
+        parts = 1;
+    for (uint32_t part = 0; part < parts; part++) {
+        size_t first = (size_t)part * TARGETS_A_PART, rest = s->targets.count - first;
+        meshping_message message = {.event = MESHPING_EVENT_SERVER_MESSAGE};
+        meshping_target_update *update = &message.u.target_update;
+        update->revision = s->targets.revision;
+        update->part = part;
+        update->parts = parts;
+        update->list.items = s->targets.items ? s->targets.items + first : NULL;
+        update->list.count = rest < TARGETS_A_PART ? rest : TARGETS_A_PART;
+        connection_send(c, &message);
+    }
+}
+
+void agents_tell_state(server *s, agent_entry *agent)
+{
+    agent_connection *c = agent->connection;
+    meshping_message message = {.event = MESHPING_EVENT_REGISTRATION_STATUS};
+    meshping_registration_status *status = &message.u.registration_status;
+    meshping_error err;
+    if (!c)
+        return;
+    status->state = agent->record.state;
+    status->epoch = c->epoch;
+    status->retry_s = retry_s(s);
+    snprintf(status->message, sizeof status->message, "%s", agent->record.reason);
+    if (agent->record.state == MESHPING_AGENT_APPROVED) {
+        status->agent_id = agent->record.id;
+        status->credit_bytes = CREDIT_BYTES;
+        if (meshping_store_ranges(s->store, agent->record.id, c->epoch, status->ranges, &status->range_count, &err) !=
+            MESHPING_OK) {
+            log_error("store", "cannot read what was received: %s", err.message);
+            status->credit_bytes = 0;
+            status->range_count = 0;
+        }
+    }
+    connection_send(c, &message);
+    if (agent->record.state == MESHPING_AGENT_APPROVED)
+        agents_tell_targets(s, agent);
+    if (agent->record.state == MESHPING_AGENT_BLACKLISTED)
+        c->close_after = true;
+}
+
+static void refuse(agent_connection *c, const char *code, const char *message, uint32_t retry)
+{
+    meshping_message refused = {.event = MESHPING_EVENT_REFUSED};
+    snprintf(refused.u.refused.code, sizeof refused.u.refused.code, "%s", code);
+    snprintf(refused.u.refused.message, sizeof refused.u.refused.message, "%s", message);
+    refused.u.refused.retry_s = retry;
+    c->server->counters.enrolments_failed++;
+    connection_send(c, &refused);
+    c->close_after = true;
+}
+
+static void send_status(agent_connection *c, uint64_t ping, uint64_t pong)
+{
+    meshping_message message = {.event = MESHPING_EVENT_STATUS};
+    meshping_now now = meshping_now_read();
+    message.u.status.time_unix_us = now.unix_ns / 1000;
+    message.u.status.ping = ping;
+    message.u.status.pong = pong;
+    message.u.status.echo_unix_us = pong ? now.unix_ns / 1000 : 0;
+    message.u.status.retry_s = retry_s(c->server);
+    connection_send(c, &message);
+}
+
+void agents_ack(agent_connection *c, meshping_message *out)
+{
+    memset(out, 0, sizeof *out);
+    out->event = MESHPING_EVENT_DATA_RECEIVED;
+    out->u.data_received.epoch = c->epoch;
+    out->u.data_received.credit_bytes = CREDIT_BYTES;
+    out->u.data_received.range_count = c->range_count;
+    memcpy(out->u.data_received.ranges, c->ranges, c->range_count * sizeof *c->ranges);
+}
+
+/* ---- the handshake ---- */
+
+void agents_opened(agent_connection *c)
+{
+    meshping_message message = {.event = MESHPING_EVENT_WELCOME};
+    meshping_welcome *welcome = &message.u.welcome;
+    c->opened_ms = c->heard_ms = c->status_ms = server_unix_ms();
+    if (RAND_bytes(c->binding.nonce_s, MESHPING_NONCE_LEN) != 1) {
+        connection_refuse(c, 1011, "no random numbers to be had");
+        return;
+    }
+    c->binding.server_id = c->server->server_id;
+    welcome->version = MESHPING_PROTOCOL_VERSION;
+    welcome->server_id = c->server->server_id;
+    memcpy(welcome->nonce_s, c->binding.nonce_s, MESHPING_NONCE_LEN);
+    welcome->time_unix_ms = server_unix_ms();
+    connection_send(c, &message);
+}
+
+static bool address_is_approved(const agent_entry *agent, const char *peer)
+{
+    cidr_list approved;
+    meshping_address address;
+    return cidr_list_parse(&approved, agent->record.approved_addresses, NULL) == MESHPING_OK &&
+           meshping_address_parse(&address, peer, NULL) == MESHPING_OK && cidr_list_contains(&approved, &address);
+}
+
+/* The handshake was good: this connection is this agent's. A newer session displaces the older. */
+static void welcome_agent(agent_connection *c, agent_entry *agent, const meshping_agent_info *info)
+{
+    server *s = c->server;
+    meshping_agent_record *record = &agent->record;
+    meshping_error err;
+    if (agent->connection) {
+        agent_connection *older = agent->connection;
+        agent->connection = NULL;
+        connection_refuse(older, 1000, "a newer connection of the same agent took its place");
+    }
+    agent->connection = c;
+    c->agent = agent;
+    c->epoch = info->epoch;
+    c->heard_ms = agent->heard_ms = server_unix_ms();
+    snprintf(record->host_name, sizeof record->host_name, "%s", info->host_name);
+    snprintf(record->version, sizeof record->version, "%s", info->version);
+    snprintf(record->reported_address, sizeof record->reported_address, "%s", info->address);
+    snprintf(record->observed_address, sizeof record->observed_address, "%s", c->peer);
+    record->last_seen_ms = c->heard_ms;
+    if (server_agent_save(s, agent, &err) != MESHPING_OK) {
+        connection_refuse(c, 1011, "the store does not take it: %s", err.message);
+        return;
+    }
+    log_info("agents", "%016llx %s connected from %s, %s", (unsigned long long)record->id, record->host_name, c->peer,
+             meshping_agent_state_name(record->state));
+    if (record->state == MESHPING_AGENT_APPROVED && !address_is_approved(agent, c->peer)) {
+        char reason[MESHPING_AGENT_TEXT_MAX];
+        snprintf(reason, sizeof reason, "it comes from %s now", c->peer);
+        if (server_agent_move(s, agent, MESHPING_ACTION_ADDRESS_CHANGED, reason, NULL, &err) == MESHPING_OK)
+            return; /* the move has told it */
+        log_error("agents", "cannot put %s on hold: %s", record->host_name, err.message);
+    }
+    agents_tell_state(s, agent);
+}
+
+static void enrol(agent_connection *c, const meshping_handshake *handshake)
+{
+    uint8_t key[MESHPING_PASSPHRASE_KEY_LEN];
+    meshping_passphrase_record passphrase;
+    meshping_agent_info info;
+    meshping_error err;
+    server *s = c->server;
+    if (server_passphrase_open(s, handshake->tid, key, &passphrase) != MESHPING_OK) {
+        refuse(c, "passphrase", "the passphrase is not known here, has expired or was revoked", REFUSED_RETRY_S);
+        return;
+    }
+    meshping_status status = meshping_handshake_open(&info, handshake, &c->binding, key, &err);
+    OPENSSL_cleanse(key, sizeof key);
+    if (status != MESHPING_OK) {
+        s->counters.enrolments_failed++;
+        connection_refuse(c, 1008, "bad handshake: %s", err.message);
+        return;
+    }
+    agent_entry *agent = server_agent_by_key(s, handshake->public_key);
+    if (!agent) { /* a known key spends no use */
+        passphrase.uses++;
+        status = meshping_store_passphrase_save(s->store, &passphrase, &err);
+        if (status == MESHPING_OK)
+            status = server_agent_create(s, handshake->public_key, &agent, &err);
+        if (status != MESHPING_OK) {
+            log_warning("agents", "%s wants to join and cannot: %s", c->peer, err.message);
+            refuse(c, "later", "the server takes no new agents now", REFUSED_RETRY_S);
+            return;
+        }
+        char text[512];
+        snprintf(text, sizeof text, "%s asks to join from %s", info.host_name, c->peer);
+        meshping_store_event_add(s->store, server_unix_ms(), "enrol", agent->record.id, NULL, text, NULL);
+    }
+    welcome_agent(c, agent, &info);
+}
+
+static void resume(agent_connection *c, const meshping_handshake *handshake)
+{
+    meshping_agent_info info;
+    meshping_error err;
+    if (meshping_handshake_open(&info, handshake, &c->binding, NULL, &err) != MESHPING_OK) {
+        connection_refuse(c, 1008, "bad handshake: %s", err.message);
+        return;
+    }
+    agent_entry *agent = server_agent_by_key(c->server, handshake->public_key);
+    if (!agent) {
+        log_warning("agents", "%s (%s) resumes with a key that is not known here", c->peer, info.host_name);
+        refuse(c, "unknown_key", "this agent's key is not known here: it needs a passphrase", REFUSED_RETRY_S);
+        return;
+    }
+    welcome_agent(c, agent, &info);
+}
+
+/* ---- what agents say ---- */
+
+/* A block or gap on its way into the store; the connection may be gone when it is there. */
+typedef struct pending_write {
+    server *server;
+    uint64_t agent_id;
+} pending_write;
+
+static void stored(void *user, const meshping_block_done *done)
+{
+    pending_write *pending = user;
+    server *s = pending->server;
+    agent_entry *agent = server_agent_by_id(s, pending->agent_id);
+    const meshping_block_write *write = done->write;
+    free(pending);
+    if (done->status != MESHPING_OK) {
+        s->counters.blocks_refused++;
+        log_error("store", "a block of %s was not stored: %s", agent ? agent->record.host_name : "?",
+                  done->error ? done->error : meshping_status_text(done->status));
+        return;
+    }
+    if (write->bytes) {
+        s->counters.blocks += done->stored;
+        s->counters.blocks_duplicate += !done->stored;
+        if (done->stored)
+            server_take_block(s, write->agent_id, write->bytes, write->length, write->received_unix_us, true);
+    }
+    agent_connection *c = agent ? agent->connection : NULL;
+    if (!c || c->closing || c->epoch != write->epoch)
+        return;
+    c->range_count = done->range_count;
+    memcpy(c->ranges, done->ranges, done->range_count * sizeof *c->ranges);
+    c->ack_due = true;
+    lws_callback_on_writable(c->wsi);
+}
+
+static pending_write *pending_new(agent_connection *c)
+{
+    pending_write *pending = malloc(sizeof *pending);
+    if (pending)
+        *pending = (pending_write){c->server, c->agent->record.id};
+    return pending;
+}
+
+/* Only approved agents' data is taken; only of the epoch that the handshake named. */
+static bool may_send_data(agent_connection *c, uint64_t epoch)
+{
+    if (c->agent->record.state != MESHPING_AGENT_APPROVED)
+        connection_refuse(c, 1008, "data from an agent that is %s", meshping_agent_state_name(c->agent->record.state));
+    else if (epoch != c->epoch)
+        connection_refuse(c, 1008, "data of another epoch than its handshake's");
+    return !c->closing;
+}
+
+/* bytes: taken over. */
+static void submit(agent_connection *c, uint64_t epoch, uint64_t sequence, uint8_t *bytes, size_t length)
+{
+    meshping_error err = {0};
+    meshping_block_write write = {.agent_id = c->agent->record.id,
+                                  .epoch = epoch,
+                                  .sequence = sequence,
+                                  .bytes = bytes,
+                                  .length = length,
+                                  .received_unix_us = meshping_now_read().unix_ns / 1000};
+    pending_write *pending = bytes ? pending_new(c) : NULL;
+    meshping_status status = pending ? meshping_store_submit_block(c->server->store, &write, stored, pending, &err)
+                                     : meshping_error_set(&err, MESHPING_NOMEM, "out of memory");
+    if (status == MESHPING_OK)
+        return;
+    free(pending);
+    meshping_free(bytes);
+    c->server->counters.blocks_refused++;
+    connection_refuse(c, status == MESHPING_CORRUPT ? 1007 : 1013, "its block cannot be taken: %s", err.message);
+}
+
+void agents_block(agent_connection *c, const uint8_t *frame, size_t length)
+{
+    meshping_error err;
+    uint64_t epoch, sequence;
+    const uint8_t *block;
+    size_t block_length;
+    c->heard_ms = c->agent->heard_ms = server_unix_ms();
+    if (meshping_frame_header_decode(frame, length, &epoch, &sequence, &block, &block_length, &err) != MESHPING_OK) {
+        connection_refuse(c, 1007, "%s", err.message);
+        return;
+    }
+    if (!may_send_data(c, epoch))
+        return;
+    uint8_t *copy = malloc(block_length ? block_length : 1);
+    if (copy)
+        memcpy(copy, block, block_length);
+    submit(c, epoch, sequence, copy, block_length);
+}
+
+static void on_gap(agent_connection *c, const meshping_gap_message *message)
+{
+    meshping_error err;
+    if (!may_send_data(c, message->epoch))
+        return;
+    pending_write *pending = pending_new(c);
+    if (!pending || meshping_store_submit_gap(c->server->store, c->agent->record.id, message->epoch, &message->gap,
+                                              meshping_now_read().unix_ns / 1000, stored, pending, &err) != MESHPING_OK)
+        free(pending); /* the agent tells it again */
+    else
+        log_warning("agents", "%s dropped %llu samples before they could be sent: %s", c->agent->record.host_name,
+                    (unsigned long long)message->gap.sample_count, meshping_gap_reason_name(message->gap.reason));
+}
+
+static void on_status(agent_connection *c, const meshping_status_message *status)
+{
+    c->agent->buffered_samples = status->buffered_samples;
+    c->agent->dropped_samples = status->dropped_samples;
+    if (status->ping)
+        send_status(c, 0, status->ping);
+}
+
+static void on_message(agent_connection *c, meshping_message *message)
+{
+    switch (message->event) {
+    case MESHPING_EVENT_STATUS:
+        on_status(c, &message->u.status);
+        break;
+    case MESHPING_EVENT_TARGETS_APPLIED:
+        c->agent->targets_revision = message->u.targets_applied.revision;
+        c->server->live_version++;
+        break;
+    case MESHPING_EVENT_MONITORING_DATA:
+        if (may_send_data(c, message->u.monitoring_data.epoch)) {
+            uint8_t *bytes = message->u.monitoring_data.block;
+            message->u.monitoring_data.block = NULL;
+            submit(c, message->u.monitoring_data.epoch, message->u.monitoring_data.sequence, bytes,
+                   message->u.monitoring_data.block_length);
+        }
+        break;
+    case MESHPING_EVENT_GAP:
+        on_gap(c, &message->u.gap);
+        break;
+    case MESHPING_EVENT_HANDSHAKE:
+        connection_refuse(c, 1008, "a second handshake");
+        break;
+    default:
+        connection_refuse(c, 1008, "a message that only the server sends: %s", meshping_event_name(message->event));
+        break;
+    }
+}
+
+void agents_message(agent_connection *c, const char *text, size_t length)
+{
+    meshping_message message;
+    meshping_error err = {0};
+    if (meshping_message_decode(&message, text, length, &err) != MESHPING_OK) {
+        connection_refuse(c, 1007, "%s", err.message);
+        return;
+    }
+    c->heard_ms = server_unix_ms();
+    if (c->agent) {
+        c->agent->heard_ms = c->heard_ms;
+        on_message(c, &message);
+    } else if (message.event != MESHPING_EVENT_HANDSHAKE || c->close_after) {
+        connection_refuse(c, 1008, "%s before the handshake", meshping_event_name(message.event));
+    } else if (message.u.handshake.enrol) {
+        enrol(c, &message.u.handshake);
+    } else {
+        resume(c, &message.u.handshake);
+    }
+    meshping_message_dispose(&message);
+}
+
+void agents_closed(agent_connection *c)
+{
+    agent_entry *agent = c->agent;
+    if (!agent || agent->connection != c)
+        return;
+    agent->connection = NULL;
+    agent->record.last_seen_ms = agent->heard_ms;
+    log_info("agents", "%016llx %s disconnected", (unsigned long long)agent->record.id, agent->record.host_name);
+}
+
+void agents_tick(server *s)
+{
+    int64_t now_ms = server_unix_ms();
+    for (agent_connection *c = connection_first(), *next; c; c = next) {
+        next = c->next; /* closing is asynchronous, but better safe */
+        if (!c->agent) {
+            if (now_ms - c->opened_ms > AUTHENTICATION_MS)
+                connection_refuse(c, 1008, "it did not authenticate within %d s", AUTHENTICATION_MS / 1000);
+            continue;
+        }
+        if (now_ms - c->heard_ms > (int64_t)s->config.offline_s * 1000) {
+            connection_refuse(c, 1001, "no word for %d s", s->config.offline_s);
+            continue;
+        }
+        if (now_ms - c->status_ms >= STATUS_MS) {
+            c->status_ms = now_ms;
+            send_status(c, ++c->ping_counter, 0);
+        }
+    }
+}

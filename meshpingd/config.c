@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshpingd/config.h"
+
+const config_key server_config_keys[] = {
+    CONFIG_KEY_TEXT(server_config, state_dir, "/var/lib/meshpingd",
+                    "Where database, keys and certificate are kept (0700)"),
+    CONFIG_KEY_TEXT(server_config, listen, "[::]:8443", "ADDR:PORT to listen on; [::] is both families"),
+    CONFIG_KEY_TEXT(server_config, advertise, "",
+                    "HOST:PORT[, ...] under which agents reach this server; passphrases carry it"),
+    CONFIG_KEY_TEXT(server_config, metrics_allow, "127.0.0.0/8, ::1", "CIDRs that may read /metrics without a token"),
+    CONFIG_KEY_TEXT(server_config, metrics_token_file, "", "File with the bearer token for /metrics"),
+    CONFIG_KEY_TEXT(server_config, log_level, "info", "debug, info, warning or error"),
+    CONFIG_KEY_NUMBER(server_config, retention_hours, 1, 87600, "24", "How long samples are kept, in hours"),
+    CONFIG_KEY_NUMBER(server_config, interval_ms, 100, 3600000, "5000", "How often a target is pinged, in ms"),
+    CONFIG_KEY_NUMBER(server_config, timeout_ms, 10, 60000, "3000", "How long a reply is waited for, in ms"),
+    CONFIG_KEY_NUMBER(server_config, slow_ms, 1, 60000, "100", "A cell is slow above this round-trip time, in ms"),
+    CONFIG_KEY_NUMBER(server_config, lossy_count, 1, 12, "1", "A cell is lossy from so many lost of its last 12"),
+    CONFIG_KEY_NUMBER(server_config, stale_intervals, 1, 100, "3", "A cell is stale after so many silent intervals"),
+    CONFIG_KEY_NUMBER(server_config, offline_s, 5, 3600, "15", "An agent is offline after so many silent seconds"),
+    CONFIG_KEY_NUMBER(server_config, session_idle_hours, 1, 720, "12", "A sign-in ends after so many idle hours"),
+    CONFIG_KEY_NUMBER(server_config, session_hours, 1, 8760, "168", "and after so many hours in any case"),
+    CONFIG_KEY_END,
+};

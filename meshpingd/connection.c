@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The frames of an agent's connection: libwebsockets' callback, limits on what is declared before anything is
+ * allocated, and sending one message a writable callback.
+ */
+#include "meshpingd/connection.h"
+
+#include "common/log.h"
+#include "meshpingd/agents.h"
+#include <meshping/block.h>
+#include <openssl/ssl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNAUTHENTICATED_MAX 512
+#define FRAME_MAX (MESHPING_FRAME_HEADER_LEN + MESHPING_BLOCK_BYTES_MAX)
+#define CLOSE_UNSUPPORTED 1003
+#define CLOSE_TOO_BIG 1009
+
+const size_t agents_per_session_size = sizeof(agent_connection *);
+
+static agent_connection *connections; /* all of them; one loop, one thread */
+static size_t unauthenticated;
+
+agent_connection *connection_first(void)
+{
+    return connections;
+}
+
+/* ---- ending ---- */
+
+void connection_refuse(agent_connection *c, uint16_t code, const char *format, ...)
+{
+    char reason[256];
+    va_list args;
+    if (c->closing)
+        return;
+    va_start(args, format);
+    vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    c->closing = true;
+    c->server->counters.connections_refused++;
+    log_warning("agents", "%s %s: connection ended: %s", c->peer,
+                c->agent ? c->agent->record.host_name : "(not joined)", reason);
+    /* a control frame holds 125 bytes, two of them the code */
+    size_t length = strlen(reason) < 120 ? strlen(reason) : 120;
+    lws_close_reason(c->wsi, code, (unsigned char *)reason, length);
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+/* ---- sending ---- */
+
+void connection_send(agent_connection *c, const meshping_message *message)
+{
+    char *text = NULL, *padded = NULL;
+    size_t length = 0;
+    meshping_error err;
+    if (c->closing)
+        return;
+    if (c->outbox_count == CONNECTION_OUTBOX_MAX) {
+        connection_refuse(c, 1008, "it does not read what it is sent");
+        return;
+    }
+    if (meshping_message_encode(&text, &length, message, &err) == MESHPING_OK)
+        padded = malloc(LWS_PRE + length);
+    if (!padded) {
+        meshping_free(text);
+        connection_refuse(c, 1011, "out of memory");
+        return;
+    }
+    memcpy(padded + LWS_PRE, text, length);
+    meshping_free(text);
+    size_t at = (c->outbox_first + c->outbox_count++) % CONNECTION_OUTBOX_MAX;
+    c->outbox[at].text = padded;
+    c->outbox[at].length = length;
+    lws_callback_on_writable(c->wsi);
+}
+
+static int writeable(agent_connection *c)
+{
+    if (c->closing)
+        return -1;
+    if (!c->outbox_count && c->ack_due) {
+        meshping_message ack;
+        c->ack_due = false;
+        agents_ack(c, &ack);
+        connection_send(c, &ack);
+    }
+    if (!c->outbox_count)
+        return c->close_after ? -1 : 0;
+    size_t at = c->outbox_first, length = c->outbox[at].length;
+    char *text = c->outbox[at].text;
+    c->outbox_first = (at + 1) % CONNECTION_OUTBOX_MAX;
+    c->outbox_count--;
+    int put = lws_write(c->wsi, (unsigned char *)text + LWS_PRE, length, LWS_WRITE_TEXT);
+    free(text);
+    if (put < (int)length)
+        return -1;
+    if (c->outbox_count || c->ack_due || c->close_after)
+        lws_callback_on_writable(c->wsi);
+    return 0;
+}
+
+/* ---- receiving ---- */
+
+static bool within_limits(agent_connection *c, size_t length)
+{
+    bool binary = lws_frame_is_binary(c->wsi);
+    size_t declared = c->received_length + length + lws_remaining_packet_payload(c->wsi);
+    size_t limit = !c->agent ? MESHPING_HELLO_MAX : binary ? FRAME_MAX : MESHPING_JSON_MAX;
+    if (binary && !c->agent)
+        connection_refuse(c, CLOSE_UNSUPPORTED, "a binary frame before the handshake");
+    else if (declared > limit)
+        connection_refuse(c, CLOSE_TOO_BIG, "a %s frame of %zu bytes; at most %zu are taken",
+                          binary ? "binary" : "text", declared, limit);
+    else if (!lws_remaining_packet_payload(c->wsi) && !lws_is_final_fragment(c->wsi))
+        connection_refuse(c, CLOSE_UNSUPPORTED, "a message in fragments");
+    return !c->closing;
+}
+
+static bool keep(agent_connection *c, const void *in, size_t length)
+{
+    size_t need = c->received_length + length + lws_remaining_packet_payload(c->wsi);
+    if (need > c->received_capacity) {
+        uint8_t *grown = realloc(c->received, need);
+        if (!grown) {
+            connection_refuse(c, 1011, "out of memory");
+            return false;
+        }
+        c->received = grown;
+        c->received_capacity = need;
+    }
+    if (length)
+        memcpy(c->received + c->received_length, in, length);
+    c->received_length += length;
+    return true;
+}
+
+static int receive(agent_connection *c, const void *in, size_t length)
+{
+    if (c->closing || !within_limits(c, length) || !keep(c, in, length))
+        return -1;
+    if (lws_remaining_packet_payload(c->wsi))
+        return 0;
+    if (!c->agent || !lws_frame_is_binary(c->wsi))
+        agents_message(c, (const char *)c->received, c->received_length);
+    else
+        agents_block(c, c->received, c->received_length);
+    c->received_length = 0;
+    if (c->received_capacity > MESHPING_JSON_MAX) { /* a rare big block does not stay in memory */
+        free(c->received);
+        c->received = NULL;
+        c->received_capacity = 0;
+    }
+    return c->closing ? -1 : 0;
+}
+
+/* ---- opening ---- */
+
+/* Exactly /agent, and nothing that a browser sends. Non-zero refuses the upgrade. */
+static int filter(struct lws *wsi)
+{
+    char path[64] = "";
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0) {
+        log_warning("agents", "a request with Origin for the agents' endpoint: refused");
+        return 1;
+    }
+    if (lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) <= 0 || strcmp(path, MESHPING_AGENT_PATH) != 0) {
+        log_warning("agents", "a request for %s with the agents' subprotocol: refused", path);
+        return 1;
+    }
+    if (unauthenticated >= UNAUTHENTICATED_MAX) {
+        log_warning("agents", "%d connections have not authenticated yet: another one is refused", UNAUTHENTICATED_MAX);
+        return 1;
+    }
+    return 0;
+}
+
+static bool bind_to_channel(agent_connection *c)
+{
+    static const char label[] = "EXPORTER-Channel-Binding"; /* RFC 9266 */
+    SSL *ssl = lws_get_ssl(c->wsi);
+    return ssl && SSL_version(ssl) >= TLS1_3_VERSION &&
+           SSL_export_keying_material(ssl, c->binding.ekm, MESHPING_EKM_LEN, label, sizeof label - 1, NULL, 0, 0) == 1;
+}
+
+static void note_peer(agent_connection *c)
+{
+    struct sockaddr_storage sa;
+    socklen_t length = sizeof sa;
+    meshping_address address;
+    snprintf(c->peer, sizeof c->peer, "?");
+    if (getpeername(lws_get_socket_fd(c->wsi), (struct sockaddr *)&sa, &length) == 0 &&
+        meshping_address_from_sockaddr(&address, (struct sockaddr *)&sa) == MESHPING_OK)
+        meshping_address_format(&address, c->peer);
+}
+
+static int open_connection(struct lws *wsi, agent_connection **slot)
+{
+    agent_connection *c = calloc(1, sizeof *c);
+    if (!c)
+        return -1;
+    *slot = c;
+    c->server = lws_context_user(lws_get_context(wsi));
+    c->wsi = wsi;
+    c->next = connections;
+    c->link = &connections;
+    if (c->next)
+        c->next->link = &c->next;
+    connections = c;
+    unauthenticated++;
+    note_peer(c);
+    if (!bind_to_channel(c)) {
+        connection_refuse(c, 1008, "not TLS 1.3");
+        return -1;
+    }
+    agents_opened(c);
+    return c->closing ? -1 : 0;
+}
+
+static void close_connection(agent_connection **slot)
+{
+    agent_connection *c = *slot;
+    *slot = NULL;
+    if (!c)
+        return;
+    if (!c->agent)
+        unauthenticated--;
+    agents_closed(c);
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+    for (; c->outbox_count; c->outbox_count--) {
+        free(c->outbox[c->outbox_first].text);
+        c->outbox_first = (c->outbox_first + 1) % CONNECTION_OUTBOX_MAX;
+    }
+    free(c->received);
+    free(c);
+}
+
+int agents_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+    agent_connection **slot = user;
+    int result = 0;
+    switch (reason) {
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
+        return filter(wsi);
+    case LWS_CALLBACK_ESTABLISHED:
+        *slot = NULL;
+        return open_connection(wsi, slot);
+    case LWS_CALLBACK_RECEIVE:
+        if (!*slot)
+            return -1;
+        bool was_known = (*slot)->agent != NULL;
+        result = receive(*slot, in, len);
+        if (!was_known && (*slot)->agent)
+            unauthenticated--;
+        return result;
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return *slot ? writeable(*slot) : -1;
+    case LWS_CALLBACK_CLOSED:
+        close_connection(slot);
+        return 0;
+    default:
+        return 0;
+    }
+}

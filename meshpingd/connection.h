@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One agent's connection, between agents.c (what is said) and connection.c (frames, limits, sending). */
+#ifndef MESHPINGD_CONNECTION_H
+#define MESHPINGD_CONNECTION_H
+
+#include "meshpingd/server.h"
+#include <libwebsockets.h>
+
+#define CONNECTION_OUTBOX_MAX 256 /* messages waiting: a list of 10,000 targets is 100 of them */
+
+typedef struct agent_connection {
+    server *server;
+    struct lws *wsi;
+    agent_entry *agent; /* NULL until authenticated */
+    char peer[MESHPING_ADDRESS_TEXT_MAX];
+    meshping_binding binding;
+    int64_t opened_ms, heard_ms, status_ms;
+    uint64_t epoch;
+    uint64_t ping_counter;
+
+    uint8_t *received;
+    size_t received_length, received_capacity;
+
+    struct {
+        char *text; /* LWS_PRE bytes of room before it */
+        size_t length;
+    } outbox[CONNECTION_OUTBOX_MAX];
+    size_t outbox_first, outbox_count;
+    bool ack_due; /* ranges below are to be told */
+    meshping_range ranges[MESHPING_RANGES_MAX];
+    size_t range_count;
+
+    bool close_after; /* once the outbox is empty */
+    bool closing;
+    struct agent_connection *next, **link; /* of all connections */
+} agent_connection;
+
+/* Queues a message; a full queue ends the connection. */
+void connection_send(agent_connection *c, const meshping_message *message);
+/* Ends it with a WebSocket close code, and one log line. */
+void connection_refuse(agent_connection *c, uint16_t code, const char *format, ...) MESHPING_PRINTF(3, 4);
+
+/* agents.c, called by connection.c: */
+void agents_opened(agent_connection *c);
+void agents_message(agent_connection *c, const char *text, size_t length);
+void agents_block(agent_connection *c, const uint8_t *frame, size_t length);
+void agents_closed(agent_connection *c);
+/* The acknowledgement that is due. */
+void agents_ack(agent_connection *c, meshping_message *out);
+/* Every connection, for agents_tick. */
+agent_connection *connection_first(void);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshpingd/keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CERTIFICATE_DAYS 3650L
+
+/* Makes PATH.new with `mode`; sync_close renames it, so that half a key is never left under the name. */
+static FILE *create(const char *path, mode_t mode, char *temporary)
+{
+    snprintf(temporary, KEYS_PATH_MAX + 8, "%s.new", path);
+    unlink(temporary);
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    return fd < 0 ? NULL : fdopen(fd, "w");
+}
+
+static meshping_status sync_close(FILE *file, bool written, const char *path, const char *temporary,
+                                  meshping_error *err)
+{
+    bool good = written && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    good = fclose(file) == 0 && good && rename(temporary, path) == 0;
+    if (!good) {
+        int code = errno;
+        unlink(temporary);
+        return meshping_error_set_errno(err, MESHPING_IO, code, "cannot write %s", path);
+    }
+    return MESHPING_OK;
+}
+
+static meshping_status key_open(EVP_PKEY **out, const char *path, meshping_error *err)
+{
+    char temporary[KEYS_PATH_MAX + 8];
+    FILE *file = fopen(path, "re");
+    if (file) {
+        *out = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+        fclose(file);
+        return *out
+                   ? MESHPING_OK
+                   : meshping_error_set(err, MESHPING_CORRUPT,
+                                        "%s is no private key: restore it from a backup (agents know the server by it)",
+                                        path);
+    }
+    if (errno != ENOENT)
+        return meshping_error_set_errno(err, MESHPING_PERMISSION, errno, "cannot read %s", path);
+    *out = EVP_EC_gen("P-256");
+    if (!*out)
+        return meshping_error_set(err, MESHPING_CRYPTO, "cannot make a P-256 key");
+    file = create(path, 0600, temporary);
+    if (!file)
+        return meshping_error_set_errno(err, MESHPING_PERMISSION, errno, "cannot write %s", path);
+    return sync_close(file, PEM_write_PrivateKey(file, *out, NULL, NULL, 0, NULL, NULL) == 1, path, temporary, err);
+}
+
+/* "DNS:agents.meshping,DNS:localhost,IP:127.0.0.1,..." from "HOST:PORT, ..." */
+static void alternative_names(char *out, size_t size, const char *names)
+{
+    size_t used = (size_t)snprintf(out, size, "DNS:%s,DNS:localhost,IP:127.0.0.1,IP:::1", MESHPING_AGENT_SNI);
+    while (*names) {
+        char item[MESHPING_HOST_MAX + 8], host[MESHPING_HOST_MAX];
+        meshping_address address;
+        size_t length = strcspn(names, ", ");
+        if (length && length < sizeof item) {
+            memcpy(item, names, length);
+            item[length] = '\0';
+            char *colon = strrchr(item, ':');
+            if (colon)
+                *colon = '\0';
+            char *bare = item;
+            if (*bare == '[') {
+                bare++;
+                bare[strcspn(bare, "]")] = '\0';
+            }
+            if (meshping_host_canonical(host, bare, NULL) == MESHPING_OK && used + sizeof host + 8 < size)
+                used +=
+                    (size_t)snprintf(out + used, size - used, ",%s:%s",
+                                     meshping_address_parse(&address, host, NULL) == MESHPING_OK ? "IP" : "DNS", host);
+        }
+        names += length;
+        names += strspn(names, ", ");
+    }
+}
+
+static bool extend(X509 *certificate, int nid, const char *value)
+{
+    X509V3_CTX ctx;
+    X509V3_set_ctx_nodb(&ctx);
+    X509V3_set_ctx(&ctx, certificate, certificate, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+    bool good = extension && X509_add_ext(certificate, extension, -1) == 1;
+    X509_EXTENSION_free(extension);
+    return good;
+}
+
+static X509 *certificate_make(EVP_PKEY *key, const char *names)
+{
+    char alternatives[4096];
+    unsigned char serial[16];
+    X509 *certificate = X509_new();
+    BIGNUM *number = BN_new();
+    alternative_names(alternatives, sizeof alternatives, names);
+    bool good = certificate && number && RAND_bytes(serial, sizeof serial) == 1;
+    if (good) {
+        serial[0] &= 0x7f;
+        good =
+            BN_bin2bn(serial, sizeof serial, number) && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate));
+    }
+    if (good) {
+        X509_NAME *name = X509_get_subject_name(certificate);
+        good =
+            X509_set_version(certificate, 2) == 1 && X509_gmtime_adj(X509_getm_notBefore(certificate), -86400) &&
+            X509_gmtime_adj(X509_getm_notAfter(certificate), CERTIFICATE_DAYS * 86400) &&
+            X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"meshpingd", -1, -1, 0) == 1 &&
+            X509_set_issuer_name(certificate, name) == 1 && X509_set_pubkey(certificate, key) == 1 &&
+            extend(certificate, NID_subject_alt_name, alternatives) &&
+            extend(certificate, NID_ext_key_usage, "serverAuth") && X509_sign(certificate, key, EVP_sha256()) > 0;
+    }
+    BN_free(number);
+    if (!good) {
+        X509_free(certificate);
+        return NULL;
+    }
+    return certificate;
+}
+
+static meshping_status certificate_open(const char *path, EVP_PKEY *key, const char *names, meshping_error *err)
+{
+    char temporary[KEYS_PATH_MAX + 8];
+    FILE *file = fopen(path, "re");
+    X509 *certificate = file ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+    if (file)
+        fclose(file);
+    if (certificate && X509_check_private_key(certificate, key) == 1) {
+        X509_free(certificate);
+        return MESHPING_OK;
+    }
+    X509_free(certificate);
+    certificate = certificate_make(key, names);
+    if (!certificate)
+        return meshping_error_set(err, MESHPING_CRYPTO, "cannot make a certificate");
+    file = create(path, 0644, temporary);
+    meshping_status status = file ? sync_close(file, PEM_write_X509(file, certificate) == 1, path, temporary, err)
+                                  : meshping_error_set_errno(err, MESHPING_PERMISSION, errno, "cannot write %s", path);
+    X509_free(certificate);
+    return status;
+}
+
+static meshping_status seal_open(uint8_t seal_key[32], const char *path, meshping_error *err)
+{
+    char temporary[KEYS_PATH_MAX + 8];
+    FILE *file = fopen(path, "re");
+    if (file) {
+        size_t got = fread(seal_key, 1, 32, file);
+        fclose(file);
+        return got == 32 ? MESHPING_OK
+                         : meshping_error_set(err, MESHPING_CORRUPT,
+                                              "%s is damaged: restore it, or remove it (open "
+                                              "passphrases are then lost)",
+                                              path);
+    }
+    if (errno != ENOENT)
+        return meshping_error_set_errno(err, MESHPING_PERMISSION, errno, "cannot read %s", path);
+    if (RAND_bytes(seal_key, 32) != 1)
+        return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers to be had");
+    file = create(path, 0400, temporary);
+    if (!file)
+        return meshping_error_set_errno(err, MESHPING_PERMISSION, errno, "cannot write %s", path);
+    return sync_close(file, fwrite(seal_key, 1, 32, file) == 32, path, temporary, err);
+}
+
+static meshping_status pin_of(uint8_t pin[MESHPING_PIN_LEN], EVP_PKEY *key)
+{
+    unsigned char *spki = NULL, digest[SHA256_DIGEST_LENGTH];
+    int length = i2d_PUBKEY(key, &spki);
+    bool good = length > 0 && SHA256(spki, (size_t)length, digest);
+    OPENSSL_free(spki);
+    if (good)
+        memcpy(pin, digest, MESHPING_PIN_LEN);
+    return good ? MESHPING_OK : MESHPING_CRYPTO;
+}
+
+meshping_status keys_open(server_keys *out, const char *state_dir, const char *names, meshping_error *err)
+{
+    char seal_path[KEYS_PATH_MAX];
+    EVP_PKEY *key = NULL;
+    snprintf(out->key_path, sizeof out->key_path, "%s/server.key", state_dir);
+    snprintf(out->certificate_path, sizeof out->certificate_path, "%s/server.crt", state_dir);
+    snprintf(seal_path, sizeof seal_path, "%s/seal.key", state_dir);
+    meshping_status status = key_open(&key, out->key_path, err);
+    if (status == MESHPING_OK)
+        status = certificate_open(out->certificate_path, key, names, err);
+    if (status == MESHPING_OK)
+        status = pin_of(out->pin, key);
+    if (status == MESHPING_OK)
+        status = seal_open(out->seal_key, seal_path, err);
+    EVP_PKEY_free(key);
+    return status;
+}

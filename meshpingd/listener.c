@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshpingd/listener.h"
+
+#include "common/log.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define WAITING_MAX 512         /* connections that have not said a byte yet */
+#define FIRST_BYTE_MS 10000     /* how long they may take */
+#define PAUSE_MS 1000           /* after descriptors ran out */
+#define ACCEPTS_A_TURN 64       /* then others have their turn */
+#define TLS_HANDSHAKE_RECORD 22 /* RFC 8446 section 5.1 */
+#define TELL_EVERY_MS 60000
+
+/* A connection that has not said anything yet. */
+typedef struct waiting {
+    listener *owner;
+    struct waiting *next, **link;
+    uv_poll_t poll;
+    uv_timer_t timer;
+    int fd;
+    int open_handles;
+    char peer[MESHPING_ADDRESS_TEXT_MAX];
+} waiting;
+
+struct listener {
+    uv_loop_t *loop;
+    uv_poll_t poll;
+    uv_timer_t pause;
+    int fd;
+    waiting *first;
+    size_t count;
+    uint64_t told_ms;
+    listener_adopt_fn adopt;
+    void *user;
+};
+
+meshping_status listener_parse(meshping_address *address, uint16_t *port, const char *text, meshping_error *err)
+{
+    char host[MESHPING_HOST_MAX];
+    const char *colon = strrchr(text, ':');
+    char *end;
+    if (!colon || colon == text || (size_t)(colon - text) >= sizeof host)
+        return meshping_error_set(err, MESHPING_INVALID, "listen: \"%s\" is not ADDR:PORT", text);
+    memcpy(host, text, (size_t)(colon - text));
+    host[colon - text] = '\0';
+    char *bare = host;
+    if (*bare == '[' && bare[strlen(bare) - 1] == ']') {
+        bare[strlen(bare) - 1] = '\0';
+        bare++;
+    } else if (strchr(bare, ':')) {
+        return meshping_error_set(err, MESHPING_INVALID, "listen: write an IPv6 address as [ADDR]:PORT");
+    }
+    unsigned long number = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end || number > 65535)
+        return meshping_error_set(err, MESHPING_INVALID, "listen: \"%s\" is not a port", colon + 1);
+    if (meshping_address_parse(address, bare, NULL) != MESHPING_OK)
+        return meshping_error_set(err, MESHPING_INVALID, "listen: \"%s\" is not an IP address", bare);
+    *port = (uint16_t)number;
+    return MESHPING_OK;
+}
+
+/* ---- connections that wait for their first byte ---- */
+
+static void handle_closed(uv_handle_t *handle)
+{
+    waiting *w = handle->data;
+    if (--w->open_handles == 0)
+        free(w);
+}
+
+/* Forgets the connection; its descriptor is the caller's. */
+static int release(waiting *w)
+{
+    int fd = w->fd;
+    w->fd = -1;
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    w->owner->count--;
+    uv_poll_stop(&w->poll);
+    uv_close((uv_handle_t *)&w->poll, handle_closed);
+    uv_close((uv_handle_t *)&w->timer, handle_closed);
+    return fd;
+}
+
+static void too_slow(uv_timer_t *timer)
+{
+    waiting *w = timer->data;
+    log_info("listener", "%s said nothing for %d s: closed", w->peer, FIRST_BYTE_MS / 1000);
+    close(release(w));
+}
+
+static void refuse_plain_text(int fd)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+                                 "Content-Length: 45\r\n\r\nThis port speaks HTTPS only: use https:// URLs";
+    char unread[2048];
+    ssize_t ignored = send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shutdown(fd, SHUT_WR);
+    /* unread bytes would turn the close into a reset, and the answer would be lost */
+    ignored = recv(fd, unread, sizeof unread, MSG_DONTWAIT);
+    (void)ignored;
+    close(fd);
+}
+
+static void first_byte(uv_poll_t *poll, int status, int events)
+{
+    waiting *w = poll->data;
+    unsigned char byte;
+    (void)events;
+    ssize_t got = status < 0 ? 0 : recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    listener *l = w->owner;
+    char peer[MESHPING_ADDRESS_TEXT_MAX];
+    memcpy(peer, w->peer, sizeof peer);
+    int fd = release(w);
+    if (got <= 0) {
+        close(fd);
+    } else if (byte == TLS_HANDSHAKE_RECORD) {
+        l->adopt(l->user, fd);
+    } else {
+        log_warning("listener", "%s spoke plain text on the TLS port: refused", peer);
+        refuse_plain_text(fd);
+    }
+}
+
+static void wait_for_first_byte(listener *l, int fd, const struct sockaddr_storage *sa)
+{
+    meshping_address address;
+    int yes = 1;
+    waiting *w = calloc(1, sizeof *w);
+    if (!w) {
+        close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    if (meshping_address_from_sockaddr(&address, (const struct sockaddr *)sa) == MESHPING_OK)
+        meshping_address_format(&address, w->peer);
+    w->owner = l;
+    w->fd = fd;
+    w->poll.data = w->timer.data = w;
+    uv_timer_init(l->loop, &w->timer);
+    w->open_handles = 1;
+    if (uv_poll_init(l->loop, &w->poll, fd) != 0) {
+        uv_close((uv_handle_t *)&w->timer, handle_closed);
+        close(fd);
+        return;
+    }
+    w->open_handles = 2;
+    w->next = l->first;
+    w->link = &l->first;
+    if (w->next)
+        w->next->link = &w->next;
+    l->first = w;
+    l->count++;
+    uv_timer_start(&w->timer, too_slow, FIRST_BYTE_MS, 0);
+    uv_poll_start(&w->poll, UV_READABLE | UV_DISCONNECT, first_byte);
+}
+
+/* ---- accepting ---- */
+
+static void incoming(uv_poll_t *poll, int status, int events);
+
+static void resume(uv_timer_t *timer)
+{
+    listener *l = timer->data;
+    uv_poll_start(&l->poll, UV_READABLE, incoming);
+}
+
+static void pause_accepting(listener *l, const char *why)
+{
+    uint64_t now_ms = uv_now(l->loop);
+    if (!l->told_ms || now_ms - l->told_ms > TELL_EVERY_MS) {
+        l->told_ms = now_ms;
+        log_error("listener", "no new connections for now: %s", why);
+    }
+    uv_poll_stop(&l->poll);
+    uv_timer_start(&l->pause, resume, PAUSE_MS, 0);
+}
+
+static void incoming(uv_poll_t *poll, int status, int events)
+{
+    listener *l = poll->data;
+    (void)events;
+    for (int i = 0; status >= 0 && i < ACCEPTS_A_TURN; i++) {
+        struct sockaddr_storage sa;
+        socklen_t length = sizeof sa;
+        if (l->count >= WAITING_MAX) {
+            pause_accepting(l, "too many connections say nothing");
+            return;
+        }
+        int fd = accept4(l->fd, (struct sockaddr *)&sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            wait_for_first_byte(l, fd, &sa);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(l, strerror(errno));
+        if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+static socklen_t socket_address(struct sockaddr_storage *sa, const meshping_address *address, uint16_t port)
+{
+    memset(sa, 0, sizeof *sa);
+    if (address->family == MESHPING_FAMILY_IPV4) {
+        struct sockaddr_in *in = (struct sockaddr_in *)sa;
+        in->sin_family = AF_INET;
+        in->sin_port = htons(port);
+        memcpy(&in->sin_addr, address->bytes, 4);
+        return sizeof *in;
+    }
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = htons(port);
+    in6->sin6_scope_id = address->scope_id;
+    memcpy(&in6->sin6_addr, address->bytes, 16);
+    return sizeof *in6;
+}
+
+static meshping_status open_socket(int *out, const meshping_address *address, uint16_t *port, meshping_error *err)
+{
+    struct sockaddr_storage sa;
+    char text[MESHPING_ADDRESS_TEXT_MAX];
+    int yes = 1, no = 0;
+    socklen_t length = socket_address(&sa, address, *port);
+    meshping_address_format(address, text);
+    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+        if (sa.ss_family == AF_INET6)
+            setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+        if (bind(fd, (struct sockaddr *)&sa, length) == 0 && listen(fd, SOMAXCONN) == 0) {
+            getsockname(fd, (struct sockaddr *)&sa, &length);
+            *port = ntohs(sa.ss_family == AF_INET ? ((struct sockaddr_in *)&sa)->sin_port
+                                                  : ((struct sockaddr_in6 *)&sa)->sin6_port);
+            *out = fd;
+            return MESHPING_OK;
+        }
+    }
+    int code = errno;
+    if (fd >= 0)
+        close(fd);
+    if (code == EADDRINUSE)
+        return meshping_error_set(err, MESHPING_BUSY, "port %u on %s is taken: is another server running?", *port,
+                                  text);
+    return meshping_error_set_errno(err, code == EACCES ? MESHPING_PERMISSION : MESHPING_IO, code,
+                                    "cannot listen on %s port %u", text, *port);
+}
+
+meshping_status listener_start(listener **out, uv_loop_t *loop, const meshping_address *address, uint16_t *port,
+                               listener_adopt_fn adopt, void *user, meshping_error *err)
+{
+    static const meshping_address any4 = {.family = MESHPING_FAMILY_IPV4};
+    static const meshping_address any6 = {.family = MESHPING_FAMILY_IPV6};
+    *out = NULL;
+    listener *l = calloc(1, sizeof *l);
+    if (!l)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    meshping_status status = open_socket(&l->fd, address, port, err);
+    /* a host without IPv6 still has a server */
+    if (status == MESHPING_IO && meshping_address_equal(address, &any6))
+        status = open_socket(&l->fd, &any4, port, err);
+    if (status != MESHPING_OK) {
+        free(l);
+        return status;
+    }
+    l->loop = loop;
+    l->adopt = adopt;
+    l->user = user;
+    l->poll.data = l->pause.data = l;
+    uv_timer_init(loop, &l->pause);
+    if (uv_poll_init(loop, &l->poll, l->fd) != 0 || uv_poll_start(&l->poll, UV_READABLE, incoming) != 0)
+        return meshping_error_set(err, MESHPING_IO, "cannot watch the listening socket");
+    *out = l;
+    return MESHPING_OK;
+}
+
+void listener_stop(listener *l)
+{
+    if (!l)
+        return;
+    while (l->first)
+        close(release(l->first));
+    uv_close((uv_handle_t *)&l->poll, NULL);
+    uv_close((uv_handle_t *)&l->pause, NULL);
+    close(l->fd);
+}
+
+void listener_free(listener *l)
+{
+    free(l);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The listening socket. Ours, not libwebsockets': it says clearly when the port is taken, tells plain text from TLS
+ * before any of it is read, counts connections, and pauses when descriptors run out (libwebsockets would log without
+ * end).
+ */
+#ifndef MESHPINGD_LISTENER_H
+#define MESHPINGD_LISTENER_H
+
+#include <meshping/address.h>
+#include <uv.h>
+
+typedef struct listener listener;
+
+/* Takes over a connection whose first byte looks like TLS. */
+typedef void (*listener_adopt_fn)(void *user, int fd);
+
+/* "HOST:PORT" or "[v6]:PORT"; port 0 is any free one. */
+meshping_status listener_parse(meshping_address *address, uint16_t *port, const char *text, meshping_error *err);
+/* BUSY: somebody has the port; PERMISSION; IO. *port is the real one afterwards. */
+meshping_status listener_start(listener **out, uv_loop_t *loop, const meshping_address *address, uint16_t *port,
+                               listener_adopt_fn adopt, void *user, meshping_error *err);
+void listener_stop(listener *l); /* closes its handles; run the loop once more afterwards, then listener_free */
+void listener_free(listener *l);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Targets and passphrases: what an administrator gives out. */
+#include "common/log.h"
+#include "meshpingd/server.h"
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NONCE_LEN 12
+#define TAG_LEN 16
+#define DEFAULT_HOURS 24
+#define DEFAULT_USES 50
+#define HOURS_MAX 8760
+#define USES_MAX 100000
+
+meshping_status server_targets_replace(server *s, meshping_target_list *list, uint64_t expected_revision,
+                                       const char *user, meshping_error *err)
+{
+    char text[128];
+    meshping_target_list before = s->targets;
+    meshping_status status = MESHPING_OK;
+    if (expected_revision && expected_revision != s->targets.revision)
+        status = meshping_error_set(err, MESHPING_STATE,
+                                    "the list has been changed meanwhile: it is at revision %llu, not %llu",
+                                    (unsigned long long)s->targets.revision, (unsigned long long)expected_revision);
+    list->revision = s->targets.revision;
+    if (status == MESHPING_OK)
+        status = meshping_store_targets_save(s->store, list, err);
+    if (status != MESHPING_OK) {
+        meshping_target_list_dispose(list);
+        return status;
+    }
+    s->targets = *list;
+    *list = (meshping_target_list){0};
+    live_refit(s, &before);
+    for (size_t i = 0; i < before.count; i++)
+        if (!meshping_target_list_by_id(&s->targets, before.items[i].id))
+            meshping_cache_drop_target(s->cache, before.items[i].id);
+    snprintf(text, sizeof text, "revision %llu: %zu targets, before %zu", (unsigned long long)s->targets.revision,
+             s->targets.count, before.count);
+    meshping_target_list_dispose(&before);
+    log_info("targets", "%s%s%s", text, user ? ", by " : "", user ? user : "");
+    meshping_store_event_add(s->store, server_unix_ms(), "targets", 0, user, text, NULL);
+    for (size_t i = 0; i < s->agent_count; i++)
+        agents_tell_targets(s, s->agents[i]);
+    s->live_version++;
+    return MESHPING_OK;
+}
+
+/* ---- passphrases ---- */
+
+/* AES-256-GCM under the key file; AD = tid: docs/PROTOCOL.md, At rest. */
+static bool seal(server *s, meshping_passphrase_record *record, const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN])
+{
+    uint8_t *nonce = record->sealed_key, *body = nonce + NONCE_LEN, *tag = body + MESHPING_PASSPHRASE_KEY_LEN;
+    int done;
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    bool good = ctx && RAND_bytes(nonce, NONCE_LEN) == 1 &&
+                EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, s->seal_key, nonce) == 1 &&
+                EVP_EncryptUpdate(ctx, NULL, &done, record->tid, MESHPING_TID_LEN) == 1 &&
+                EVP_EncryptUpdate(ctx, body, &done, key, MESHPING_PASSPHRASE_KEY_LEN) == 1 &&
+                EVP_EncryptFinal_ex(ctx, body + done, &done) == 1 &&
+                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, tag) == 1;
+    record->sealed_length = NONCE_LEN + MESHPING_PASSPHRASE_KEY_LEN + TAG_LEN;
+    EVP_CIPHER_CTX_free(ctx);
+    return good;
+}
+
+static bool unseal(server *s, const meshping_passphrase_record *record, uint8_t key[MESHPING_PASSPHRASE_KEY_LEN])
+{
+    const uint8_t *nonce = record->sealed_key, *body = nonce + NONCE_LEN, *tag = body + MESHPING_PASSPHRASE_KEY_LEN;
+    int done;
+    if (record->sealed_length != NONCE_LEN + MESHPING_PASSPHRASE_KEY_LEN + TAG_LEN)
+        return false;
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    bool good = ctx && EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, s->seal_key, nonce) == 1 &&
+                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, (void *)tag) == 1 &&
+                EVP_DecryptUpdate(ctx, NULL, &done, record->tid, MESHPING_TID_LEN) == 1 &&
+                EVP_DecryptUpdate(ctx, key, &done, body, MESHPING_PASSPHRASE_KEY_LEN) == 1 &&
+                EVP_DecryptFinal_ex(ctx, key + done, &done) == 1;
+    EVP_CIPHER_CTX_free(ctx);
+    return good;
+}
+
+/* "HOST:PORT" or "[v6]:PORT", also as the first of a list. */
+static meshping_status parse_advertise(meshping_passphrase *out, const char *text, meshping_error *err)
+{
+    char item[MESHPING_HOST_MAX + 8], *host = item, *end;
+    size_t length = strcspn(text, ", ");
+    if (!length || length >= sizeof item)
+        return meshping_error_set(err, MESHPING_INVALID, "advertise: \"%s\" is not HOST:PORT", text);
+    memcpy(item, text, length);
+    item[length] = '\0';
+    char *colon = strrchr(item, ':');
+    if (!colon || colon == item)
+        return meshping_error_set(err, MESHPING_INVALID, "advertise: \"%s\" is not HOST:PORT", item);
+    *colon = '\0';
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end || port == 0 || port > 65535)
+        return meshping_error_set(err, MESHPING_INVALID, "advertise: \"%s\" is not a port", colon + 1);
+    if (*host == '[' && host[strlen(host) - 1] == ']') {
+        host[strlen(host) - 1] = '\0';
+        host++;
+    } else if (strchr(host, ':')) {
+        return meshping_error_set(err, MESHPING_INVALID, "advertise: write an IPv6 address as [ADDR]:PORT");
+    }
+    out->port = (uint16_t)port;
+    return meshping_host_canonical(out->host, host, err);
+}
+
+meshping_status server_passphrase_issue(server *s, const passphrase_request *request, const char *user, char *text,
+                                        meshping_passphrase_record *record, meshping_error *err)
+{
+    meshping_passphrase passphrase = {0};
+    char event[512];
+    uint32_t hours = request->hours ? request->hours : DEFAULT_HOURS,
+             uses = request->uses ? request->uses : DEFAULT_USES;
+    const char *advertise = request->advertise && *request->advertise ? request->advertise : s->config.advertise;
+    memset(record, 0, sizeof *record);
+    if (!*advertise)
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "give the address agents reach this server at, as HOST:PORT (or set advertise)");
+    if (hours > HOURS_MAX || uses > USES_MAX)
+        return meshping_error_set(err, MESHPING_INVALID, "a passphrase lasts at most %d hours and %d uses", HOURS_MAX,
+                                  USES_MAX);
+    meshping_status status = parse_advertise(&passphrase, advertise, err);
+    if (status != MESHPING_OK)
+        return status;
+    memcpy(passphrase.pin, s->pin, MESHPING_PIN_LEN);
+    if (RAND_bytes(passphrase.key, sizeof passphrase.key) != 1)
+        return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers to be had");
+    record->created_ms = server_unix_ms();
+    record->expires_ms = record->created_ms + (int64_t)hours * 3600000;
+    record->uses_max = uses;
+    snprintf(record->label, sizeof record->label, "%s", request->label ? request->label : "");
+    status = meshping_passphrase_tid(record->tid, passphrase.key);
+    if (status == MESHPING_OK && !seal(s, record, passphrase.key))
+        status = meshping_error_set(err, MESHPING_CRYPTO, "cannot seal the passphrase's key");
+    if (status == MESHPING_OK)
+        status = meshping_passphrase_encode(text, &passphrase, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_passphrase_save(s->store, record, err);
+    OPENSSL_cleanse(&passphrase, sizeof passphrase);
+    if (status == MESHPING_OK) {
+        snprintf(event, sizeof event, "for %s, %u uses, %u hours%s%s", advertise, uses, hours,
+                 record->label[0] ? ": " : "", record->label);
+        meshping_store_event_add(s->store, record->created_ms, "passphrase", 0, user, event, NULL);
+    }
+    return status;
+}
+
+meshping_status server_passphrase_revoke(server *s, const uint8_t tid[MESHPING_TID_LEN], const char *user,
+                                         meshping_error *err)
+{
+    meshping_passphrase_record record;
+    meshping_status status = meshping_store_passphrase(s->store, tid, &record, err);
+    if (status != MESHPING_OK)
+        return status;
+    record.revoked = true;
+    status = meshping_store_passphrase_save(s->store, &record, err);
+    if (status == MESHPING_OK)
+        meshping_store_event_add(s->store, server_unix_ms(), "revoke", 0, user, record.label, NULL);
+    return status;
+}
+
+meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID_LEN],
+                                       uint8_t key[MESHPING_PASSPHRASE_KEY_LEN], meshping_passphrase_record *record)
+{
+    meshping_error err;
+    const char *why = NULL;
+    meshping_status status = meshping_store_passphrase(s->store, tid, record, &err);
+    if (status != MESHPING_OK)
+        why = status == MESHPING_NOT_FOUND ? "unknown" : err.message;
+    else if (record->revoked)
+        why = "revoked";
+    else if (record->expires_ms <= server_unix_ms())
+        why = "expired";
+    else if (record->uses >= record->uses_max)
+        why = "used up";
+    else if (!unseal(s, record, key))
+        why = "sealed with another seal.key";
+    if (!why)
+        return MESHPING_OK;
+    log_warning("agents", "a passphrase was refused: %s", why);
+    return MESHPING_NOT_FOUND;
+}

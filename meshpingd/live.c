@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The live matrix: cells, and once a second what has changed. docs/API.md, Live. */
+#include "common/log.h"
+#include "meshpingd/server.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What viewers were told of a cell. */
+typedef struct shown_cell {
+    uint8_t state;
+    uint8_t lost;
+    uint32_t rtt_us; /* UINT32_MAX: none */
+    int64_t seen_ms;
+} shown_cell;
+
+const char *live_agent_id(char *text, uint64_t id)
+{
+    snprintf(text, 17, "%016" PRIx64, id);
+    return text;
+}
+
+/* ---- rows of cells ---- */
+
+void live_forget(agent_entry *agent)
+{
+    free(agent->cells);
+    free(agent->shown);
+    agent->cells = NULL;
+    agent->shown = NULL;
+    agent->cell_count = 0;
+}
+
+static bool make_row(agent_entry *agent, size_t count)
+{
+    agent->cells = calloc(count ? count : 1, sizeof *agent->cells);
+    agent->shown = calloc(count ? count : 1, sizeof *agent->shown);
+    agent->cell_count = count;
+    if (agent->cells && agent->shown)
+        return true;
+    live_forget(agent);
+    return false;
+}
+
+/* A target's column: its index in the list. */
+static size_t column_of(const server *s, uint64_t target_id)
+{
+    const meshping_target *target = meshping_target_list_by_id(&s->targets, target_id);
+    return target ? (size_t)(target - s->targets.items) : SIZE_MAX;
+}
+
+meshping_cell *live_cell(server *s, agent_entry *agent, uint64_t target_id)
+{
+    size_t column = column_of(s, target_id);
+    if (column == SIZE_MAX || (!agent->cells && !make_row(agent, s->targets.count)))
+        return NULL;
+    return column < agent->cell_count ? &agent->cells[column] : NULL;
+}
+
+void live_refit(server *s, const meshping_target_list *before)
+{
+    for (size_t i = 0; i < s->agent_count; i++) {
+        agent_entry *agent = s->agents[i];
+        meshping_cell *old = agent->cells;
+        size_t old_count = agent->cell_count;
+        if (!old)
+            continue;
+        free(agent->shown);
+        if (make_row(agent, s->targets.count))
+            for (size_t k = 0; k < old_count && k < before->count; k++) {
+                size_t column = column_of(s, before->items[k].id);
+                if (column != SIZE_MAX)
+                    agent->cells[column] = old[k];
+            }
+        free(old);
+    }
+}
+
+/* ---- JSON ---- */
+
+static void add_text(json_object *object, const char *name, const char *value)
+{
+    json_object_object_add(object, name, json_object_new_string(value));
+}
+
+static void add_number(json_object *object, const char *name, int64_t value)
+{
+    json_object_object_add(object, name, json_object_new_int64(value));
+}
+
+static bool shares_host_name(const server *s, const agent_entry *agent)
+{
+    for (size_t i = 0; i < s->agent_count; i++)
+        if (s->agents[i] != agent && strcmp(s->agents[i]->record.host_name, agent->record.host_name) == 0)
+            return true;
+    return false;
+}
+
+json_object *live_agent_json(const server *s, const agent_entry *agent)
+{
+    const meshping_agent_record *record = &agent->record;
+    char id[17], fingerprint[MESHPING_FINGERPRINT_MAX];
+    json_object *object = json_object_new_object();
+    add_text(object, "id", live_agent_id(id, record->id));
+    add_text(object, "host_name", record->host_name);
+    add_text(object, "state", meshping_agent_state_name(record->state));
+    json_object_object_add(object, "online", json_object_new_boolean(agent->online));
+    add_text(object, "version", record->version);
+    add_text(object, "fingerprint", meshping_identity_fingerprint(fingerprint, record->public_key));
+    add_text(object, "reported_address", record->reported_address);
+    add_text(object, "observed_address", record->observed_address);
+    add_text(object, "approved_addresses", record->approved_addresses);
+    add_text(object, "reason", record->reason);
+    add_number(object, "first_seen_ms", record->first_seen_ms);
+    add_number(object, "last_seen_ms", agent->heard_ms ? agent->heard_ms : record->last_seen_ms);
+    add_number(object, "state_changed_ms", record->state_changed_ms);
+    add_number(object, "buffered_samples", (int64_t)agent->buffered_samples);
+    add_number(object, "dropped_samples", (int64_t)agent->dropped_samples);
+    add_number(object, "targets_revision", (int64_t)agent->targets_revision);
+    add_number(object, "revision", (int64_t)record->revision);
+    json_object_object_add(object, "same_host_name", json_object_new_boolean(shares_host_name(s, agent)));
+    return object;
+}
+
+json_object *live_target_json(const meshping_target *target)
+{
+    json_object *object = json_object_new_object();
+    add_number(object, "id", (int64_t)target->id);
+    add_text(object, "address", target->host);
+    add_text(object, "name", target->name);
+    add_number(object, "interval_ms", target->interval_ms);
+    add_number(object, "timeout_ms", target->timeout_ms);
+    add_number(object, "size", target->size);
+    add_number(object, "dscp", target->dscp);
+    return object;
+}
+
+static bool is_row(const agent_entry *agent)
+{
+    return agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD;
+}
+
+static shown_cell look(const server *s, const agent_entry *agent, size_t column, int64_t now_us)
+{
+    static const meshping_cell empty;
+    const meshping_target *target = &s->targets.items[column];
+    const meshping_cell *cell = agent->cells && column < agent->cell_count ? &agent->cells[column] : &empty;
+    shown_cell shown = {.rtt_us = UINT32_MAX};
+    shown.state = (uint8_t)meshping_cell_get_state(cell, &s->thresholds, agent->online, target->interval_ms,
+                                                   target->timeout_ms, now_us);
+    shown.lost = (uint8_t)meshping_cell_lost(cell);
+    shown.seen_ms = cell->newest_seen_unix_us / 1000;
+    if (cell->newest_seen_unix_us && cell->newest_outcome == MESHPING_OUTCOME_OK)
+        shown.rtt_us = cell->newest_rtt_us;
+    return shown;
+}
+
+static json_object *cell_json(const shown_cell *shown, size_t column, bool with_column)
+{
+    json_object *array = json_object_new_array_ext(5);
+    if (with_column)
+        json_object_array_add(array, json_object_new_int64((int64_t)column));
+    json_object_array_add(array, json_object_new_int(shown->state));
+    json_object_array_add(array, shown->rtt_us == UINT32_MAX ? NULL : json_object_new_int64(shown->rtt_us));
+    json_object_array_add(array, json_object_new_int(shown->lost));
+    json_object_array_add(array, json_object_new_int64(shown->seen_ms));
+    return array;
+}
+
+static json_object *message(const char *event, json_object *data)
+{
+    json_object *object = json_object_new_object();
+    add_text(object, "event", event);
+    json_object_object_add(object, "data", data);
+    return object;
+}
+
+json_object *live_snapshot_json(server *s)
+{
+    int64_t now_us = server_unix_ms() * 1000;
+    json_object *data = json_object_new_object(), *agents = json_object_new_array(),
+                *targets = json_object_new_array_ext((int)s->targets.count), *cells = json_object_new_object();
+    add_number(data, "time_ms", now_us / 1000);
+    add_number(data, "version", (int64_t)s->live_version);
+    add_number(data, "targets_revision", (int64_t)s->targets.revision);
+    add_number(data, "interval_ms", s->config.interval_ms);
+    for (size_t k = 0; k < s->targets.count; k++)
+        json_object_array_add(targets, live_target_json(&s->targets.items[k]));
+    for (size_t i = 0; i < s->agent_count; i++) {
+        char id[17];
+        json_object_array_add(agents, live_agent_json(s, s->agents[i]));
+        if (!is_row(s->agents[i]))
+            continue;
+        json_object *row = json_object_new_array_ext((int)s->targets.count);
+        for (size_t k = 0; k < s->targets.count; k++) {
+            shown_cell shown = look(s, s->agents[i], k, now_us);
+            json_object_array_add(row, cell_json(&shown, k, false));
+        }
+        json_object_object_add(cells, live_agent_id(id, s->agents[i]->record.id), row);
+    }
+    json_object_object_add(data, "agents", agents);
+    json_object_object_add(data, "targets", targets);
+    json_object_object_add(data, "cells", cells);
+    return data;
+}
+
+/* What changed since it was shown last; marks it shown. NULL: nothing of this agent. */
+static json_object *changes_of(server *s, agent_entry *agent, int64_t now_us)
+{
+    json_object *row = NULL;
+    if (!agent->cells && !make_row(agent, s->targets.count))
+        return NULL;
+    for (size_t k = 0; k < s->targets.count && k < agent->cell_count; k++) {
+        shown_cell shown = look(s, agent, k, now_us), *last = &agent->shown[k];
+        if (shown.state == last->state && shown.lost == last->lost && shown.rtt_us == last->rtt_us &&
+            shown.seen_ms == last->seen_ms)
+            continue;
+        *last = shown;
+        if (!row)
+            row = json_object_new_array();
+        json_object_array_add(row, cell_json(&shown, k, true));
+    }
+    return row;
+}
+
+static void broadcast(server *s, const char *event, json_object *data, bool snapshot)
+{
+    size_t length = 0;
+    json_object *object = message(event, data);
+    const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
+    if (text)
+        live_ws_broadcast(s, text, length, snapshot);
+    json_object_put(object);
+}
+
+void live_tick(server *s)
+{
+    int64_t now_us = server_unix_ms() * 1000;
+    json_object *cells = json_object_new_object();
+    for (size_t i = 0; i < s->agent_count; i++) {
+        char id[17];
+        json_object *row = is_row(s->agents[i]) ? changes_of(s, s->agents[i], now_us) : NULL;
+        if (row)
+            json_object_object_add(cells, live_agent_id(id, s->agents[i]->record.id), row);
+    }
+    if (!live_ws_viewers(s)) {
+        json_object_put(cells);
+        return;
+    }
+    if (s->live_shown_version != s->live_version) {
+        s->live_shown_version = s->live_version;
+        json_object_put(cells);
+        broadcast(s, "snapshot", live_snapshot_json(s), true);
+        return;
+    }
+    json_object *data = json_object_new_object();
+    add_number(data, "time_ms", now_us / 1000);
+    add_number(data, "version", (int64_t)s->live_version);
+    json_object_object_add(data, "cells", cells);
+    broadcast(s, "delta", data, false);
+}

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Agents and samples: what the server knows and may do. Targets and passphrases are in lists.c. */
+#include "meshpingd/server.h"
+
+#include "common/cidr.h"
+#include "common/log.h"
+#include <meshping/block.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PENDING_MAX 256
+#define HOUR_US INT64_C(3600000000)
+#define LATE_US INT64_C(30000000)
+#define EXPIRE_EVERY_S 5
+#define EXPIRE_BLOCKS 200
+#define CACHE_PAIRS_A_TICK 2000
+
+int64_t server_unix_ms(void)
+{
+    return meshping_now_read().unix_ns / 1000000;
+}
+
+/* ---- loading ---- */
+
+static meshping_status append_agent(server *s, agent_entry *entry)
+{
+    agent_entry **grown = realloc(s->agents, (s->agent_count + 1) * sizeof *grown);
+    if (!grown)
+        return MESHPING_NOMEM;
+    s->agents = grown;
+    s->agents[s->agent_count++] = entry;
+    s->live_version++;
+    return MESHPING_OK;
+}
+
+static meshping_status load_agents(server *s, meshping_error *err)
+{
+    meshping_agent_record *records = NULL;
+    size_t count = 0;
+    meshping_status status = meshping_store_agents(s->store, &records, &count, err);
+    for (size_t i = 0; i < count && status == MESHPING_OK; i++) {
+        agent_entry *entry = calloc(1, sizeof *entry);
+        status = entry ? append_agent(s, entry) : MESHPING_NOMEM;
+        if (status == MESHPING_OK)
+            entry->record = records[i];
+        else
+            free(entry);
+    }
+    meshping_free(records);
+    return status;
+}
+
+static meshping_status load_block(void *user, uint64_t agent_id, int64_t received_unix_us, const uint8_t *bytes,
+                                  size_t length)
+{
+    server_take_block(user, agent_id, bytes, length, received_unix_us, false);
+    return MESHPING_OK;
+}
+
+static meshping_status load_server_id(server *s, meshping_error *err)
+{
+    char *text = NULL, made[17];
+    meshping_status status = meshping_store_setting(s->store, "server_id", &text, err);
+    if (status == MESHPING_OK) {
+        s->server_id = strtoull(text, NULL, 16);
+        meshping_free(text);
+        return MESHPING_OK;
+    }
+    if (status != MESHPING_NOT_FOUND)
+        return status;
+    if (RAND_bytes((unsigned char *)&s->server_id, sizeof s->server_id) != 1)
+        return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers to be had");
+    return meshping_store_setting_save(s->store, "server_id", live_agent_id(made, s->server_id), err);
+}
+
+meshping_status server_load(server *s, meshping_error *err)
+{
+    meshping_status status = meshping_cache_new(&s->cache, HOUR_US);
+    if (status != MESHPING_OK)
+        return meshping_error_set(err, status, "out of memory");
+    meshping_cell_thresholds_init(&s->thresholds);
+    s->thresholds.slow_rtt_us = (uint32_t)s->config.slow_ms * 1000;
+    s->thresholds.lossy_count = (uint32_t)s->config.lossy_count;
+    s->thresholds.stale_intervals = (uint32_t)s->config.stale_intervals;
+    s->started_unix_ms = server_unix_ms();
+    status = load_server_id(s, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_targets(s->store, &s->targets, err);
+    if (status == MESHPING_OK)
+        status = load_agents(s, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_visit_blocks(s->store, server_unix_ms() * 1000 - HOUR_US, load_block, s, err);
+    return status;
+}
+
+void server_dispose(server *s)
+{
+    for (size_t i = 0; i < s->agent_count; i++) {
+        live_forget(s->agents[i]);
+        free(s->agents[i]);
+    }
+    free(s->agents);
+    s->agents = NULL;
+    s->agent_count = 0;
+    meshping_target_list_dispose(&s->targets);
+    meshping_cache_free(s->cache);
+    s->cache = NULL;
+}
+
+/* ---- agents ---- */
+
+agent_entry *server_agent_by_id(server *s, uint64_t id)
+{
+    for (size_t i = 0; i < s->agent_count; i++)
+        if (s->agents[i]->record.id == id)
+            return s->agents[i];
+    return NULL;
+}
+
+agent_entry *server_agent_by_key(server *s, const uint8_t public_key[MESHPING_KEY_LEN])
+{
+    for (size_t i = 0; i < s->agent_count; i++)
+        if (memcmp(s->agents[i]->record.public_key, public_key, MESHPING_KEY_LEN) == 0)
+            return s->agents[i];
+    return NULL;
+}
+
+meshping_status server_agent_save(server *s, agent_entry *agent, meshping_error *err)
+{
+    s->live_version++;
+    return meshping_store_agent_save(s->store, &agent->record, err);
+}
+
+meshping_status server_agent_create(server *s, const uint8_t public_key[MESHPING_KEY_LEN], agent_entry **out,
+                                    meshping_error *err)
+{
+    size_t pending = 0;
+    for (size_t i = 0; i < s->agent_count; i++)
+        pending += s->agents[i]->record.state == MESHPING_AGENT_PENDING;
+    if (pending >= PENDING_MAX)
+        return meshping_error_set(err, MESHPING_LIMIT, "%d agents are pending already", PENDING_MAX);
+    agent_entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    do {
+        if (RAND_bytes((unsigned char *)&entry->record.id, sizeof entry->record.id) != 1) {
+            free(entry);
+            return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers to be had");
+        }
+    } while (!entry->record.id || server_agent_by_id(s, entry->record.id));
+    memcpy(entry->record.public_key, public_key, MESHPING_KEY_LEN);
+    entry->record.state = MESHPING_AGENT_PENDING;
+    entry->record.first_seen_ms = entry->record.last_seen_ms = entry->record.state_changed_ms = server_unix_ms();
+    if (append_agent(s, entry) != MESHPING_OK) {
+        free(entry);
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    }
+    *out = entry;
+    return MESHPING_OK;
+}
+
+meshping_status server_agent_move(server *s, agent_entry *agent, meshping_agent_action action, const char *reason,
+                                  const char *user, meshping_error *err)
+{
+    char text[512];
+    meshping_agent_record before = agent->record;
+    meshping_agent_state next;
+    if (meshping_agent_state_next(&next, agent->record.state, action) != MESHPING_OK)
+        return meshping_error_set(err, MESHPING_STATE, "an agent that is %s cannot be moved by %s",
+                                  meshping_agent_state_name(agent->record.state), meshping_agent_action_name(action));
+    if (next == agent->record.state)
+        return MESHPING_OK;
+    agent->record.state = next;
+    agent->record.state_changed_ms = server_unix_ms();
+    snprintf(agent->record.reason, sizeof agent->record.reason, "%s", reason);
+    if (action == MESHPING_ACTION_APPROVE)
+        snprintf(agent->record.approved_addresses, sizeof agent->record.approved_addresses, "%s",
+                 agent->record.observed_address);
+    meshping_status status = server_agent_save(s, agent, err);
+    if (status != MESHPING_OK) {
+        agent->record = before;
+        return status;
+    }
+    snprintf(text, sizeof text, "%s: %s -> %s%s%s", agent->record.host_name, meshping_agent_state_name(before.state),
+             meshping_agent_state_name(next), *reason ? ": " : "", reason);
+    log_info("agents", "%016llx %s%s%s", (unsigned long long)agent->record.id, text, user ? ", by " : "",
+             user ? user : "");
+    meshping_store_event_add(s->store, server_unix_ms(), meshping_agent_action_name(action), agent->record.id, user,
+                             text, NULL);
+    agents_tell_state(s, agent);
+    return MESHPING_OK;
+}
+
+meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action action, const char *fingerprint,
+                                 uint64_t revision, const char *user, meshping_error *err)
+{
+    char own[MESHPING_FINGERPRINT_MAX];
+    agent_entry *agent = server_agent_by_id(s, id);
+    if (!agent)
+        return meshping_error_set(err, MESHPING_NOT_FOUND, "no such agent");
+    if (fingerprint && strcmp(fingerprint, meshping_identity_fingerprint(own, agent->record.public_key)) != 0)
+        return meshping_error_set(err, MESHPING_STATE, "the agent's fingerprint is another one: look again");
+    if (revision && revision != agent->record.revision)
+        return meshping_error_set(err, MESHPING_STATE, "the agent has changed since you looked: look again");
+    return server_agent_move(s, agent, action, "", user, err);
+}
+
+/* ---- samples ---- */
+
+static void take_sample(server *s, agent_entry *agent, uint64_t target_id, meshping_sample *sample,
+                        int64_t received_unix_us, bool live)
+{
+    if (received_unix_us - sample->slot_unix_us > LATE_US)
+        sample->flags |= MESHPING_FLAG_LATE_DATA;
+    meshping_cache_add(s->cache, agent->record.id, target_id, sample, received_unix_us);
+    meshping_cell *cell = live_cell(s, agent, target_id);
+    if (cell)
+        meshping_cell_add(cell, sample, received_unix_us);
+    if (!live)
+        return;
+    if (sample->outcome < MESHPING_OUTCOME_COUNT)
+        s->counters.samples[sample->outcome]++;
+    if (sample->flags & MESHPING_FLAG_LATE_DATA)
+        s->counters.samples_late++;
+}
+
+void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us,
+                       bool live)
+{
+    meshping_block_reader *reader = NULL;
+    meshping_sample *samples = NULL;
+    size_t capacity = 0;
+    agent_entry *agent = server_agent_by_id(s, agent_id);
+    if (!agent || meshping_block_reader_new(&reader, bytes, length, NULL) != MESHPING_OK)
+        return;
+    for (size_t i = 0; i < meshping_block_reader_target_count(reader); i++) {
+        meshping_block_entry entry;
+        size_t count = 0;
+        if (meshping_block_reader_entry(reader, i, &entry) != MESHPING_OK)
+            break;
+        if (entry.sample_count > capacity) {
+            meshping_sample *grown = realloc(samples, entry.sample_count * sizeof *samples);
+            if (!grown)
+                break;
+            samples = grown;
+            capacity = entry.sample_count;
+        }
+        if (meshping_block_reader_samples(reader, i, samples, capacity, &count, NULL) != MESHPING_OK)
+            break;
+        for (size_t k = 0; k < count; k++)
+            take_sample(s, agent, entry.target_id, &samples[k], received_unix_us, live);
+    }
+    free(samples);
+    meshping_block_reader_free(reader);
+}
+
+meshping_status server_samples(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
+                               meshping_sample **samples, size_t *count, meshping_error *err)
+{
+    /* a little less than the cache keeps, so that nothing is on its way out while it is read */
+    if (from_us >= server_unix_ms() * 1000 - HOUR_US + 2000000)
+        return meshping_cache_range(s->cache, agent_id, target_id, from_us, to_us, samples, count);
+    return meshping_store_samples(s->store, agent_id, target_id, from_us, to_us, samples, count, err);
+}
+
+/* ---- time ---- */
+
+static void update_online(server *s)
+{
+    int64_t limit_ms = server_unix_ms() - (int64_t)s->config.offline_s * 1000;
+    for (size_t i = 0; i < s->agent_count; i++) {
+        agent_entry *agent = s->agents[i];
+        bool online = agent->heard_ms > limit_ms;
+        if (online == agent->online)
+            continue;
+        agent->online = online;
+        s->live_version++;
+        log_info("agents", "%016llx %s is %s", (unsigned long long)agent->record.id, agent->record.host_name,
+                 online ? "online" : "offline");
+        if (!online)
+            server_agent_save(s, agent, NULL);
+    }
+}
+
+void server_tick(server *s)
+{
+    meshping_error err;
+    size_t deleted;
+    int64_t now_us = server_unix_ms() * 1000;
+    agents_tick(s);
+    update_online(s);
+    meshping_cache_expire(s->cache, now_us, CACHE_PAIRS_A_TICK);
+    if ((now_us / 1000000) % EXPIRE_EVERY_S == 0 &&
+        meshping_store_expire(s->store, now_us - s->config.retention_hours * HOUR_US, EXPIRE_BLOCKS, &deleted, &err) !=
+            MESHPING_OK)
+        log_error("store", "cannot delete old samples: %s", err.message);
+    live_tick(s);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshpingd/web.h"
+
+#include "common/log.h"
+#include "meshpingd/agents.h"
+#include "meshpingd/http.h"
+#include "meshpingd/listener.h"
+#include <libwebsockets.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TIMEOUT_S 10          /* of a stalled TLS or HTTP exchange */
+#define HEADER_BYTES_MAX 8192 /* of a request */
+#define RECEIVE_BYTES 16384   /* handed up at once */
+
+struct web {
+    server *server;
+    struct lws_context *context;
+    struct lws_vhost *vhost;
+    listener *listener;
+};
+
+/* The minimum is set on every TLS context: on a later SNI vhost alone it would let TLS 1.2 through. */
+static int first_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS) {
+        SSL_CTX *ctx = user;
+        if (ctx) {
+            SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
+            SSL_CTX_set_num_tickets(ctx, 0);
+            SSL_CTX_set_max_early_data(ctx, 0);
+        }
+        return 0;
+    }
+    return http_callback(wsi, reason, user, in, len);
+}
+
+static void take_log(int level, const char *line)
+{
+    char text[512];
+    size_t length = strcspn(line, "\n");
+    snprintf(text, sizeof text, "%.*s", (int)(length < sizeof text ? length : sizeof text - 1), line);
+    /* what it calls errors are mostly peers that went away */
+    log_line(level & LLL_ERR ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "lws", "%s", text);
+}
+
+static void adopt(void *user, int fd)
+{
+    web *w = user;
+    if (!lws_adopt_socket_vhost(w->vhost, fd))
+        log_warning("web", "a connection could not be taken over");
+}
+
+static meshping_status create_context(web *w, const server_keys *keys, meshping_error *err)
+{
+    static struct lws_protocols protocols[4];
+    void *loops[] = {&w->server->loop};
+    struct lws_context_creation_info info = {0};
+    protocols[0] = (struct lws_protocols){"http", first_callback, http_per_session_size, RECEIVE_BYTES, 0, NULL, 0};
+    protocols[1] = (struct lws_protocols){
+        MESHPING_SUBPROTOCOL, agents_callback, agents_per_session_size, RECEIVE_BYTES, 0, NULL, 0};
+    protocols[2] =
+        (struct lws_protocols){LIVE_SUBPROTOCOL, live_ws_callback, live_ws_per_session_size, RECEIVE_BYTES, 0, NULL, 0};
+    lws_set_log_level(LLL_ERR | LLL_WARN, take_log);
+    info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
+                   LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN;
+    info.foreign_loops = loops;
+    info.user = w->server;
+    info.gid = (gid_t)-1;
+    info.uid = (uid_t)-1;
+    info.max_http_header_data = HEADER_BYTES_MAX;
+    info.server_string = "meshpingd";
+    info.timeout_secs = TIMEOUT_S;
+    w->context = lws_create_context(&info);
+    if (!w->context)
+        return meshping_error_set(err, MESHPING_IO,
+                                  "cannot start libwebsockets on libuv (is libwebsockets-evlib-uv installed?)");
+    info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+    info.vhost_name = "meshping";
+    info.protocols = protocols;
+    info.alpn = "http/1.1";
+    info.ssl_cert_filepath = keys->certificate_path;
+    info.ssl_private_key_filepath = keys->key_path;
+    info.ssl_options_set = SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_TLSv1_2 | SSL_OP_NO_TICKET;
+    w->vhost = lws_create_vhost(w->context, &info);
+    if (!w->vhost)
+        return meshping_error_set(err, MESHPING_IO, "libwebsockets does not take %s and %s", keys->certificate_path,
+                                  keys->key_path);
+    w->server->lws = w->context;
+    return MESHPING_OK;
+}
+
+meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_t *port, meshping_error *err)
+{
+    meshping_address address;
+    *out = NULL;
+    meshping_status status = listener_parse(&address, port, s->config.listen, err);
+    if (status != MESHPING_OK)
+        return status;
+    web *w = calloc(1, sizeof *w);
+    if (!w)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    w->server = s;
+    *out = w;
+    status = create_context(w, keys, err);
+    if (status == MESHPING_OK)
+        status = listener_start(&w->listener, &s->loop, &address, port, adopt, w, err);
+    return status;
+}
+
+void web_stop(web *w)
+{
+    if (!w)
+        return;
+    listener_stop(w->listener);
+    if (w->context)
+        lws_context_destroy(w->context);
+    w->context = NULL;
+    w->server->lws = NULL;
+}
+
+void web_free(web *w)
+{
+    if (!w)
+        return;
+    listener_free(w->listener);
+    free(w);
+}

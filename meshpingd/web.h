@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libwebsockets' odd corners, on the server's side: one context on the server's loop, TLS 1.3 only, our own listener.
+ */
+#ifndef MESHPINGD_WEB_H
+#define MESHPINGD_WEB_H
+
+#include "meshpingd/keys.h"
+#include "meshpingd/server.h"
+
+typedef struct web web;
+
+/* Starts to serve on config.listen; *port is the real one. BUSY: the port is taken. */
+meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_t *port, meshping_error *err);
+/* Takes no more connections and closes those there are. Run the loop afterwards until it is empty. */
+void web_stop(web *w);
+void web_free(web *w);
+
+#endif
