@@ -195,7 +195,7 @@ static int serve(server *s)
     static watches watching;
     server_keys keys = {0};
     meshping_error err = {0};
-    web *web = NULL;
+    web *w = NULL;
     uint16_t port = 0;
     uv_loop_init(&s->loop);
     meshping_status status = open_state_dir(s->config.state_dir, &err);
@@ -211,21 +211,21 @@ static int serve(server *s)
     if (status == MESHPING_OK)
         status = http_start(s, &err);
     if (status == MESHPING_OK)
-        status = web_start(&web, s, &keys, &port, &err);
+        status = web_start(&w, s, &keys, &port, &err);
     if (status == MESHPING_OK)
         status = watch(&watching, s);
     if (status == MESHPING_OK)
         run(s, port);
     else
         log_error("server", "%s", err.message[0] ? err.message : meshping_status_text(status));
-    web_stop(web);
+    web_stop(w);
     if (s->store)
         meshping_store_close(s->store);
     s->store = NULL;
     http_stop(s);
     uv_walk(&s->loop, close_handle, NULL);
     uv_run(&s->loop, UV_RUN_DEFAULT);
-    web_free(web);
+    web_free(w);
     uv_loop_close(&s->loop);
     server_dispose(s);
     return status == MESHPING_OK ? 0 : EXIT_SYSTEM;
