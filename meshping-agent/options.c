@@ -87,7 +87,8 @@ int agent_options_read(agent_config *config, int argc, char **argv)
         }
     }
     if (optind < argc) {
-        fprintf(stderr, "meshping-agent: run takes no argument \"%s\"; a passphrase is never one\n", argv[optind]);
+        /* not echoed: it may be a passphrase */
+        fputs("meshping-agent: run takes no arguments; the passphrase is read from --passphrase-file\n", stderr);
         return 2;
     }
     if (!config->state_dir[0]) {

@@ -278,7 +278,7 @@ def test_config_typo(server, program, text, expect):
 
 def test_passphrase_is_never_an_argument(server):
     code, line = one_line(lab.BIN / "meshping-agent", "run", "MP1-ABCDEF")
-    assert code == 2 and "MP1-ABCDEF" not in line.replace('"MP1-ABCDEF"', "") and "argument" in line
+    assert code == 2 and "MP1-ABCDEF" not in line and "argument" in line
 
 
 def test_agent_without_passphrase_says_so(server):
