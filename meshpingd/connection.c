@@ -16,6 +16,7 @@
 
 #define UNAUTHENTICATED_MAX 512
 #define FRAME_MAX (MESHPING_FRAME_HEADER_LEN + MESHPING_BLOCK_BYTES_MAX)
+#define CLOSE_TIMEOUT_S 2
 #define CLOSE_UNSUPPORTED 1003
 #define CLOSE_TOO_BIG 1009
 
@@ -47,7 +48,9 @@ void connection_refuse(agent_connection *c, uint16_t code, const char *format, .
     /* a control frame holds 125 bytes, two of them the code */
     size_t length = strlen(reason) < 120 ? strlen(reason) : 120;
     lws_close_reason(c->wsi, code, (unsigned char *)reason, length);
-    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+    /* the close frame goes out with the next writable callback; a peer that takes nothing is cut off */
+    lws_callback_on_writable(c->wsi);
+    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, CLOSE_TIMEOUT_S);
 }
 
 /* ---- sending ---- */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -98,10 +99,14 @@ static void too_slow(uv_timer_t *timer)
 
 static void refuse_plain_text(int fd)
 {
-    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
-                                 "Content-Length: 45\r\n\r\nThis port speaks HTTPS only: use https:// URLs";
+    static const char body[] = "This port speaks HTTPS only: use an https:// URL.\n";
+    char answer[256];
+    int length = snprintf(answer, sizeof answer,
+                          "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+                          "Content-Length: %zu\r\n\r\n%s",
+                          sizeof body - 1, body);
     char unread[2048];
-    ssize_t ignored = send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t ignored = send(fd, answer, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
     shutdown(fd, SHUT_WR);
     /* unread bytes would turn the close into a reset, and the answer would be lost */
     ignored = recv(fd, unread, sizeof unread, MSG_DONTWAIT);

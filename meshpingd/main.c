@@ -174,11 +174,14 @@ static meshping_status watch(watches *w, server *s)
     return failed ? MESHPING_IO : MESHPING_OK;
 }
 
-static void close_handle(uv_handle_t *handle, void *user)
+/* Only our own: libwebsockets closes its handles itself. */
+static void unwatch(watches *w)
 {
-    (void)user;
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
+    uv_handle_t *handles[] = {(uv_handle_t *)&w->store, (uv_handle_t *)&w->tick, (uv_handle_t *)&w->sigint,
+                              (uv_handle_t *)&w->sigterm};
+    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
+        if (handles[i]->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handles[i]))
+            uv_close(handles[i], NULL);
 }
 
 static void run(server *s, uint16_t port)
@@ -218,14 +221,14 @@ static int serve(server *s)
         run(s, port);
     else
         log_error("server", "%s", err.message[0] ? err.message : meshping_status_text(status));
+    http_stop(s);
     web_stop(w);
+    unwatch(&watching);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    web_free(w);
     if (s->store)
         meshping_store_close(s->store);
     s->store = NULL;
-    http_stop(s);
-    uv_walk(&s->loop, close_handle, NULL);
-    uv_run(&s->loop, UV_RUN_DEFAULT);
-    web_free(w);
     uv_loop_close(&s->loop);
     server_dispose(s);
     return status == MESHPING_OK ? 0 : EXIT_SYSTEM;

@@ -117,14 +117,16 @@ void web_stop(web *w)
     listener_stop(w->listener);
     if (w->context)
         lws_context_destroy(w->context);
-    w->context = NULL;
-    w->server->lws = NULL;
 }
 
 void web_free(web *w)
 {
     if (!w)
         return;
+    /* on a loop of ours the first destroy only starts it; once its handles are closed, the second ends it */
+    if (w->context)
+        lws_context_destroy(w->context);
+    w->server->lws = NULL;
     listener_free(w->listener);
     free(w);
 }
