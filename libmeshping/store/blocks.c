@@ -58,7 +58,7 @@ static meshping_status collect_entry(collector *all, const meshping_block_reader
     meshping_block_reader_entry(reader, i, &entry);
     if (entry.last_unix_us < all->from_us || entry.first_unix_us >= all->to_us)
         return MESHPING_OK;
-    if (entry.sample_count > all->scratch) {
+    if (!all->samples || entry.sample_count > all->scratch) {
         meshping_sample *grown = meshping__realloc(all->samples, entry.sample_count * sizeof *grown);
         if (!grown)
             return meshping_error_set(err, MESHPING_NOMEM, "out of memory");

@@ -60,8 +60,8 @@ meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshpi
 /* What every writing connection needs. */
 meshping_status meshping__schema_prepare_writer(meshping__sql *sql, meshping_error *err);
 
-/* lock.c: the file PATH.lock, locked as long as the descriptor is open. BUSY names the process that has it. */
-meshping_status meshping__lock_take(int *fd, const char *path, meshping_error *err);
+/* lock.c: the file PATH.lock, locked as long as the descriptor *out is open. BUSY names the process that has it. */
+meshping_status meshping__lock_take(int *out, const char *path, meshping_error *err);
 
 /* writer.c */
 meshping_status meshping__writer_start(meshping__writer *writer, const char *path,

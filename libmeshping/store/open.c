@@ -78,9 +78,11 @@ meshping_status meshping_store_open(meshping_store **out, const meshping_store_o
     store->writer.event_fd = -1;
     store->read_only = options->read_only;
     store->path = meshping__strdup(options->path);
-    if (!store->path)
-        status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-    if (status == MESHPING_OK && !options->read_only) {
+    if (!store->path) {
+        meshping_store_close(store);
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    }
+    if (!options->read_only) {
         status = meshping__lock_take(&store->lock_fd, store->path, err);
         if (status == MESHPING_OK)
             status = create_private(store->path, err);

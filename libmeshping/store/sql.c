@@ -90,34 +90,38 @@ static meshping_status prepare(meshping__sql *sql, sqlite3_stmt **statement, con
     return MESHPING_OK;
 }
 
-static int bind_one(sqlite3_stmt *statement, int column, char kind, va_list *args)
+/* A NULL blob would bind a null where an empty one is meant. */
+static int bind_blob(sqlite3_stmt *statement, int column, const void *bytes, size_t length)
 {
-    if (kind == 'i')
-        return sqlite3_bind_int64(statement, column, va_arg(*args, int64_t));
-    if (kind == 't')
-        return sqlite3_bind_text(statement, column, va_arg(*args, const char *), -1, SQLITE_TRANSIENT);
-    if (kind != 'b')
-        return SQLITE_MISUSE;
-    const void *bytes = va_arg(*args, const void *);
-    size_t length = va_arg(*args, size_t);
-    /* NULL would bind a null where an empty blob is meant */
     return sqlite3_bind_blob64(statement, column, bytes ? bytes : "", length, SQLITE_STATIC);
 }
 
+static int bind_all(sqlite3_stmt *statement, const char *format, va_list args)
+{
+    int rc = SQLITE_OK;
+    for (int column = 1; rc == SQLITE_OK && *format; format++, column++) {
+        if (*format == 'i') {
+            rc = sqlite3_bind_int64(statement, column, va_arg(args, int64_t));
+        } else if (*format == 't') {
+            rc = sqlite3_bind_text(statement, column, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
+        } else {
+            const void *bytes = va_arg(args, const void *);
+            rc = bind_blob(statement, column, bytes, va_arg(args, size_t));
+        }
+    }
+    return rc;
+}
+
 static meshping_status query(meshping__sql *sql, sqlite3_stmt **statement, meshping_error *err, const char *text,
-                             const char *format, va_list *args)
+                             const char *format, va_list args)
 {
     meshping_status status = prepare(sql, statement, text, err);
     if (status != MESHPING_OK)
         return status;
     sqlite3_reset(*statement);
     sqlite3_clear_bindings(*statement);
-    for (int i = 0; format[i]; i++) {
-        int rc = bind_one(*statement, i + 1, format[i], args);
-        if (rc != SQLITE_OK)
-            return meshping__sql_error(sql, rc, err);
-    }
-    return MESHPING_OK;
+    int rc = bind_all(*statement, format, args);
+    return rc == SQLITE_OK ? MESHPING_OK : meshping__sql_error(sql, rc, err);
 }
 
 meshping_status meshping__sql_query(meshping__sql *sql, sqlite3_stmt **statement, meshping_error *err, const char *text,
@@ -125,7 +129,7 @@ meshping_status meshping__sql_query(meshping__sql *sql, sqlite3_stmt **statement
 {
     va_list args;
     va_start(args, format);
-    meshping_status status = query(sql, statement, err, text, format, &args);
+    meshping_status status = query(sql, statement, err, text, format, args);
     va_end(args);
     return status;
 }
@@ -145,7 +149,7 @@ meshping_status meshping__sql_run(meshping__sql *sql, meshping_error *err, const
     sqlite3_stmt *statement;
     va_list args;
     va_start(args, format);
-    meshping_status status = query(sql, &statement, err, text, format, &args);
+    meshping_status status = query(sql, &statement, err, text, format, args);
     va_end(args);
     while (status == MESHPING_OK)
         status = meshping__sql_step(sql, statement, err);
@@ -189,7 +193,7 @@ void meshping__sql_text(sqlite3_stmt *statement, int column, char *out, size_t s
 {
     const unsigned char *text = sqlite3_column_text(statement, column);
     size_t length = text ? (size_t)sqlite3_column_bytes(statement, column) : 0;
-    if (length >= size) {
+    if (text && length >= size) {
         length = size - 1;
         while (length > 0 && (text[length] & 0xc0) == 0x80) /* not in the middle of a UTF-8 character */
             length--;

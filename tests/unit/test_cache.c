@@ -41,7 +41,7 @@ static size_t range(const meshping_cache *cache, uint64_t agent, uint64_t target
 
 static size_t count_all(const meshping_cache *cache, uint64_t agent, uint64_t target)
 {
-    meshping_sample *samples;
+    meshping_sample *samples = NULL;
     size_t count = range(cache, agent, target, INT64_MIN, INT64_MAX, &samples);
     meshping_free(samples);
     return count;
@@ -55,7 +55,7 @@ static void test_samples_come_back_exact_in_order_whatever_the_order(void **unus
         int n = (i * 257) % 720; /* every number once */
         assert_int_equal(add(cache, 1, 2, NOW - n * STEP - n, (uint32_t)n, NOW), MESHPING_OK);
     }
-    meshping_sample *samples;
+    meshping_sample *samples = NULL;
     assert_int_equal(range(cache, 1, 2, NOW - HOUR, NOW + 1, &samples), 720);
     for (int i = 0; i < 720; i++) {
         assert_int_equal(samples[719 - i].slot_unix_us, NOW - i * STEP - i);
@@ -78,7 +78,7 @@ static void test_a_slot_counts_once_and_the_first_stays(void **unused)
     assert_int_equal(add(cache, 1, 1, NOW, 6, NOW), MESHPING_EXISTS);
     assert_int_equal(add(cache, 1, 2, NOW, 7, NOW), MESHPING_OK);
     assert_int_equal(add(cache, 1, 1, NOW - 1, 8, NOW), MESHPING_OK); /* a microsecond is a difference */
-    meshping_sample *samples;
+    meshping_sample *samples = NULL;
     assert_int_equal(range(cache, 1, 1, NOW, NOW + 1, &samples), 1);
     assert_int_equal(samples[0].rtt_us, 5);
     meshping_free(samples);
@@ -150,7 +150,7 @@ static void test_dropping_takes_one_agent_or_target_and_no_other(void **unused)
         meshping_cache_drop_target(cache, t);
     for (uint64_t a = 1; a <= 40; a++)
         for (uint64_t t = 1; t <= 40; t++) {
-            meshping_sample *samples;
+            meshping_sample *samples = NULL;
             size_t count = range(cache, a << 40, t, NOW, NOW + 1, &samples);
             assert_int_equal(count, a % 2 && t % 3 ? 1 : 0);
             if (count)
@@ -171,7 +171,7 @@ static void test_a_pair_is_bounded_and_keeps_the_newest(void **unused)
     assert_int_equal(add(cache, 1, 1, NOW - 1, 1, NOW), MESHPING_LIMIT);
     assert_int_equal(add(cache, 1, 1, NOW + MAX, 1, NOW), MESHPING_OK);
     assert_int_equal(count_all(cache, 1, 1), MAX);
-    meshping_sample *samples;
+    meshping_sample *samples = NULL;
     assert_int_equal(range(cache, 1, 1, NOW, NOW + 2, &samples), 1); /* NOW itself has gone */
     meshping_free(samples);
     assert_true(meshping_cache_bytes(cache) < MAX * 16 * 2);

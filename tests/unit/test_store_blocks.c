@@ -13,7 +13,7 @@ static void test_a_stored_block_comes_back_sample_by_sample(void **state)
     assert_int_equal(o.range_count, 1);
     assert_range(&o.ranges[0], 1, 1);
     fixture_reopen(f);
-    meshping_sample *samples;
+    meshping_sample *samples = NULL;
     size_t count;
     assert_int_equal(meshping_store_samples(f->store, AGENT, 2, 0, INT64_MAX, &samples, &count, NULL), MESHPING_OK);
     assert_int_equal(count, 2);
@@ -247,7 +247,7 @@ static void test_a_time_range_is_half_open(void **state)
         {T0 + 21 * STEP + 1, INT64_MAX, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        meshping_sample *samples;
+        meshping_sample *samples = NULL;
         size_t count;
         assert_int_equal(meshping_store_samples(f->store, AGENT, 1, cases[i].from, cases[i].to, &samples, &count, NULL),
                          MESHPING_OK);
@@ -269,7 +269,7 @@ static void test_blocks_that_overlap_give_each_slot_once_in_order(void **state)
     uint8_t *early = make_block(T0 + 5 * STEP, 10, 1, &length); /* slots 5..14, came later */
     submit_bytes(f->store, 1, early, length, T0 + 20 * STEP, &o);
     wait_done(f->store, &o, 2);
-    meshping_sample *samples;
+    meshping_sample *samples = NULL;
     size_t count;
     assert_int_equal(meshping_store_samples(f->store, AGENT, 1, T0, INT64_MAX, &samples, &count, NULL), MESHPING_OK);
     assert_int_equal(count, 15);
@@ -352,7 +352,7 @@ static outcome store_gap(meshping_store *store, meshping_gap gap)
 
 static size_t gaps_between(meshping_store *store, int64_t from_us, int64_t to_us, meshping_stored_gap *first)
 {
-    meshping_stored_gap *gaps;
+    meshping_stored_gap *gaps = NULL;
     size_t count;
     assert_int_equal(meshping_store_gaps(store, AGENT, from_us, to_us, &gaps, &count, NULL), MESHPING_OK);
     if (count && first)
@@ -379,7 +379,7 @@ static void test_a_gap_fills_its_sequences_and_is_kept_once(void **state)
     assert_int_equal(block.status, MESHPING_OK);
     assert_false(block.stored);
     fixture_reopen(f);
-    meshping_stored_gap gap;
+    meshping_stored_gap gap = {0};
     assert_int_equal(gaps_between(f->store, T0, INT64_MAX, &gap), 1);
     assert_int_equal(gap.epoch, EPOCH);
     assert_int_equal(gap.gap.first_sequence, 2);
@@ -396,7 +396,7 @@ static void test_a_gap_fills_its_sequences_and_is_kept_once(void **state)
 static void test_a_gap_that_grew_takes_the_place_of_the_shorter_one(void **state)
 {
     fixture *f = *state;
-    meshping_stored_gap gap;
+    meshping_stored_gap gap = {0};
     add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
     store_gap(f->store, gap_of(2, 5));
     store_gap(f->store, gap_of(2, 9));
