@@ -110,7 +110,7 @@ static void stray_reply(meshping_prober *prober, const meshping__icmp_message *m
 }
 
 static void take_reply(meshping_prober *prober, const meshping__icmp_message *message, const meshping__rx *rx,
-                       meshping__flight *flight)
+                       uint32_t wire, meshping__flight *flight)
 {
     meshping_prober_stats *stats = &prober->stats;
     if (message->payload_length < MESHPING__ICMP_IDENTITY) {
@@ -118,12 +118,15 @@ static void take_reply(meshping_prober *prober, const meshping__icmp_message *me
         return;
     }
     uint64_t number = get_be64(message->payload), cookie = get_be64(message->payload + 8);
-    if (!flight || (flight->number != number && number < prober->flights.next_number &&
-                    !meshping__flights_get(&prober->flights, number))) {
+    if (((number ^ wire) & (prober->flights.capacity_max - 1)) != 0) {
+        reject(prober, NULL, &stats->rejected_unknown); /* header and payload name different probes */
+        return;
+    }
+    if (!flight || flight->number != number) {
         stray_reply(prober, message, rx);
         return;
     }
-    if (flight->number != number || flight->cookie != cookie)
+    if (flight->cookie != cookie)
         reject(prober, flight, &stats->rejected_cookie);
     else if (!same_host(&rx->from, &flight->address))
         reject(prober, flight, &stats->rejected_source);
@@ -213,7 +216,7 @@ static void take_packet(meshping_prober *prober, const meshping__rx *rx)
         return;
     }
     if (kind == MESHPING__ICMP_ECHO_REPLY)
-        take_reply(prober, &message, rx, flight);
+        take_reply(prober, &message, rx, wire, flight);
     else
         take_error(prober, &message, rx, flight);
 }
