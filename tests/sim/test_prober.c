@@ -168,6 +168,26 @@ static void test_a_step_of_the_clock_while_the_process_slept_makes_no_false_loss
     }
 }
 
+static void test_a_reply_that_came_too_late_while_the_process_slept_is_a_miss(void **state)
+{
+    (void)state;
+    engine e;
+    one_host(&e, 3200 * MS);
+    while (e.net.packet_count == 0)
+        sim_run(&e.net, e.prober, 50 * MS);
+    size_t before = e.count;
+    sim_sleep(&e.net, 10 * SECOND); /* the reply is read before its timeout is looked at */
+    sim_run(&e.net, e.prober, MS);
+    assert_true(e.count > before);
+    assert_int_equal(engine_count(&e, 1, MESHPING_OUTCOME_OK), 0);
+    e.net.hosts[0].delay_ns = 2900 * MS; /* while one that came in time counts, however late it is read */
+    sim_run(&e.net, e.prober, 2 * SECOND);
+    sim_sleep(&e.net, 10 * SECOND);
+    sim_run(&e.net, e.prober, MS);
+    assert_true(engine_count(&e, 1, MESHPING_OUTCOME_OK) >= 1);
+    engine_close(&e);
+}
+
 static void test_without_a_kernel_stamp_the_sample_says_so(void **state)
 {
     (void)state;
@@ -691,6 +711,7 @@ int main(void)
         cmocka_unit_test(test_a_valid_reply_wins_over_an_earlier_icmp_error),
         cmocka_unit_test(test_a_set_wall_clock_neither_breaks_a_round_trip_time_nor_the_schedule),
         cmocka_unit_test(test_a_step_of_the_clock_while_the_process_slept_makes_no_false_loss),
+        cmocka_unit_test(test_a_reply_that_came_too_late_while_the_process_slept_is_a_miss),
         cmocka_unit_test(test_without_a_kernel_stamp_the_sample_says_so),
         cmocka_unit_test(test_a_short_sleep_flags_the_late_probe_and_loses_nothing),
         cmocka_unit_test(test_slots_slept_over_are_the_agents_trouble_and_never_loss),
