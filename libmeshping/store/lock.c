@@ -28,6 +28,14 @@ static meshping_status taken(int fd, const char *path, meshping_error *err)
     return meshping_error_set(err, MESHPING_BUSY, "%s: another server has it open: stop that one first", path);
 }
 
+/* For people only: a full disk, which makes this fail, must not keep the server from starting. */
+static bool write_pid(int fd)
+{
+    char pid[32];
+    int length = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    return ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)length, 0) == length;
+}
+
 meshping_status meshping__lock_take(int *out, const char *path, meshping_error *err)
 {
     meshping_status status = MESHPING_OK;
@@ -51,11 +59,7 @@ meshping_status meshping__lock_take(int *out, const char *path, meshping_error *
             status = meshping_error_set_errno(err, MESHPING_IO, sys_errno, "cannot lock %s", name);
         goto out;
     }
-    char pid[32];
-    int length = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    /* The number is for people only: a full disk must not keep the server from starting. */
-    if (ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)length, 0) != length)
-        (void)ftruncate(fd, 0);
+    (void)write_pid(fd);
     *out = fd;
     fd = -1;
 out:
