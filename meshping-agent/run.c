@@ -24,6 +24,7 @@
 #define URGENT_MS 200 /* a changed verdict leaves so soon, with what came meanwhile */
 #define GRACE_MARGIN_MS 1000
 #define LINK_FAILURES_LOGGED 3
+#define LAST_WORDS_MS 2000 /* after a signal: to deliver what is measured already */
 
 /* What the last verdict of a target was, to tell a change. */
 typedef struct last_verdict {
@@ -48,7 +49,7 @@ typedef struct agent {
     int64_t tick_at_ns;
     meshping_link logged_link;
     unsigned failures;
-    bool stopping;
+    int64_t stop_at_ns; /* 0: running */
 } agent;
 
 static void run_due(agent *a);
@@ -234,16 +235,28 @@ static void arm(agent *a)
     int64_t deadline_ns = earlier(meshping_prober_deadline_ns(a->prober), meshping_session_deadline_ns(a->session));
     deadline_ns = earlier(deadline_ns, meshping_isolation_deadline_ns(a->isolation));
     deadline_ns = earlier(deadline_ns, earlier(a->flush_at_ns, a->tick_at_ns));
+    if (a->stop_at_ns)
+        deadline_ns = earlier(meshping_session_deadline_ns(a->session), a->stop_at_ns);
     int64_t wait_ns = deadline_ns - meshping_now_read().mono_ns;
     uv_update_time(&a->loop);
     uv_timer_start(&a->timer, on_timer, wait_ns > 0 ? (uint64_t)((wait_ns + MS_NS - 1) / MS_NS) : 0, 0);
+}
+
+/* After a signal: all is delivered, nobody takes it, or time is up. */
+static bool is_done(const agent *a, const meshping_now *now)
+{
+    meshping_buffer_stats stats;
+    meshping_buffer_get_stats(a->buffer, &stats);
+    return !stats.blocks || meshping_session_link(a->session) != MESHPING_LINK_APPROVED ||
+           now->mono_ns >= a->stop_at_ns;
 }
 
 /* Whatever woke us: give everyone whose time has come a turn. */
 static void run_due(agent *a)
 {
     meshping_now now = meshping_now_read();
-    meshping_prober_process(a->prober, &now);
+    if (!a->stop_at_ns)
+        meshping_prober_process(a->prober, &now);
     meshping_session_process(a->session, &now);
     now = meshping_now_read();
     if (meshping_isolation_suspects(a->isolation) && meshping_session_ping(a->session, &now))
@@ -257,7 +270,9 @@ static void run_due(agent *a)
         meshping_buffer_expire(a->buffer, now.unix_ns / 1000);
         a->tick_at_ns = now.mono_ns + 1000 * MS_NS;
     }
-    if (!a->stopping)
+    if (a->stop_at_ns && is_done(a, &now))
+        uv_stop(&a->loop);
+    else
         arm(a);
 }
 
@@ -271,9 +286,16 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 static void on_signal(uv_signal_t *handle, int number)
 {
     agent *a = handle->data;
+    if (a->stop_at_ns) { /* asked twice: at once */
+        uv_stop(&a->loop);
+        return;
+    }
     log_info("agent", "%s: ending", number == SIGINT ? "SIGINT" : "SIGTERM");
-    a->stopping = true;
-    uv_stop(&a->loop);
+    a->stop_at_ns = meshping_now_read().mono_ns + LAST_WORDS_MS * MS_NS;
+    uv_poll_stop(&a->prober_poll);
+    meshping_isolation_flush(a->isolation);
+    flush(a);
+    run_due(a);
 }
 
 static meshping_status open_engine(agent *a, meshping_error *err)

@@ -244,6 +244,23 @@ static void note_enrolled(meshping_session *session)
         meshping__link_drop(session, err.message);
 }
 
+/* An agent that is not, or no more, approved has no targets. On hold it goes on with those it has. */
+static void forget_targets(meshping_session *session)
+{
+    if (!session->targets.count)
+        return;
+    meshping_target_list_dispose(&session->targets);
+    meshping__state_targets_save(&session->targets, session->state_dir, NULL);
+    if (session->options.callbacks.on_targets)
+        session->options.callbacks.on_targets(session->options.callbacks.user, &session->targets);
+}
+
+static void forget_key(meshping_session *session)
+{
+    OPENSSL_cleanse(session->key, sizeof session->key);
+    session->has_key = false;
+}
+
 static void on_registration_status(meshping_session *session, const meshping_registration_status *status)
 {
     static const meshping_link links[] = {
@@ -262,7 +279,7 @@ static void on_registration_status(meshping_session *session, const meshping_reg
     }
     session->retry_s = status->retry_s;
     if (status->state == MESHPING_AGENT_APPROVED || status->state == MESHPING_AGENT_HOLD)
-        OPENSSL_cleanse(session->key, sizeof session->key), session->has_key = false;
+        forget_key(session);
     if (status->credit_bytes && status->epoch == meshping_buffer_epoch(session->delivery.buffer)) {
         if (!session->delivery.open)
             meshping__delivery_start(&session->delivery, status->credit_bytes);
@@ -271,6 +288,8 @@ static void on_registration_status(meshping_session *session, const meshping_reg
     } else if (!status->credit_bytes) {
         meshping__delivery_stop(&session->delivery);
     }
+    if (status->state == MESHPING_AGENT_PENDING || status->state == MESHPING_AGENT_BLACKLISTED)
+        forget_targets(session);
     snprintf(message, sizeof message, "%s%s%s", meshping_agent_state_name(status->state),
              status->message[0] ? ": " : "", status->message);
     set_link(session, links[status->state], message);
@@ -474,11 +493,10 @@ bool meshping_session_ping(meshping_session *session, const meshping_now *now)
     if (!session->answered || !session->wsi)
         return false;
     session->now = *now;
-    if (!session->ping_id)
+    /* one at a time: the answer of the one under way will tell */
+    if (!session->ping_id && now->mono_ns - session->pinged_ns >= PING_SPACING_MS * MS_NS)
         ping(session);
-    else if (now->mono_ns - session->pinged_ns > PING_SPACING_MS * MS_NS)
-        return true; /* one is under way: its answer will tell */
-    return true;
+    return session->ping_id != 0;
 }
 
 const meshping_target_list *meshping_session_targets(const meshping_session *session)
