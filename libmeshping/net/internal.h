@@ -5,6 +5,7 @@
 #define MESHPING_NET_INTERNAL_H
 
 #include "base/bytes.h"
+#include "platform/resolver.h"
 #include <libwebsockets.h>
 #include <meshping/session.h>
 #include <uv.h>
@@ -87,8 +88,11 @@ struct meshping_session {
     bool loop_open;
     struct lws_context *lws;
     struct lws *wsi;
-    uv_getaddrinfo_t resolving;
-    bool resolving_busy;
+    meshping__resolver *resolver;
+    int names_fd; /* the resolver's epoll set */
+    uv_poll_t names_poll;
+    bool names_poll_open;
+    bool resolving;
     meshping__bytes received;
     outbox_item outbox[OUTBOX_MAX];
     size_t outbox_count;
@@ -121,6 +125,8 @@ void meshping__link_connect(meshping_session *session);
 void meshping__link_drop(meshping_session *session, const char *reason);
 /* Queues a message for sending. */
 void meshping__link_send(meshping_session *session, const meshping_message *message);
+/* Takes a finished look-up of the server's name; call it now and then while session->resolving. */
+void meshping__link_resolve(meshping_session *session);
 void meshping__link_want_write(meshping_session *session);
 
 /* session.c, called by link.c */

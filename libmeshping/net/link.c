@@ -7,11 +7,14 @@
 #include "net/internal.h"
 
 #include "base/alloc.h"
+#include <errno.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #define CONNECT_TIMEOUT_S 10
 
@@ -175,50 +178,6 @@ static const struct lws_protocols protocols[] = {
     {NULL, NULL, 0, 0, 0, NULL, 0},
 };
 
-meshping_status meshping__link_open(meshping_session *session, meshping_error *err)
-{
-    void *loops[] = {&session->loop};
-    struct lws_context_creation_info info = {0};
-    lws_set_log_level(0, NULL);
-    if (uv_loop_init(&session->loop) != 0)
-        return meshping_error_set(err, MESHPING_NOMEM, "cannot make an event loop");
-    session->loop_open = true;
-    info.port = CONTEXT_PORT_NO_LISTEN;
-    info.protocols = protocols;
-    info.foreign_loops = loops;
-    info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-    info.user = session;
-    info.alpn = "http/1.1";
-    info.timeout_secs = CONNECT_TIMEOUT_S;
-    info.gid = (gid_t)-1;
-    info.uid = (uid_t)-1;
-    session->lws = lws_create_context(&info);
-    if (!session->lws)
-        return meshping_error_set(err, MESHPING_IO,
-                                  "cannot start libwebsockets on libuv (is libwebsockets-evlib-uv installed?)");
-    return MESHPING_OK;
-}
-
-void meshping__link_close(meshping_session *session)
-{
-    if (session->lws) {
-        lws_context_destroy(session->lws);
-        session->lws = NULL;
-    }
-    if (session->loop_open) {
-        if (session->resolving_busy)
-            uv_cancel((uv_req_t *)&session->resolving);
-        while (uv_run(&session->loop, UV_RUN_DEFAULT) != 0)
-            ;
-        uv_loop_close(&session->loop);
-        session->loop_open = false;
-    }
-    meshping__bytes_dispose(&session->received);
-    for (size_t i = 0; i < session->outbox_count; i++)
-        meshping__free(session->outbox[i].text);
-    session->outbox_count = 0;
-}
-
 static void connect_to(meshping_session *session, const char *address)
 {
     struct lws_client_connect_info info = {0};
@@ -237,36 +196,62 @@ static void connect_to(meshping_session *session, const char *address)
         lost(session, "no connection");
 }
 
-static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
+void meshping__link_resolve(meshping_session *session)
 {
-    meshping_session *session = request->data;
-    meshping_address address;
+    meshping__resolution found;
     char text[MESHPING_ADDRESS_TEXT_MAX];
-    session->resolving_busy = false;
-    if (!session->lws) {
-        uv_freeaddrinfo(list);
-        return;
+    while (session->resolving && meshping__resolver_take(session->resolver, &found)) {
+        session->resolving = false;
+        if (found.count)
+            connect_to(session, meshping_address_format(&found.addresses[0], text));
+        else
+            lost(session, "the server's name cannot be resolved");
     }
-    if (status == 0 && list && meshping_address_from_sockaddr(&address, list->ai_addr) == MESHPING_OK)
-        connect_to(session, meshping_address_format(&address, text));
-    else
-        lost(session, "the server's name cannot be resolved");
-    uv_freeaddrinfo(list);
+}
+
+static void on_names(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    meshping__link_resolve(poll->data);
+}
+
+static meshping_status open_resolver(meshping_session *session, meshping_error *err)
+{
+    session->names_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (session->names_fd < 0)
+        return meshping_error_set_errno(err, MESHPING_IO, errno, "cannot make an epoll set");
+    meshping_status status = meshping__resolver_new(&session->resolver, session->names_fd, err);
+    if (status != MESHPING_OK)
+        return status;
+    if (uv_poll_init(&session->loop, &session->names_poll, session->names_fd) != 0)
+        return meshping_error_set(err, MESHPING_IO, "cannot watch the resolver");
+    session->names_poll.data = session;
+    session->names_poll_open = true;
+    uv_poll_start(&session->names_poll, UV_READABLE, on_names);
+    return MESHPING_OK;
+}
+
+static void close_resolver(meshping_session *session)
+{
+    if (session->names_poll_open)
+        uv_close((uv_handle_t *)&session->names_poll, NULL);
+    session->names_poll_open = false;
 }
 
 void meshping__link_connect(meshping_session *session)
 {
     meshping_address address;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     if (meshping_address_parse(&address, session->server.host, NULL) == MESHPING_OK) {
         connect_to(session, session->server.host);
         return;
     }
-    session->resolving.data = session;
-    if (uv_getaddrinfo(&session->loop, &session->resolving, resolved, session->server.host, NULL, &hints) == 0)
-        session->resolving_busy = true;
-    else
-        lost(session, "the server's name cannot be resolved");
+    if (meshping__resolver_start(session->resolver, 0, session->server.host, MESHPING_FAMILY_NONE) != MESHPING_OK) {
+        lost(session, "the server's name cannot be resolved: out of memory");
+        return;
+    }
+    session->resolving = true;
+    meshping__link_resolve(session);
 }
 
 void meshping__link_drop(meshping_session *session, const char *reason)
@@ -305,4 +290,57 @@ void meshping__link_send(meshping_session *session, const meshping_message *mess
     meshping_free(text);
     session->outbox[session->outbox_count++] = (outbox_item){padded, length};
     lws_callback_on_writable(session->wsi);
+}
+
+meshping_status meshping__link_open(meshping_session *session, meshping_error *err)
+{
+    void *loops[] = {&session->loop};
+    struct lws_context_creation_info info = {0};
+    lws_set_log_level(0, NULL);
+    if (uv_loop_init(&session->loop) != 0)
+        return meshping_error_set(err, MESHPING_NOMEM, "cannot make an event loop");
+    session->loop_open = true;
+    meshping_status status = open_resolver(session, err);
+    if (status != MESHPING_OK)
+        return status;
+    info.port = CONTEXT_PORT_NO_LISTEN;
+    info.protocols = protocols;
+    info.foreign_loops = loops;
+    info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
+    info.user = session;
+    info.alpn = "http/1.1";
+    info.timeout_secs = CONNECT_TIMEOUT_S;
+    info.gid = (gid_t)-1;
+    info.uid = (uid_t)-1;
+    session->lws = lws_create_context(&info);
+    if (!session->lws)
+        return meshping_error_set(err, MESHPING_IO,
+                                  "cannot start libwebsockets on libuv (is libwebsockets-evlib-uv installed?)");
+    return MESHPING_OK;
+}
+
+void meshping__link_close(meshping_session *session)
+{
+    /* on a loop of ours the first destroy only starts it; once its handles are closed, the second ends it */
+    if (session->lws)
+        lws_context_destroy(session->lws);
+    if (session->loop_open) {
+        close_resolver(session);
+        while (uv_run(&session->loop, UV_RUN_DEFAULT) != 0)
+            ;
+        if (session->lws)
+            lws_context_destroy(session->lws);
+        session->lws = NULL;
+        uv_loop_close(&session->loop);
+        session->loop_open = false;
+        meshping__resolver_free(session->resolver);
+        session->resolver = NULL;
+        if (session->names_fd >= 0)
+            close(session->names_fd);
+        session->names_fd = -1;
+    }
+    meshping__bytes_dispose(&session->received);
+    for (size_t i = 0; i < session->outbox_count; i++)
+        meshping__free(session->outbox[i].text);
+    session->outbox_count = 0;
 }

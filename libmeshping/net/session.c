@@ -429,7 +429,9 @@ static void ping(meshping_session *session)
 static void run_timers(meshping_session *session)
 {
     int64_t now_ns = session->now.mono_ns;
-    if (session->connect_at_ns <= now_ns && !session->resolving_busy)
+    if (session->resolving)
+        meshping__link_resolve(session);
+    if (session->connect_at_ns <= now_ns)
         start_connection(session);
     if (session->deadline_ns <= now_ns) {
         session->deadline_ns = INT64_MAX;
@@ -460,8 +462,9 @@ static int64_t earlier(int64_t a, int64_t b)
 int64_t meshping_session_deadline_ns(const meshping_session *session)
 {
     int64_t deadline_ns = earlier(session->deadline_ns, session->status_at_ns);
-    if (!session->resolving_busy)
-        deadline_ns = earlier(deadline_ns, session->connect_at_ns);
+    deadline_ns = earlier(deadline_ns, session->connect_at_ns);
+    if (session->resolving)
+        deadline_ns = earlier(deadline_ns, meshping__resolver_deadline_ns(session->resolver, session->now.mono_ns));
     if (session->answered && session->wsi)
         deadline_ns = earlier(deadline_ns, session->heard_ns + (session->options.silence_ms + 1) * MS_NS);
     uv_update_time((uv_loop_t *)&session->loop);
