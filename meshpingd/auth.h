@@ -3,6 +3,7 @@
 #ifndef MESHPINGD_AUTH_H
 #define MESHPINGD_AUTH_H
 
+#include "common/cidr.h"
 #include "meshpingd/http.h"
 #include "meshpingd/password.h"
 #include "meshpingd/throttle.h"
@@ -57,6 +58,7 @@ struct http_state {
     bool setup_needed;
     char setup_code[AUTH_SETUP_CODE_MAX];
     int64_t next_expiry_ms;
+    cidr_list metrics_allow;     /* of the configuration */
     struct live_viewer *viewers; /* live_ws.c */
     size_t viewer_count;
 };

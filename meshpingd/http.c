@@ -380,7 +380,12 @@ meshping_status http_start(server *s, meshping_error *err)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     state->server = s;
     s->http = state;
-    meshping_status status = auth_start(state, err);
+    meshping_error why = {0};
+    meshping_status status = cidr_list_parse(&state->metrics_allow, s->config.metrics_allow, &why);
+    if (status != MESHPING_OK)
+        meshping_error_set(err, status, "metrics_allow: %s", why.message);
+    else
+        status = auth_start(state, err);
     if (status == MESHPING_OK) {
         uv_timer_init(&s->loop, &state->timer);
         state->timer.data = state;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What monitoring systems see: /healthz, /readyz, and /metrics as Prometheus text 0.0.4. */
-#include "common/cidr.h"
 #include "common/log.h"
-#include "meshpingd/http.h"
+#include "meshpingd/auth.h"
 #include "meshpingd/http_text.h"
 
 #include <dirent.h>
@@ -57,15 +56,7 @@ static bool token_matches(const http_exchange *x)
 
 static bool address_allowed(const http_exchange *x)
 {
-    cidr_list list;
-    meshping_error err;
-    if (!x->server->config.metrics_allow[0])
-        return false;
-    if (cidr_list_parse(&list, x->server->config.metrics_allow, &err) != MESHPING_OK) {
-        log_warning("http", "metrics_allow: %s", err.message);
-        return false;
-    }
-    return x->peer.family != MESHPING_FAMILY_NONE && cidr_list_contains(&list, &x->peer);
+    return x->peer.family != MESHPING_FAMILY_NONE && cidr_list_contains(&x->server->http->metrics_allow, &x->peer);
 }
 
 /* ---- the text ---- */
