@@ -62,7 +62,9 @@ static void password_checked(http_exchange *x, auth_job *job)
     meshping_error err = {0};
     char address[MESHPING_ADDRESS_TEXT_MAX];
     if (!job->matches) {
+        bool ok;
         x->server->counters.logins_failed++;
+        auth_try_failed(x, http_json_string(x, "user", &ok)); /* of an unknown user too */
         /* no name: people type their password there */
         log_warning("http", "a sign-in from %s failed", http_peer_text(x, address));
         http_respond_problem(x, 401, "the user's name or the password is wrong");

@@ -217,6 +217,17 @@ void auth_try_begin(const http_exchange *x, const char *account)
     }
 }
 
+void auth_try_failed(const http_exchange *x, const char *account)
+{
+    uint8_t key[THROTTLE_KEY_LEN];
+    address_key(key, x);
+    throttle_failed(&x->server->http->addresses, key, server_unix_ms());
+    if (account) {
+        throttle_key(key, "account", account, strlen(account));
+        throttle_failed(&x->server->http->accounts, key, server_unix_ms());
+    }
+}
+
 void auth_try_succeeded(const http_exchange *x, const char *account)
 {
     uint8_t key[THROTTLE_KEY_LEN];

@@ -87,6 +87,7 @@ void auth_job_abandon(http_exchange *x);
 /* Milliseconds that this client must wait before it may try `account` (NULL: the set-up code). */
 int64_t auth_wait_ms(const http_exchange *x, const char *account);
 void auth_try_begin(const http_exchange *x, const char *account);
+void auth_try_failed(const http_exchange *x, const char *account);
 void auth_try_succeeded(const http_exchange *x, const char *account);
 
 /* ---- set-up ---- */

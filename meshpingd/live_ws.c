@@ -136,28 +136,40 @@ size_t live_ws_viewers(const server *s)
 
 /* ---- ends ---- */
 
+/*
+ * Not by -1 from the writable callback, which libwebsockets takes for a failed write and then sends no close frame.
+ * The viewer may be freed before this returns.
+ */
+static void close_viewer(live_viewer *viewer)
+{
+    static char reason[] = "the session has ended";
+    if (viewer->session_ended)
+        return;
+    viewer->session_ended = true;
+    lws_close_reason(viewer->wsi, (enum lws_close_status)CLOSE_SESSION_ENDED, (unsigned char *)reason,
+                     sizeof reason - 1);
+    lws_set_timeout(viewer->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+}
+
 void live_ws_session_ended(struct http_state *state, const uint8_t token_hash[32])
 {
-    for (live_viewer *viewer = state->viewers; viewer; viewer = viewer->next)
-        if (memcmp(viewer->token_hash, token_hash, 32) == 0) {
-            viewer->session_ended = true;
-            viewer->progress_ms = server_unix_ms();
-            lws_callback_on_writable(viewer->wsi);
-        }
+    for (live_viewer *viewer = state->viewers, *next; viewer; viewer = next) {
+        next = viewer->next;
+        if (memcmp(viewer->token_hash, token_hash, 32) == 0)
+            close_viewer(viewer);
+    }
 }
 
 void live_ws_tick(struct http_state *state)
 {
     int64_t now_ms = server_unix_ms();
-    for (live_viewer *viewer = state->viewers; viewer; viewer = viewer->next) {
+    for (live_viewer *viewer = state->viewers, *next; viewer; viewer = next) {
+        next = viewer->next;
         viewer->received = 0;
-        if (!viewer->session_ended && !auth_session_alive(state, viewer->token_hash)) {
-            viewer->session_ended = true;
-            viewer->progress_ms = now_ms;
-            lws_callback_on_writable(viewer->wsi);
-        } else if ((viewer->queued || viewer->session_ended) && now_ms - viewer->progress_ms > STUCK_MS) {
+        if (!auth_session_alive(state, viewer->token_hash))
+            close_viewer(viewer);
+        else if (viewer->queued && now_ms - viewer->progress_ms > STUCK_MS)
             lws_set_timeout(viewer->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
-        }
     }
 }
 
@@ -263,12 +275,8 @@ static int write_next(live_viewer *viewer)
     static unsigned char buffer[LWS_PRE + FRAGMENT_BYTES]; /* the loop's one thread */
     if (!viewer->server)
         return -1;
-    if (viewer->session_ended) {
-        static char reason[] = "the session has ended";
-        lws_close_reason(viewer->wsi, (enum lws_close_status)CLOSE_SESSION_ENDED, (unsigned char *)reason,
-                         sizeof reason - 1);
-        return -1;
-    }
+    if (viewer->session_ended)
+        return 0; /* the close frame is next */
     if (viewer->queued == 0 && viewer->needs_snapshot) {
         shared_text *shared = snapshot_text(viewer->server);
         if (!shared)

@@ -73,6 +73,13 @@ void throttle_begin(throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t no
     entry->last_ms = now_ms;
 }
 
+void throttle_failed(throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms)
+{
+    throttle_entry *entry = find(t, key);
+    if (entry)
+        entry->last_ms = now_ms;
+}
+
 void throttle_succeeded(throttle *t, const uint8_t key[THROTTLE_KEY_LEN], bool forget)
 {
     throttle_entry *entry = find(t, key);

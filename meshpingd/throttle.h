@@ -33,6 +33,8 @@ void throttle_key(uint8_t key[THROTTLE_KEY_LEN], const char *kind, const void *b
 int64_t throttle_wait_ms(const throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms);
 /* A try begins: it counts as a failure until throttle_succeeded, so that tries side by side do not slip through. */
 void throttle_begin(throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms);
+/* The try was wrong: the wait begins now. */
+void throttle_failed(throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms);
 /* The try was right. forget: all earlier failures are forgiven too (an account's); else only this one (an address's).
  */
 void throttle_succeeded(throttle *t, const uint8_t key[THROTTLE_KEY_LEN], bool forget);

@@ -73,6 +73,11 @@ static meshping_status create_context(web *w, const server_keys *keys, meshping_
     info.max_http_header_data = HEADER_BYTES_MAX;
     info.server_string = "meshpingd";
     info.timeout_secs = TIMEOUT_S;
+    /*
+     * A whole TLS record at once: what is left of one in OpenSSL's buffer makes no socket readable, and on libuv
+     * libwebsockets 4.1.6 comes back for it only once; a body or block of several reads would then hang.
+     */
+    info.pt_serv_buf_size = RECEIVE_BYTES + LWS_PRE;
     w->context = lws_create_context(&info);
     if (!w->context)
         return meshping_error_set(err, MESHPING_IO,

@@ -284,6 +284,10 @@ static void test_failures_make_one_wait_longer_and_never_for_good(void **state)
         now_ms += waits_ms[i];
     }
     assert_int_equal(throttle_wait_ms(&t, other, now_ms), 0);
+    /* the wait counts from the end of a try, however long it took to find it wrong */
+    throttle_failed(&t, key, now_ms + 5000);
+    assert_int_equal(throttle_wait_ms(&t, key, now_ms + 8000), 5000);
+    throttle_failed(&t, key, now_ms);
     /* a clock set back by a day locks nobody out for a day */
     assert_int_equal(throttle_wait_ms(&t, key, now_ms - 86400000), 8000);
     assert_int_equal(throttle_wait_ms(&t, key, now_ms + THROTTLE_FORGET_MS), 0);
