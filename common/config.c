@@ -63,7 +63,7 @@ meshping_status config_set(const config_key *keys, void *out, const char *name, 
     if (key->type == CONFIG_TEXT) {
         if (strlen(value) >= key->size)
             return meshping_error_set(err, MESHPING_INVALID, "%s is longer than %zu bytes", name, key->size - 1);
-        strcpy(field, value);
+        memcpy(field, value, strlen(value) + 1);
         return MESHPING_OK;
     }
     char *end;

@@ -106,10 +106,10 @@ static void refuse_plain_text(int fd)
                           "Content-Length: %zu\r\n\r\n%s",
                           sizeof body - 1, body);
     char unread[2048];
-    ssize_t ignored = send(fd, answer, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
-    shutdown(fd, SHUT_WR);
+    if (send(fd, answer, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT) == length)
+        shutdown(fd, SHUT_WR);
     /* unread bytes would turn the close into a reset, and the answer would be lost */
-    ignored = recv(fd, unread, sizeof unread, MSG_DONTWAIT);
+    ssize_t ignored = recv(fd, unread, sizeof unread, MSG_DONTWAIT);
     (void)ignored;
     close(fd);
 }

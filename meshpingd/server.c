@@ -247,7 +247,7 @@ void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_
             samples = grown;
             capacity = entry.sample_count;
         }
-        if (meshping_block_reader_samples(reader, i, samples, capacity, &count, NULL) != MESHPING_OK)
+        if (!samples || meshping_block_reader_samples(reader, i, samples, capacity, &count, NULL) != MESHPING_OK)
             break;
         for (size_t k = 0; k < count; k++)
             take_sample(s, agent, entry.target_id, &samples[k], received_unix_us, live);

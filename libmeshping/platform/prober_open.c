@@ -13,7 +13,7 @@ static meshping_status make_key(uint8_t key[16], uint16_t *identifier, uint64_t 
 {
     uint8_t bytes[18];
     if (seed) {
-        for (uint8_t i = 0; i < sizeof bytes; i++) {
+        for (uint8_t i = 0; i < (uint8_t)sizeof bytes; i++) {
             uint8_t base[16] = {0};
             memcpy(base, &seed, sizeof seed);
             bytes[i] = (uint8_t)meshping__siphash(base, &i, 1);
@@ -29,7 +29,7 @@ static meshping_status make_key(uint8_t key[16], uint16_t *identifier, uint64_t 
 meshping_status meshping_prober_new(meshping_prober **out, const meshping_prober_options *options, meshping_error *err)
 {
     meshping__transport *transport = NULL;
-    uint16_t identifier;
+    uint16_t identifier = 0;
     uint8_t key[16];
 
     meshping_status status = make_key(key, &identifier, options->seed, err);
