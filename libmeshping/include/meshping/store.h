@@ -100,7 +100,10 @@ typedef struct meshping_stored_gap {
 MESHPING_API meshping_status meshping_store_gaps(meshping_store *store, uint64_t agent_id, int64_t from_us,
                                                  int64_t to_us, meshping_stored_gap **gaps, size_t *count,
                                                  meshping_error *err);
-/* Deletes at most max_blocks blocks whose last slot is before before_us, and gaps and old epochs with them. */
+/*
+ * Deletes at most max_blocks blocks whose last slot, or whose receipt (the agent's clock may be ahead), is before
+ * before_us; gaps likewise, and epochs without either that were silent for a day more. Gives some free pages back.
+ */
 MESHPING_API meshping_status meshping_store_expire(meshping_store *store, int64_t before_us, size_t max_blocks,
                                                    size_t *deleted, meshping_error *err);
 /* Counters for metrics. */
