@@ -121,10 +121,10 @@ def test_agent_that_is_cut_off_is_offline_and_its_minute_comes_back_as_its_own_t
                  slots_of(mesh.server.series("a1", mesh.targets[0]), until_ms, until_ms + 10**9) and
                  set(mesh.server.cells().values()) <= {"ok", "lossy"})
     for target in mesh.targets:
-        found = assert_complete(mesh, "a1", target, since_ms - 10000, until_ms + 5000)
+        found = assert_complete(mesh, "a1", target, since_ms, until_ms + 5000)
         outcomes = {outcome for t, outcome in found if since_ms + 500 < t < until_ms - 3500}
         assert outcomes <= {"isolated", "send_error"}, outcomes
-        assert not {o for t, o in found if t > since_ms - 200} & LOSS, f"counted as the target's loss: {found}"
+        assert not {o for _, o in found} & LOSS, f"counted as the target's loss: {found}"
 
 
 def test_killed_server_gets_the_missing_stretch_as_it_was_measured(mesh):
@@ -143,9 +143,9 @@ def test_killed_server_gets_the_missing_stretch_as_it_was_measured(mesh):
     lab.wait_for("both agents are back", 90, lambda: all(a["online"] for a in mesh.server.agents().values()))
     settled(mesh)
     for agent in ("a1", "a2"):
-        good = assert_complete(mesh, agent, mesh.targets[0], since_ms - 10000, until_ms)
+        good = assert_complete(mesh, agent, mesh.targets[0], since_ms, until_ms)
         assert {outcome for _, outcome in good} == {"ok"}, good
-        lost = assert_complete(mesh, agent, mesh.targets[1], since_ms - 10000, until_ms)
+        lost = assert_complete(mesh, agent, mesh.targets[1], since_ms, until_ms)
         while_down = {o for t, o in lost if down_ms + 200 < t < up_ms - 3200}
         assert while_down and while_down <= LOSS, lost
         assert {o for t, o in lost if not down_ms - 200 < t < up_ms + 3500} == {"ok"}, lost
@@ -158,7 +158,7 @@ def test_target_list_reaches_agents_without_restart_and_survives_one(mesh):
     lab.wait_for("the new targets have cells", 20,
                  lambda: len(mesh.server.cells()) == 10 and set(mesh.server.cells().values()) <= {"ok", "lossy"})
     revision = mesh.server.call("GET", "/api/v1/targets")["revision"]
-    for bad in (["256.1.1.1"], ["192.0.2.1", "192.0.2.1"], ["not a name!"], [f"host{i}.invalid" for i in range(10001)]):
+    for bad in (["256.1.1.1"], ["192.0.2.1", "192.0.2.1"], ["no-name!"], [f"host{i}.invalid" for i in range(10001)]):
         with pytest.raises(lab.Refused) as refused:
             mesh.server.set_targets(bad)
         assert refused.value.status == 400
