@@ -117,6 +117,15 @@ meshping_status meshping_passphrase_encode(char *text, const meshping_passphrase
     return MESHPING_OK;
 }
 
+/* A host name, in the one form in which meshping_passphrase_encode writes it, and no address. */
+static bool is_canonical_name(const char *name)
+{
+    char canonical[MESHPING_HOST_MAX];
+    meshping_address address;
+    return meshping_host_canonical(canonical, name, NULL) == MESHPING_OK && strcmp(canonical, name) == 0 &&
+           !strchr(name, '%') && meshping_address_parse(&address, name, NULL) != MESHPING_OK;
+}
+
 static bool body_decode(meshping_passphrase *out, const uint8_t *body, size_t length)
 {
     meshping__reader reader = meshping__reader_of(body, length);
@@ -134,24 +143,42 @@ static bool body_decode(meshping_passphrase *out, const uint8_t *body, size_t le
         if (address_length >= sizeof name || memchr(address, 0, address_length))
             return false;
         memcpy(name, address, address_length);
-        if (meshping_host_canonical(out->host, name, NULL) != MESHPING_OK)
+        if (!is_canonical_name(name))
             return false;
+        memcpy(out->host, name, sizeof name);
     } else {
-        char canonical[MESHPING_ADDRESS_TEXT_MAX];
-        meshping_address parsed = {.family = type};
+        meshping_address parsed = {.family = type}, again;
         memcpy(parsed.bytes, address, address_length);
-        meshping_address_format(&parsed, canonical);
-        memcpy(out->host, canonical, sizeof canonical);
+        meshping_address_format(&parsed, out->host);
+        /* an IPv4-mapped address is to be written as IPv4 */
+        if (meshping_address_parse(&again, out->host, NULL) != MESHPING_OK || again.family != type)
+            return false;
     }
     out->port = (uint16_t)(port[0] << 8 | port[1]);
     memcpy(out->pin, pin, MESHPING_PIN_LEN);
     return out->port != 0;
 }
 
-/* Digits to a passphrase; false when they are none, for whatever reason. */
-static bool digits_decode(meshping_passphrase *out, const uint8_t *digits, size_t count)
+/* The last key and what was derived from it: most of a typo search leaves the key as it is. Zero is empty. */
+typedef struct derived_key {
+    bool filled;
+    uint8_t from[MESHPING_PASSPHRASE_KEY_LEN];
+    uint8_t key[32];
+} derived_key;
+
+static bool derive(derived_key *cache, const uint8_t *from)
 {
-    uint8_t raw[RAW_MAX], body[BODY_MAX], key[32];
+    if (cache->filled && memcmp(cache->from, from, sizeof cache->from) == 0)
+        return true;
+    memcpy(cache->from, from, sizeof cache->from);
+    cache->filled = seal_key(cache->key, from) == MESHPING_OK;
+    return cache->filled;
+}
+
+/* Digits to a passphrase; false when they are none, for whatever reason. */
+static bool digits_decode(meshping_passphrase *out, const uint8_t *digits, size_t count, derived_key *cache)
+{
+    uint8_t raw[RAW_MAX], body[BODY_MAX];
     size_t length = 0;
     uint32_t bits = 0;
     unsigned have = 0;
@@ -171,13 +198,12 @@ static bool digits_decode(meshping_passphrase *out, const uint8_t *digits, size_
     memset(out, 0, sizeof *out);
     memcpy(out->key, raw + 1, MESHPING_PASSPHRASE_KEY_LEN);
     size_t body_length = length - HEAD_LEN - TAG_LEN;
-    if (body_length > sizeof body || seal_key(key, out->key) != MESHPING_OK)
+    if (body_length > sizeof body || !derive(cache, out->key))
         return false;
-    bool good = meshping__aead_open(MESHPING__CHACHA20_POLY1305, body, key, NULL, raw, 1, raw + HEAD_LEN, body_length,
-                                    raw + HEAD_LEN + body_length, TAG_LEN) == MESHPING_OK &&
+    bool good = meshping__aead_open(MESHPING__CHACHA20_POLY1305, body, cache->key, NULL, raw, 1, raw + HEAD_LEN,
+                                    body_length, raw + HEAD_LEN + body_length, TAG_LEN) == MESHPING_OK &&
                 body_decode(out, body, body_length);
     OPENSSL_cleanse(raw, sizeof raw);
-    OPENSSL_cleanse(key, sizeof key);
     if (!good)
         OPENSSL_cleanse(out, sizeof *out);
     return good;
@@ -187,12 +213,13 @@ static bool digits_decode(meshping_passphrase *out, const uint8_t *digits, size_
 static size_t find_typo(uint8_t *digits, size_t count, bool *swapped)
 {
     meshping_passphrase found;
+    derived_key cache = {0};
     size_t at = SIZE_MAX;
     for (size_t i = 0; i + 1 < count && at == SIZE_MAX; i++) {
         uint8_t first = digits[i];
         digits[i] = digits[i + 1];
         digits[i + 1] = first;
-        if (digits[i] != digits[i + 1] && digits_decode(&found, digits, count)) {
+        if (digits[i] != digits[i + 1] && digits_decode(&found, digits, count, &cache)) {
             *swapped = true;
             at = i;
         }
@@ -203,7 +230,7 @@ static size_t find_typo(uint8_t *digits, size_t count, bool *swapped)
         uint8_t kept = digits[i];
         for (uint8_t other = 0; other < 32 && at == SIZE_MAX; other++) {
             digits[i] = other;
-            if (other != kept && digits_decode(&found, digits, count)) {
+            if (other != kept && digits_decode(&found, digits, count, &cache)) {
                 *swapped = false;
                 at = i;
             }
@@ -211,10 +238,14 @@ static size_t find_typo(uint8_t *digits, size_t count, bool *swapped)
         digits[i] = kept;
     }
     OPENSSL_cleanse(&found, sizeof found);
+    OPENSSL_cleanse(&cache, sizeof cache);
     return at;
 }
 
-/* Groups as they were typed, to name the one of a wrong length. Returns its number from 1, 0: none stands out. */
+/*
+ * Groups as they were typed, to name the one of a wrong length. Returns its number from 1; 0: none stands out, or the
+ * text has no groups.
+ */
 static size_t odd_group(const char *text)
 {
     size_t group = 0, length = 0, odd = 0;
@@ -234,13 +265,14 @@ static size_t odd_group(const char *text)
             length = 0;
         }
         if (!*text)
-            return odd;
+            return group > 1 ? odd : 0;
     }
 }
 
 meshping_status meshping_passphrase_decode(meshping_passphrase *out, const char *text, meshping_error *err)
 {
     uint8_t digits[CODE_MAX + 1];
+    derived_key cache = {0};
     size_t count = 0;
     bool swapped = false;
     while (*text == ' ' || *text == '\t' || *text == '\n' || *text == '\r')
@@ -261,12 +293,15 @@ meshping_status meshping_passphrase_decode(meshping_passphrase *out, const char 
             return meshping_error_set(err, MESHPING_INVALID, "the passphrase is too long");
         digits[count++] = (uint8_t)digit;
     }
-    if (digits_decode(out, digits, count)) {
+    bool good = digits_decode(out, digits, count, &cache);
+    OPENSSL_cleanse(&cache, sizeof cache);
+    if (good) {
         OPENSSL_cleanse(digits, sizeof digits);
         return MESHPING_OK;
     }
-    size_t group = odd_group(text);
-    size_t typo = group ? SIZE_MAX : find_typo(digits, count, &swapped);
+    /* first the typo: where it is does not depend on how the text was typed in groups, or whether at all */
+    size_t typo = find_typo(digits, count, &swapped);
+    size_t group = typo == SIZE_MAX ? odd_group(text) : 0;
     OPENSSL_cleanse(digits, sizeof digits);
     if (group)
         return meshping_error_set(err, MESHPING_INVALID, "group %zu of the passphrase does not have %d characters",

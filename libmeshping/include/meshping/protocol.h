@@ -62,7 +62,7 @@ MESHPING_API meshping_status meshping_identity_public(uint8_t public_key[MESHPIN
                                                       const uint8_t seed[MESHPING_KEY_LEN]);
 /* "3F2A 91C0 ..." : the first 16 bytes of SHA-256(public key) in hex, grouped by 4; text[MESHPING_FINGERPRINT_MAX]. */
 MESHPING_API const char *meshping_identity_fingerprint(char *text, const uint8_t public_key[MESHPING_KEY_LEN]);
-/* CRYPTO: a key of small order or not on the curve; such keys verify anything. */
+/* CRYPTO: a key of small order; such keys verify anything. (A key that is no point at all verifies nothing.) */
 MESHPING_API meshping_status meshping_identity_check(const uint8_t public_key[MESHPING_KEY_LEN]);
 
 /* What both ends know of one connection; every key and signature binds to it. */
