@@ -60,11 +60,14 @@ export function makeGraph(box: HTMLElement, first: Marks, width: number, height:
       c.textAlign = 'center';
       c.textBaseline = 'middle';
       const text = c.measureText(gap.reason).width;
-      if (text + 10 * ratio < to - from) {
-        c.fillStyle = get('--panel');
-        c.fillRect((from + to - text) / 2 - 5 * ratio, top + h / 2 - 9 * ratio, text + 10 * ratio, 18 * ratio);
+      const upright = text + 10 * ratio < to - from;
+      if (upright || to - from > 18 * ratio) {
+        c.translate((from + to) / 2, top + h / 2);
+        if (!upright) c.rotate(-Math.PI / 2);
+        c.fillStyle = get('--raised');
+        c.fillRect(-text / 2 - 5 * ratio, -8 * ratio, text + 10 * ratio, 16 * ratio);
         c.fillStyle = get('--text');
-        c.fillText(gap.reason, (from + to) / 2, top + h / 2);
+        c.fillText(gap.reason, 0, 0);
       }
       c.restore();
     }
@@ -80,7 +83,7 @@ export function makeGraph(box: HTMLElement, first: Marks, width: number, height:
     c.fillStyle = lossColour;
     for (const s of marks.lostS) {
       const x = Math.round(u.valToPos(s, 'x', true));
-      c.globalAlpha = 0.18;
+      c.globalAlpha = 0.12;
       c.fillRect(x - ratio / 2, top, ratio, h);
       c.globalAlpha = 1;
       c.fillRect(x - ratio * 0.75, bottom - 10 * ratio, 1.5 * ratio, 10 * ratio);
@@ -120,7 +123,7 @@ export function makeGraph(box: HTMLElement, first: Marks, width: number, height:
       ],
       series: [
         {},
-        { stroke: line, fill, width: 1.25, spanGaps: false, points: { show: true, size: 2, width: 0, fill: line } },
+        { stroke: line, fill, width: 1.25, spanGaps: false, points: { show: true, size: marks.x.length < 100 ? 5 : 2, width: 0, fill: line } },
       ],
       hooks: {
         drawClear: [drawGaps],

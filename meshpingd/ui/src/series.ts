@@ -28,8 +28,18 @@ export interface Summary {
   lastOutcome: string;
 }
 
+const YOUNG_S = 300;
+
+/** A pair younger than the hour gets the time it has, five minutes at least; one that was silent keeps the hour. */
+function fromOf(series: Series): number {
+  const first = series.time_ms[0];
+  const from = series.from_ms / 1000;
+  if (first === undefined || (series.gaps[0] && series.gaps[0].from_ms < first)) return from;
+  return Math.max(from, Math.min(first / 1000 - series.interval_ms / 1000, series.to_ms / 1000 - YOUNG_S));
+}
+
 export function toMarks(series: Series): Marks {
-  const marks: Marks = { fromS: series.from_ms / 1000, toS: series.to_ms / 1000, x: [], y: [], lostS: [], localS: [], gaps: [] };
+  const marks: Marks = { fromS: fromOf(series), toS: series.to_ms / 1000, x: [], y: [], lostS: [], localS: [], gaps: [] };
   let gap = 0;
   series.time_ms.forEach((time, i) => {
     while (gap < series.gaps.length && series.gaps[gap]!.to_ms <= time) {

@@ -114,6 +114,13 @@ test('the line breaks at losses and in missing stretches', () => {
   assert.deepEqual(marks.gaps, [{ fromS: 15, toS: 40, reason: 'connection trouble' }]);
 });
 
+test('a young pair is drawn over the time it has, a silent one over the whole hour', () => {
+  const hour = { ...series, from_ms: 0, to_ms: 3600000 };
+  assert.equal(toMarks({ ...hour, time_ms: [3590000], rtt_us: [1], outcome: ['ok'], gaps: [] }).fromS, 3300);
+  assert.equal(toMarks({ ...hour, time_ms: [1805000], rtt_us: [1], outcome: ['ok'], gaps: [] }).fromS, 1800);
+  assert.equal(toMarks({ ...hour, time_ms: [3590000], rtt_us: [1], outcome: ['ok'], gaps: [{ from_ms: 0, to_ms: 3590000, reason: 'connection_trouble' }] }).fromS, 0);
+});
+
 test('a series without a verdict has no loss figure', () => {
   const hour = summarise({ ...series, time_ms: [], rtt_us: [], outcome: [], flags: [], gaps: [] });
   assert.ok(Number.isNaN(hour.lossPercent));

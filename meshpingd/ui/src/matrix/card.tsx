@@ -2,7 +2,7 @@
 // What is known of one cell, with its last hour: beside the pointer, or pinned.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { getSeries, message } from '../api.ts';
-import { ago, rtt } from '../format.ts';
+import { ago, duration, rtt } from '../format.ts';
 import type { Graph } from '../graph.ts';
 import { liveStatus, meshTick, serverNow } from '../live.ts';
 import { targetTitle } from '../model.ts';
@@ -13,7 +13,6 @@ import { theme } from '../theme.ts';
 import type { Series } from '../types.ts';
 import { StateMark } from '../widgets.tsx';
 
-const WIDTH = 460;
 const GRAPH_HEIGHT = 170;
 const REFRESH_MS = 5000;
 /** Passing over cells must not ask for a graph each. */
@@ -23,6 +22,8 @@ interface CardProps {
   cell: Cell;
   /** Of the cell, in the window. */
   place: DOMRect;
+  /** The lower end of the matrix, where a card hides no cell. */
+  below: number;
   pinned: boolean;
   close: () => void;
 }
@@ -84,8 +85,10 @@ function HourGraph({ series, label }: { series: Series; label: string }) {
 
 function Hour({ series, cell }: { series: Series; cell: Cell }) {
   const hour = summarise(series);
+  const marks = toMarks(series);
+  const span = duration((marks.toS - marks.fromS) * 1000);
   const loss = Number.isNaN(hour.lossPercent) ? 'no verdicts' : `${hour.lossPercent.toFixed(hour.lossPercent && hour.lossPercent < 10 ? 1 : 0)} % lost`;
-  const label = `Last hour of ${cell.agent.host_name} to ${targetTitle(cell.target)}: ${hour.replies} replies, ${hour.lost} lost, ` +
+  const label = `Last ${span} of ${cell.agent.host_name} to ${targetTitle(cell.target)}: ${hour.replies} replies, ${hour.lost} lost, ` +
     `${hour.local} times the agent's own trouble, ${series.gaps.length} missing stretches`;
   return (
     <>
@@ -97,7 +100,7 @@ function Hour({ series, cell }: { series: Series; cell: Cell }) {
         <li><i class="key-gap" />connection trouble</li>
       </ul>
       <dl class="hour">
-        <div><dt>Hour</dt><dd>{loss}</dd></div>
+        <div><dt>{span}</dt><dd>{loss}</dd></div>
         <div><dt>min</dt><dd>{hour.minUs === null ? '–' : rtt(hour.minUs)}</dd></div>
         <div><dt>mean</dt><dd>{hour.meanUs === null ? '–' : rtt(hour.meanUs)}</dd></div>
         <div><dt>p95</dt><dd>{hour.p95Us === null ? '–' : rtt(hour.p95Us)}</dd></div>
@@ -107,21 +110,42 @@ function Hour({ series, cell }: { series: Series; cell: Cell }) {
   );
 }
 
-export function CellCard({ cell, place, pinned, close }: CardProps) {
+/** Below the matrix if there is room, else beside the cell, else over or under it. */
+function placeCard(card: HTMLElement, place: DOMRect, below: number): void {
+  const { offsetHeight: height, offsetWidth: width } = card;
+  const end = innerWidth - width - 8;
+  let left = Math.max(8, Math.min(place.left - 40, end));
+  let top = below + 8;
+  if (top + height + 8 > innerHeight) {
+    if (place.right + 14 < end) [left, top] = [place.right + 14, place.top - 40];
+    else if (place.left - width - 14 > 8) [left, top] = [place.left - width - 14, place.top - 40];
+    else top = place.bottom + 12 + height < innerHeight ? place.bottom + 12 : place.top - height - 12;
+  }
+  card.style.left = `${left}px`;
+  card.style.top = `${Math.max(8, Math.min(top, innerHeight - height - 8))}px`;
+}
+
+/** A pinned card takes the focus, and gives it back. */
+function useFocus(pinned: boolean) {
+  const button = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (!pinned) return;
+    const before = document.activeElement;
+    button.current?.focus({ preventScroll: true });
+    return () => {
+      if (before instanceof HTMLElement) before.focus({ preventScroll: true });
+    };
+  }, [pinned]);
+  return button;
+}
+
+export function CellCard({ cell, place, below, pinned, close }: CardProps) {
   meshTick.value;
   const box = useRef<HTMLElement>(null);
+  const closeButton = useFocus(pinned);
   const { series, error } = useSeries(cell.agent.id, cell.target.id);
   useLayoutEffect(() => {
-    const card = box.current;
-    if (!card || innerWidth < 620) return;
-    const { offsetHeight: height } = card;
-    const right = place.right + 14 + WIDTH < innerWidth;
-    const left = right ? place.right + 14 : Math.max(8, place.left - WIDTH - 14);
-    const over = !right && place.left - WIDTH - 14 < 8; // no room on either side: below or above
-    const below = place.bottom + 12 + height < innerHeight;
-    const top = over ? (below ? place.bottom + 12 : Math.max(8, place.top - height - 12)) : Math.min(Math.max(8, place.top - 40), innerHeight - height - 8);
-    card.style.left = `${left}px`;
-    card.style.top = `${Math.max(8, top)}px`;
+    if (box.current && innerWidth >= 620) placeCard(box.current, place, below);
   });
   const info = stateInfo(cell.state);
   const lastOutcome = series ? summarise(series).lastOutcome : '';
@@ -131,7 +155,7 @@ export function CellCard({ cell, place, pinned, close }: CardProps) {
     <aside ref={box} class={`card ${pinned ? 'pinned' : ''}`} aria-label="Cell" data-testid="card" data-state={info.key}>
       <header>
         <h2>{cell.agent.host_name} <span aria-label="to">→</span> {targetTitle(cell.target)}</h2>
-        {pinned && <button type="button" class="icon" aria-label="Close" onClick={close}>✕</button>}
+        {pinned && <button ref={closeButton} type="button" class="icon" aria-label="Close" onClick={close}>✕</button>}
       </header>
       <p class="soft mono">{cell.agent.observed_address || 'address unknown'} → {cell.target.address}</p>
       <p class="state"><StateMark state={cell.state} /> <b>{info.label}</b>: {info.words}{why}{live ? '' : '. Not live: the connection to the server is lost.'}</p>

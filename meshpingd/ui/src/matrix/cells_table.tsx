@@ -6,10 +6,12 @@ import { mesh, meshTick, serverNow } from '../live.ts';
 import { targetTitle } from '../model.ts';
 import type { Cell, Order } from '../model.ts';
 import { State, bySeverity, stateInfo } from '../states.ts';
+import type { Agent } from '../types.ts';
 import { StateMark } from '../widgets.tsx';
 
 const PAGE = 200;
-const isProblem = (state: number) => state !== State.Ok && state !== State.NoData;
+/** An agent's absence is one line, not one a target: see Away. */
+const isProblem = (state: number) => state !== State.Ok && state !== State.NoData && state !== State.Offline;
 
 /** The first `limit` cells in order of severity, and how many there are. */
 function collect(order: Order, all: boolean, limit: number): { cells: Cell[]; total: number } {
@@ -37,22 +39,41 @@ function collect(order: Order, all: boolean, limit: number): { cells: Cell[]; to
   return { cells, total };
 }
 
+/** Agents that are away, of those shown. */
+function awayAgents(order: Order): Agent[] {
+  return Array.from(order.rows, (row) => mesh.rows[row]!).filter((agent) => agent && !agent.online);
+}
+
+function Away({ agent, now }: { agent: Agent; now: number }) {
+  return (
+    <tr data-testid="away" data-agent={agent.host_name}>
+      <td><span class="with-mark"><StateMark state={State.Offline} />{stateInfo(State.Offline).label}</span></td>
+      <td>{agent.host_name}</td>
+      <td class="soft">all its cells; the targets may be fine</td>
+      <td class="num wide-only">–</td>
+      <td class="num wide-only">–</td>
+      <td class="num wide-only">{ago(agent.last_seen_ms, now)}</td>
+    </tr>
+  );
+}
+
 export function CellsTable({ order, onOpen }: { order: Order; onOpen: (cell: Cell, place: DOMRect) => void }) {
   meshTick.value;
   const [all, setAll] = useState(false);
   const [limit, setLimit] = useState(PAGE);
   const { cells, total } = collect(order, all, limit);
   const now = serverNow();
+  const away = all ? [] : awayAgents(order);
   return (
     <section class="panel" aria-labelledby="cells-title">
       <header class="panel-head">
-        <h2 id="cells-title">{all ? 'All cells' : 'Cells that need a look'} <span class="count">{total.toLocaleString('en')}</span></h2>
+        <h2 id="cells-title">{all ? 'All cells' : 'Needs a look'} <span class="count">{(total + away.length).toLocaleString('en')}</span></h2>
         <label class="check"><input type="checkbox" checked={all} data-testid="all-cells" onChange={(event) => { setAll(event.currentTarget.checked); setLimit(PAGE); }} /> All cells</label>
       </header>
-      {total === 0 ? <p class="empty">{all ? 'No cells to show.' : 'None. Every cell with data is OK.'}</p> : (
-        <div class="table-wrap" tabIndex={0} role="region" aria-labelledby="cells-title">
+      {total + away.length === 0 ? <p class="empty">{all ? 'No cells to show.' : 'Nothing. Every cell with data is OK.'}</p> : (
+        <div class="table-wrap" tabIndex={0} role="group" aria-labelledby="cells-title">
           <table class="cells">
-            <thead><tr><th scope="col">State</th><th scope="col">Agent</th><th scope="col">Target</th><th scope="col" class="num">Last round trip</th><th scope="col" class="num">Lost of 12</th><th scope="col" class="num">Last sample</th></tr></thead>
+            <thead><tr><th scope="col">State</th><th scope="col">Agent</th><th scope="col">Target</th><th scope="col" class="num wide-only">Last round trip</th><th scope="col" class="num wide-only">Lost of 12</th><th scope="col" class="num wide-only">Last sample</th></tr></thead>
             <tbody>
               {cells.map((cell) => {
                 const info = stateInfo(cell.state);
@@ -62,13 +83,14 @@ export function CellsTable({ order, onOpen }: { order: Order; onOpen: (cell: Cel
                     <td><span class="with-mark"><StateMark state={cell.state} />{info.label}</span></td>
                     <td>{cell.agent.host_name}</td>
                     <td><button type="button" class="link" onClick={(event) => onOpen(cell, event.currentTarget.getBoundingClientRect())}>{targetTitle(cell.target)}</button>
-                      {cell.target.name && <span class="soft mono"> {cell.target.address}</span>}</td>
-                    <td class="num">{cell.state === State.NoData ? '–' : rtt(cell.rttUs)}</td>
-                    <td class="num">{cell.state === State.NoData ? '–' : cell.lost}</td>
-                    <td class="num">{ago(cell.seenMs, now)}</td>
+                      {cell.target.name && <span class="soft mono wide-only"> {cell.target.address}</span>}</td>
+                    <td class="num wide-only">{cell.state === State.NoData ? '–' : rtt(cell.rttUs)}</td>
+                    <td class="num wide-only">{cell.state === State.NoData ? '–' : cell.lost}</td>
+                    <td class="num wide-only">{ago(cell.seenMs, now)}</td>
                   </tr>
                 );
               })}
+              {away.map((agent) => <Away key={agent.id} agent={agent} now={now} />)}
             </tbody>
           </table>
         </div>

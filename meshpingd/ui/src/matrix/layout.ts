@@ -22,14 +22,14 @@ export interface Spot {
 export const SLANT = Math.PI / 3.6;
 
 export function fitLayout(width: number, columns: number, longestAgent: number, longestTarget: number): Layout {
-  const headWidth = Math.round(Math.min(Math.max(longestAgent * 7.4 + 44, 104), width < 560 ? 132 : 236));
+  const headWidth = Math.round(Math.min(Math.max(longestAgent * 7.6 + 44, 116), width < 560 ? 132 : 236));
   const room = width - headWidth - 2;
   const each = columns > 0 ? Math.floor(room / columns) : room;
   if (each >= 78) {
-    return { cellWidth: Math.min(each, 138), cellHeight: 36, headWidth, headHeight: 50, wide: true, overhang: 2 };
+    return { cellWidth: Math.min(each, 210), cellHeight: 36, headWidth, headHeight: 50, wide: true, overhang: 2 };
   }
   const size = each >= 34 ? 34 : each >= 26 ? each : columns > 160 ? 18 : 26;
-  const label = Math.min(longestTarget * 6.9 + 10, 168);
+  const label = Math.min(longestTarget * 6.9 + 10, width < 560 ? 112 : 168);
   const headHeight = Math.round(Math.max(56, label * Math.sin(SLANT) + 20));
   return {
     cellWidth: size, cellHeight: Math.max(size, 20), headWidth, headHeight, wide: false,

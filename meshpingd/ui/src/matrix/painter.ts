@@ -271,6 +271,6 @@ export class Painter {
     c.fillStyle = colours.soft;
     c.textAlign = 'left';
     c.textBaseline = 'alphabetic';
-    c.fillText('agent ↓   target →', 12, headHeight - 12);
+    if (layout.wide) c.fillText('round trip, ms', 12, headHeight - 12);
   }
 }

@@ -17,6 +17,8 @@ export interface Chosen {
   row: number;
   column: number;
   place: DOMRect;
+  /** The matrix's lower end in the window. */
+  below: number;
   pinned: boolean;
 }
 
@@ -49,13 +51,13 @@ class Surface {
     const width = this.scroller.clientWidth;
     this.layout = fitLayout(
       width, this.order.columns.length,
-      longest(mesh.rows.map((agent) => agent.host_name)),
+      longest(mesh.rows.map((agent) => agent.host_name + (agent.state === 'hold' ? ' (hold)' : ''))),
       longest(mesh.targets.map(targetTitle)),
     );
     const { cellWidth, cellHeight, headWidth, headHeight, overhang } = this.layout;
     const wide = headWidth + this.order.columns.length * cellWidth + overhang;
     const high = headHeight + this.order.rows.length * cellHeight + 4;
-    this.scroller.style.height = `${Math.max(140, Math.min(high + (wide > width ? 16 : 0) + 2, Math.max(260, innerHeight * 0.68)))}px`;
+    this.scroller.style.height = `${Math.max(140, Math.min(high + (wide > width ? this.scroller.offsetHeight - this.scroller.clientHeight : 0) + 2, Math.max(260, innerHeight * 0.68)))}px`;
     this.sizer.style.width = `${wide}px`;
     this.sizer.style.height = `${high}px`;
     this.painter.resize(this.scroller.clientWidth, this.scroller.clientHeight);
@@ -88,7 +90,7 @@ class Surface {
   }
 
   private choose(spot: Spot | undefined, pinned: boolean): void {
-    this.onChoose(spot && { row: this.order.rows[spot.row]!, column: this.order.columns[spot.column]!, place: this.placeOf(spot), pinned });
+    this.onChoose(spot && { row: this.order.rows[spot.row]!, column: this.order.columns[spot.column]!, place: this.placeOf(spot), below: this.scroller.getBoundingClientRect().bottom, pinned });
   }
 
   private spot(event: MouseEvent): Spot | undefined {

@@ -62,7 +62,7 @@ function IssueForm({ server, onIssued }: { server: ServerInfo; onIssued: (issued
     setBusy(false);
   };
   return (
-    <form class="panel pad form-grid" onSubmit={submit}>
+    <form class="panel pad form-grid" data-testid="issue-form" onSubmit={submit}>
       <p class="soft full">A passphrase carries this server's address and a key. Every agent that has it may ask to join; you approve each one.</p>
       <label class="full">Address the agents reach this server at
         <select value={chosen} data-testid="advertise" onChange={(event) => setChosen(event.currentTarget.value)}>
@@ -116,8 +116,8 @@ export function AddPage() {
       <section class="panel" aria-labelledby="passphrases-title">
         <header class="panel-head"><h2 id="passphrases-title">Passphrases <span class="count">{passphrases.length}</span></h2></header>
         {passphrases.length === 0 ? <p class="empty">None issued yet.</p> : (
-          <div class="table-wrap" tabIndex={0} role="region" aria-labelledby="passphrases-title">
-            <table>
+          <div class="table-wrap" tabIndex={0} role="group" aria-labelledby="passphrases-title">
+            <table class="stack">
               <thead><tr><th scope="col">Label</th><th scope="col">Status</th><th scope="col" class="num">Uses</th><th scope="col">Issued</th><th scope="col">Expires</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
               <tbody>
                 {[...passphrases].sort((a, b) => b.created_ms - a.created_ms).map((passphrase) => {
@@ -126,10 +126,10 @@ export function AddPage() {
                   return (
                     <tr key={passphrase.id} data-testid="passphrase-row" data-status={now}>
                       <td>{passphrase.label || <span class="mono soft">{passphrase.id.slice(0, 8)}</span>}</td>
-                      <td class={valid ? '' : 'soft'}>{now}</td>
-                      <td class="num">{passphrase.uses} of {passphrase.uses_max}</td>
-                      <td class="nowrap">{dateTime(passphrase.created_ms)}</td>
-                      <td class="nowrap">{dateTime(passphrase.expires_ms)}</td>
+                      <td class={valid ? '' : 'soft'} data-label="Status">{now}</td>
+                      <td class="num" data-label="Uses">{passphrase.uses} of {passphrase.uses_max}</td>
+                      <td class="nowrap" data-label="Issued">{dateTime(passphrase.created_ms)}</td>
+                      <td class="nowrap" data-label="Expires">{dateTime(passphrase.expires_ms)}</td>
                       <td class="row-actions">{valid && <button type="button" onClick={() => setAsked(passphrase)} aria-label={`Revoke ${passphrase.label || passphrase.id.slice(0, 8)}`}>Revoke</button>}</td>
                     </tr>
                   );

@@ -43,12 +43,12 @@ function AgentRow({ agent, ask }: { agent: Agent; ask: (agent: Agent, action: Ag
         {agent.same_host_name && <span class="tag warn" title="Another agent has the same host name">same name</span>}
         {agent.reason && <div class="soft">{agent.reason}</div>}
       </td>
-      <td><span class={`presence ${agent.online ? 'on' : 'off'}`}><i aria-hidden="true" />{agent.online ? 'online' : 'offline'}</span>
+      <td data-label="Presence"><span class={`presence ${agent.online ? 'on' : 'off'}`}><i aria-hidden="true" />{agent.online ? 'online' : 'offline'}</span>
         {!agent.online && <div class="soft nowrap">seen {ago(agent.last_seen_ms, serverNow())}</div>}</td>
-      <td class="mono">{addresses(agent)}</td>
-      <td class="mono fingerprint">{agent.fingerprint}</td>
-      <td class="nowrap">{pending ? <>{agent.version}<div class="soft">since {dateTime(agent.first_seen_ms)}</div></> : agent.version}</td>
-      <td class="nowrap">{pending ? '–' : <>{agent.buffered_samples.toLocaleString('en')} kept
+      <td class="mono" data-label="Address">{addresses(agent)}</td>
+      <td class="mono fingerprint" data-label="Fingerprint">{agent.fingerprint}</td>
+      <td class="nowrap" data-label="Version">{pending ? <>{agent.version}<div class="soft">since {dateTime(agent.first_seen_ms)}</div></> : agent.version}</td>
+      <td class="nowrap" data-label="Buffer">{pending ? '–' : <>{agent.buffered_samples.toLocaleString('en')} kept
         {agent.dropped_samples > 0 && <div class="warn-text">{agent.dropped_samples.toLocaleString('en')} dropped</div>}</>}</td>
       <td class="row-actions">
         {actions[agent.state].map((action) => (
@@ -101,8 +101,8 @@ export function AgentsPage() {
               <h2 id={`group-${state}`}>{title} <span class="count">{members.length}</span></h2>
               {words ? <p class="soft">{words}</p> : <p class="soft">{count(members.filter((agent) => agent.online).length, 'agent')} online</p>}
             </header>
-            <div class="table-wrap" tabIndex={0} role="region" aria-labelledby={`group-${state}`}>
-              <table>
+            <div class="table-wrap" tabIndex={0} role="group" aria-labelledby={`group-${state}`}>
+              <table class="stack">
                 <thead><tr><th scope="col">Host</th><th scope="col">Presence</th><th scope="col">Address</th><th scope="col">Fingerprint</th><th scope="col">Version</th><th scope="col">Buffer</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
                 <tbody>{members.map((agent) => <AgentRow key={agent.id} agent={agent} ask={(of, action) => { setFailed(''); setAsked({ agent: of, action }); }} />)}</tbody>
               </table>

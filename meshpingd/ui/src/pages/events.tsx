@@ -21,13 +21,13 @@ export function EventsPage() {
       {error && <Notice kind="error">{error}</Notice>}
       <section class="panel" aria-labelledby="events-title">
         {!data ? <p class="empty" role="status">Loading…</p> : events.length === 0 ? <p class="empty">{needle ? 'No event fits the filter.' : 'Nothing has happened yet.'}</p> : (
-          <div class="table-wrap" tabIndex={0} role="region" aria-labelledby="events-title">
-            <table>
+          <div class="table-wrap" tabIndex={0} role="group" aria-labelledby="events-title">
+            <table class="stack">
               <thead><tr><th scope="col">Time</th><th scope="col">Event</th><th scope="col">Agent</th><th scope="col">User</th><th scope="col">What</th></tr></thead>
               <tbody>
                 {events.map((event, i) => (
                   <tr key={i} data-testid="event" data-kind={event.kind}>
-                    <td class="nowrap mono">{dateTime(event.time_ms)}</td><td class="nowrap">{event.kind.replaceAll('_', ' ')}</td><td>{nameOf(event.agent)}</td><td>{event.user}</td><td>{event.text}</td>
+                    <td class="nowrap mono">{dateTime(event.time_ms)}</td><td class="nowrap">{event.kind.replaceAll('_', ' ')}</td><td data-label="Agent">{nameOf(event.agent)}</td><td data-label="User">{event.user}</td><td>{event.text}</td>
                   </tr>
                 ))}
               </tbody>

@@ -94,6 +94,7 @@ interface Open {
   agent: string;
   target: number;
   place: DOMRect;
+  below: number;
   pinned: boolean;
 }
 
@@ -112,7 +113,7 @@ export function MatrixPage() {
       if (!chosen) return old?.pinned ? old : undefined;
       if (old?.pinned && !chosen.pinned) return old;
       const cell = mesh.cell(chosen.row, chosen.column);
-      return cell && { agent: cell.agent.id, target: cell.target.id, place: chosen.place, pinned: chosen.pinned };
+      return cell && { agent: cell.agent.id, target: cell.target.id, place: chosen.place, below: chosen.below, pinned: chosen.pinned };
     });
   }, []);
   const close = useCallback(() => setOpen(undefined), []);
@@ -128,15 +129,15 @@ export function MatrixPage() {
   const cell = open && findCell(open);
   const nothing = order.rows.length === 0 || order.columns.length === 0;
   return (
-    <>
+    <div class={`matrix-page ${liveStatus.value === 'live' ? '' : 'not-live'}`}>
       <h1 class="hidden">Matrix</h1>
       {empty ? <FirstSteps /> : (
         <>
           <div class="toolbar">
             <Summary />
             <div class="filters">
-              <input type="search" aria-label="Filter agents" placeholder="Filter agents" value={agentFilter.value} onInput={(event) => (agentFilter.value = event.currentTarget.value)} />
-              <input type="search" aria-label="Filter targets" placeholder="Filter targets" value={targetFilter.value} onInput={(event) => (targetFilter.value = event.currentTarget.value)} />
+              <input type="search" aria-label="Filter agents" placeholder="Agents…" value={agentFilter.value} onInput={(event) => (agentFilter.value = event.currentTarget.value)} />
+              <input type="search" aria-label="Filter targets" placeholder="Targets…" value={targetFilter.value} onInput={(event) => (targetFilter.value = event.currentTarget.value)} />
               <button type="button" aria-pressed={problemsFirst.value} data-testid="problems-first" onClick={() => (problemsFirst.value = !problemsFirst.value)}>Problems first</button>
             </div>
           </div>
@@ -144,10 +145,10 @@ export function MatrixPage() {
           {nothing
             ? <p class="panel empty" role="status">No row and column fit the filter. <button type="button" class="link" onClick={() => { agentFilter.value = targetFilter.value = ''; only.value = new Set(); }}>Show all</button></p>
             : <MatrixSurface order={order} shape={shape} onChoose={choose} />}
-          <CellsTable order={order} onOpen={(of, place) => setOpen({ agent: of.agent.id, target: of.target.id, place, pinned: true })} />
+          <CellsTable order={order} onOpen={(of, place) => setOpen({ agent: of.agent.id, target: of.target.id, place, below: place.bottom, pinned: true })} />
         </>
       )}
-      {open && cell && <CellCard cell={cell} place={open.place} pinned={open.pinned} close={close} />}
-    </>
+      {open && cell && <CellCard cell={cell} place={open.place} below={open.below} pinned={open.pinned} close={close} />}
+    </div>
   );
 }

@@ -57,13 +57,13 @@ function SavedTable({ list }: { list: TargetList }) {
         <input type="search" aria-label="Filter the saved list" placeholder="Filter" value={filter} onInput={(event) => { setFilter(event.currentTarget.value); setLimit(PAGE); }} />
       </header>
       {list.targets.length === 0 ? <p class="empty">No targets yet. Write them above and save.</p> : found.length === 0 ? <p class="empty">No target fits the filter.</p> : (
-        <div class="table-wrap" tabIndex={0} role="region" aria-labelledby="saved-title">
+        <div class="table-wrap" tabIndex={0} role="group" aria-labelledby="saved-title">
           <table>
-            <thead><tr><th scope="col" class="num">No</th><th scope="col">Address</th><th scope="col">Name</th><th scope="col" class="num">Interval</th><th scope="col" class="num">Timeout</th>{special && <><th scope="col" class="num">Size</th><th scope="col" class="num">DSCP</th></>}</tr></thead>
+            <thead><tr><th scope="col" class="num tight">No</th><th scope="col">Address</th><th scope="col">Name</th><th scope="col" class="num">Interval</th><th scope="col" class="num">Timeout</th>{special && <><th scope="col" class="num">Size</th><th scope="col" class="num">DSCP</th></>}</tr></thead>
             <tbody>
               {found.slice(0, limit).map((target) => (
                 <tr key={target.id} data-testid="target" data-target={target.address}>
-                  <td class="num soft">{target.id}</td><td class="mono">{target.address}</td><td>{target.name}</td>
+                  <td class="num tight soft">{target.id}</td><td class="mono">{target.address}</td><td>{target.name}</td>
                   <td class="num">{target.interval_ms / 1000} s</td><td class="num">{target.timeout_ms / 1000} s</td>
                   {special && <><td class="num">{target.size}</td><td class="num">{target.dscp}</td></>}
                 </tr>
