@@ -34,6 +34,7 @@ class Net:
     def serve(self, *hosts, seed=7):
         command = ["ip", "netns", "exec", self.name, BIN / "meshping-sim", "--device", "sim0", "--seed", str(seed)]
         command += ["--address", "198.18.0.254/24", "--address", "fd00:5::fe/64", "--log", self.log]
+        command += ["--router", "198.18.1.1", "--router", "fd00:6::1"]
         for host in hosts:
             command += ["--host", host]
         self.sim = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -137,7 +138,7 @@ def test_every_verdict_is_what_happened(net):
     assert summaries["198.18.0.2"]["lost"] > 0 and summaries["fd00:5::2"]["lost"] > 0
     assert 15 <= summaries["198.18.0.5"]["late"] + 5 and summaries["198.18.0.5"]["lost"] > 5
     errors = [probe for probe in probes["198.18.0.3"] if probe["reason"]]
-    assert all(p["from"] == "198.18.0.254" and (p["icmp_type"], p["icmp_code"]) == (3, 1) for p in errors)
+    assert all(p["from"] == "198.18.1.1" and (p["icmp_type"], p["icmp_code"]) == (3, 1) for p in errors)
 
 
 def test_round_trip_times_are_those_that_the_simulation_gave(net):
@@ -224,7 +225,7 @@ def test_an_ordinary_user_may_ping_where_the_system_allows_it(net):
         "fd00:5::1": {""}, "fd00:5::3": {"prohibited"}, "127.0.0.1": {""}, "::1": {""},
     }  # fmt: skip
     assert 5 <= summaries["198.18.0.1"]["min"] < 30
-    assert probes["198.18.0.3"][0]["from"] == "198.18.0.254"
+    assert probes["198.18.0.3"][0]["from"] == "198.18.1.1"
 
 
 def test_names_come_from_the_hosts_file_and_a_missing_one_blocks_nobody(net):

@@ -281,26 +281,31 @@ static bool serve(sim *s)
 }
 
 static const char usage[] =
-    "Usage: meshping-sim --device NAME --host HOST... [--address ADDRESS/PREFIX...] [--seed N] [--log FILE]\n"
+    "Usage: meshping-sim --device NAME --host HOST... [--address ADDRESS/PREFIX...] [--router ADDRESS...]\n"
+    "       [--seed N] [--log FILE]\n"
     "Answers pings behind a new TUN device. Adds a route for each HOST and prints `ready` when it answers.\n"
-    "  --address  of this side of the device; ICMP errors come from the first of the family\n"
+    "  --address  of this side of the device\n"
+    "  --router   where ICMP errors come from, one a family, not an address of this side (default: the host)\n"
     "  --log      what really happened, JSON lines: a `request` with its fate, an `answer` with the time it was held\n"
     "  --seed     same seed, same fates for the same order of requests (default 1)\n\n";
 
-static bool add_address(sim *s, const char *text)
+static bool add_address(const sim *s, const char *text)
 {
-    meshping_error err;
-    profile parsed;
-    if (profile_parse(&parsed, text, &err) != MESHPING_OK) {
-        fprintf(stderr, "meshping-sim: --address: %s\n", err.message);
-        return false;
-    }
-    meshping_address *router = parsed.network.family == MESHPING_FAMILY_IPV4 ? &s->router4 : &s->router6;
-    if (!router->family)
-        *router = parsed.network;
-    if (parsed.network.family == MESHPING_FAMILY_IPV6)
+    if (strchr(text, ':'))
         return IP("-6", "address", "add", text, "dev", s->device, "nodad") == 0;
     return IP("address", "add", text, "dev", s->device) == 0;
+}
+
+static bool set_router(sim *s, const char *text)
+{
+    meshping_error err;
+    meshping_address router;
+    if (meshping_address_parse(&router, text, &err) != MESHPING_OK) {
+        fprintf(stderr, "meshping-sim: --router: %s\n", err.message);
+        return false;
+    }
+    *(router.family == MESHPING_FAMILY_IPV4 ? &s->router4 : &s->router6) = router;
+    return true;
 }
 
 static bool add_host(sim *s, const char *text)
@@ -327,9 +332,13 @@ static bool parse_options(sim *s, int argc, char **argv, const char **addresses,
                           const char **log)
 {
     static const struct option options[] = {
-        {"device", required_argument, NULL, 'd'},  {"host", required_argument, NULL, 'h'},
-        {"address", required_argument, NULL, 'a'}, {"seed", required_argument, NULL, 's'},
-        {"log", required_argument, NULL, 'l'},     {NULL, 0, NULL, 0},
+        {"device", required_argument, NULL, 'd'},
+        {"host", required_argument, NULL, 'h'},
+        {"address", required_argument, NULL, 'a'},
+        {"router", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},
+        {"log", required_argument, NULL, 'l'},
+        {NULL, 0, NULL, 0},
     };
     for (int code; (code = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (code == 'd' && strlen(optarg) < IFNAMSIZ)
@@ -340,7 +349,10 @@ static bool parse_options(sim *s, int argc, char **argv, const char **addresses,
             s->seed = strtoull(optarg, NULL, 10);
         else if (code == 'l')
             *log = optarg;
-        else if (code != 'h' || !add_host(s, optarg))
+        else if (code == 'r') {
+            if (!set_router(s, optarg))
+                return false;
+        } else if (code != 'h' || !add_host(s, optarg))
             return false;
     }
     return optind == argc && s->device[0] && s->host_count;
