@@ -19,16 +19,7 @@ as_root() {
     fi
 }
 
-# configure PRESET: CMake, only when the build tree is new (a build re-runs it when CMake files change)
-configure() {
-    local preset=$1
-    shift
-    if [ $# -gt 0 ] || [ ! -f "$root/build/$preset/build.ninja" ]; then
-        (cd "$root" && cmake --preset "$preset" "$@")
-    fi
-}
-
+# Configures anew each time (a second): parts of the tree may have come or gone.
 build_preset() {
-    configure "$1"
-    cmake --build "$root/build/$1"
+    (cd "$root" && cmake --preset "$1" --log-level=NOTICE) && cmake --build "$root/build/$1"
 }
