@@ -4,6 +4,8 @@
 #include "base/alloc.h"
 
 #define MS_NS INT64_C(1000000)
+#define STALL_NS (MESHPING_ISOLATION_STALL_MS * MS_NS)
+#define STRETCHES_MAX 8 /* kept: a verdict may come a long timeout after the stretch its probe was sent in */
 
 typedef struct held_miss {
     uint64_t target_id;
@@ -11,6 +13,12 @@ typedef struct held_miss {
     int64_t sent_ns;
     int64_t done_ns;
 } held_miss;
+
+/* A stretch without any evidence, both ends excluded: a miss sent in it is the agent's own. */
+typedef struct stretch {
+    int64_t from_ns;
+    int64_t to_ns;
+} stretch;
 
 struct meshping_isolation {
     meshping_isolation_fn fn;
@@ -20,12 +28,12 @@ struct meshping_isolation {
     held_miss *held;
     size_t count;
     size_t capacity;
-    int64_t evidence_ns; /* when the latest round trip ended */
-    int64_t asked_ns;    /* the oldest unanswered question to the server; 0: none */
+    int64_t evidence_ns; /* when the latest round trip ended, or just before the first probe */
+    int64_t asked_ns;    /* the oldest question to the server since the latest evidence; 0: none */
+    int64_t now_ns;      /* of the latest call that told the time */
     bool isolated;
-    /* The last stretch without any evidence: a miss sent in it is the agent's own. */
-    int64_t stretch_from_ns;
-    int64_t stretch_to_ns;
+    stretch stretches[STRETCHES_MAX]; /* a ring */
+    size_t stretch_count;             /* of all that ever were */
 };
 
 meshping_status meshping_isolation_new(meshping_isolation **out, uint32_t grace_ms, meshping_isolation_fn fn,
@@ -63,7 +71,10 @@ static void deliver(const meshping_isolation *isolation, const held_miss *miss, 
 
 static bool in_stretch(const meshping_isolation *isolation, int64_t sent_ns)
 {
-    return sent_ns > isolation->stretch_from_ns && sent_ns < isolation->stretch_to_ns;
+    for (size_t i = 0; i < STRETCHES_MAX && i < isolation->stretch_count; i++)
+        if (sent_ns > isolation->stretches[i].from_ns && sent_ns < isolation->stretches[i].to_ns)
+            return true;
+    return false;
 }
 
 /* Had the network carried a round trip that ended when this probe's reply should have come? */
@@ -91,19 +102,33 @@ static void settle_held(meshping_isolation *isolation)
     isolation->count = kept;
 }
 
+/*
+ * Was the agent cut off until this evidence? Yes, if the server was asked and did not answer for long; or if a miss has
+ * waited for long, because nobody could be asked, and the time without evidence is so long that every target had its
+ * chance to answer.
+ */
+static bool ends_silence(const meshping_isolation *isolation, int64_t from_ns, int64_t to_ns)
+{
+    if (isolation->isolated || (isolation->asked_ns && to_ns - isolation->asked_ns > STALL_NS))
+        return true;
+    return isolation->count && to_ns - isolation->held[0].done_ns > STALL_NS && isolation->evidence_ns != INT64_MIN &&
+           from_ns - isolation->evidence_ns > isolation->grace_ns;
+}
+
 static void take_evidence(meshping_isolation *isolation, int64_t from_ns, int64_t to_ns)
 {
     /* A round trip this slow was stuck somewhere (TCP sends again): it does not vouch for the time it took. */
-    if (to_ns - from_ns > MESHPING_ISOLATION_STALL_MS * MS_NS && (isolation->isolated || isolation->asked_ns))
+    if (to_ns - from_ns > STALL_NS)
         from_ns = to_ns;
-    bool stalled = isolation->asked_ns && to_ns - isolation->asked_ns > MESHPING_ISOLATION_STALL_MS * MS_NS;
-    if ((isolation->isolated || stalled) && from_ns > isolation->evidence_ns) {
-        isolation->stretch_from_ns = isolation->evidence_ns;
-        isolation->stretch_to_ns = from_ns;
+    if (ends_silence(isolation, from_ns, to_ns)) {
+        if (from_ns > isolation->evidence_ns)
+            isolation->stretches[isolation->stretch_count++ % STRETCHES_MAX] =
+                (stretch){isolation->evidence_ns, from_ns};
         isolation->isolated = false;
-        isolation->asked_ns = 0;
     }
-    if (!isolation->isolated && to_ns > isolation->evidence_ns)
+    if (to_ns >= isolation->asked_ns)
+        isolation->asked_ns = 0; /* whoever answered: the network carries packets, which was the question */
+    if (to_ns > isolation->evidence_ns)
         isolation->evidence_ns = to_ns;
     if (isolation->count)
         settle_held(isolation);
@@ -129,15 +154,24 @@ static meshping_status hold(meshping_isolation *isolation, const held_miss *miss
     return MESHPING_OK;
 }
 
+static void tell_time(meshping_isolation *isolation, int64_t mono_ns)
+{
+    if (mono_ns > isolation->now_ns)
+        isolation->now_ns = mono_ns;
+}
+
 meshping_status meshping_isolation_add(meshping_isolation *isolation, uint64_t target_id, const meshping_sample *sample,
                                        int64_t sent_ns, int64_t done_ns, bool via_loopback)
 {
     held_miss miss = {target_id, *sample, sent_ns, done_ns};
+    tell_time(isolation, done_ns);
+    if (isolation->evidence_ns == INT64_MIN)
+        isolation->evidence_ns = sent_ns - 1; /* before the first probe there was nothing to be heard */
     switch (meshping_outcome_classify(sample->outcome)) {
     case MESHPING_CLASS_OK:
-        deliver(isolation, &miss, false);
         if (!via_loopback)
             take_evidence(isolation, sent_ns, done_ns);
+        deliver(isolation, &miss, false); /* after the misses that it decides: these are older */
         return MESHPING_OK;
     case MESHPING_CLASS_LOCAL_ERROR:
         deliver(isolation, &miss, false);
@@ -162,24 +196,30 @@ meshping_status meshping_isolation_add(meshping_isolation *isolation, uint64_t t
 
 void meshping_isolation_asked(meshping_isolation *isolation, int64_t mono_ns)
 {
+    tell_time(isolation, mono_ns);
     if (!isolation->asked_ns)
         isolation->asked_ns = mono_ns;
 }
 
 void meshping_isolation_session_lost(meshping_isolation *isolation)
 {
-    isolation->asked_ns = 0;
+    /* a question that had been unanswered for long already has been answered by that */
+    if (isolation->asked_ns && isolation->now_ns - isolation->asked_ns <= STALL_NS)
+        isolation->asked_ns = 0;
 }
 
 void meshping_isolation_evidence(meshping_isolation *isolation, int64_t from_ns, int64_t to_ns)
 {
+    tell_time(isolation, to_ns);
+    /* the periodic ping is a question too, when its answer takes so long */
+    if (!isolation->asked_ns && to_ns - from_ns > STALL_NS)
+        isolation->asked_ns = from_ns > isolation->evidence_ns ? from_ns : isolation->evidence_ns;
     take_evidence(isolation, from_ns, to_ns);
-    if (isolation->asked_ns && isolation->asked_ns <= from_ns)
-        isolation->asked_ns = 0;
 }
 
 void meshping_isolation_process(meshping_isolation *isolation, int64_t mono_ns)
 {
+    tell_time(isolation, mono_ns);
     if (!isolation->count || mono_ns < meshping_isolation_deadline_ns(isolation))
         return;
     isolation->isolated = true;

@@ -5,10 +5,13 @@
  * A miss is believed only with evidence that the agent's network carried packets while the reply could still have
  * come: a full round trip (of another probe, not over the loopback interface, or of a ping to the server) that ended at
  * least MESHPING_ISOLATION_SETTLE_MS after the lost probe was sent. Most misses have that when their verdict falls. The
- * others are held, and the server is asked for a sign of life; where none comes within the grace, the agent was cut
- * off: every miss sent between the last evidence before and the first evidence after becomes
- * MESHPING_OUTCOME_ISOLATED. The same for a shorter stretch in which the server, asked over a living session, did not
- * answer for MESHPING_ISOLATION_STALL_MS. Pure: no clock, no I/O. All times are CLOCK_MONOTONIC nanoseconds.
+ * others are held, and the server is asked for a sign of life. Cut off was the agent, and every miss sent between the
+ * last evidence before and the first evidence after becomes MESHPING_OUTCOME_ISOLATED, when
+ *  - no evidence comes within the grace after a miss's verdict; or
+ *  - the server, asked over a living session, does not answer for MESHPING_ISOLATION_STALL_MS, nor does any target; or
+ *  - nobody could be asked, a miss waited for longer than that, and there was no evidence for longer than the grace.
+ * docs/adr/0003-isolation.md has the reasons and the limits. Pure: no clock, no I/O. All times are CLOCK_MONOTONIC
+ * nanoseconds.
  */
 #ifndef MESHPING_ISOLATION_H
 #define MESHPING_ISOLATION_H
@@ -45,7 +48,7 @@ MESHPING_API meshping_status meshping_isolation_add(meshping_isolation *isolatio
                                                     bool via_loopback);
 /* The server was asked for a sign of life over a living session. */
 MESHPING_API void meshping_isolation_asked(meshping_isolation *isolation, int64_t mono_ns);
-/* The session died: what was asked will not be answered, which says nothing yet. */
+/* The session died: what was asked just now will not be answered, which says nothing yet. */
 MESHPING_API void meshping_isolation_session_lost(meshping_isolation *isolation);
 /* Evidence from elsewhere: something sent at from_ns was answered at to_ns (the server's answer to a ping). */
 MESHPING_API void meshping_isolation_evidence(meshping_isolation *isolation, int64_t from_ns, int64_t to_ns);
