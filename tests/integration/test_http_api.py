@@ -261,18 +261,56 @@ def test_one_connection_serves_many_requests(server):
             assert json.loads(file.read(length))["user"] == http_lab.USER
 
 
-def test_pipelined_requests_are_answered_in_order(server):
-    one = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
-    got = server.raw(one * 3 + b"GET /readyz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    assert got.count(b"HTTP/1.1 200") == 4
-    assert got.endswith(b"ready\n")
+def test_who_does_not_wait_for_the_answer_is_answered_once(server):
+    get = b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
+    body = json.dumps({"user": "nobody", "password": "x"}).encode()
+    post = (b"POST /api/v1/session HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)) + body
+    refused = b"POST /api/v1/targets HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
+    # libwebsockets takes a pipelined request's head for its body, and may loop: none is ever served
+    for first, status in ((get, 200), (post, 401), (refused, 405)):
+        for rest in (get, post, refused, post[:-5], post[:20], get + post, b"\r\n"):
+            got = server.raw(first + rest)
+            if got.count(b"HTTP/1.1 ") != 1 or int(got.split()[1]) not in (status, 429):
+                pytest.fail(f"{first[:20]} {rest[:20]}: {got}")
+            assert b"connection: close" in got.lower(), (first, rest, got)
+    assert server.call("GET", "/healthz").status == 200
 
 
-def test_a_request_after_a_refused_body_is_still_read_right(server):
-    body = b"x" * 2000
-    got = server.raw(b"POST /api/v1/targets HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n" + body
-                     + b"GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-    assert re.findall(rb"HTTP/1.1 (\d+)", got) == [b"405", b"200"], got
+def test_a_connection_goes_on_after_a_refused_body(server):
+    with server.tls() as tls:
+        file = tls.makefile("rb")
+        for _ in range(3):
+            tls.sendall(b"POST /api/v1/targets HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n")
+            time.sleep(0.05)
+            tls.sendall(b"x" * 1000)
+            time.sleep(0.05)
+            tls.sendall(b"x" * 1000)
+            assert b" 405 " in file.readline()
+            head = b""
+            while (line := file.readline()) != b"\r\n":
+                head += line
+            assert b"connection: keep-alive" in head.lower()
+            file.read(int(re.search(rb"content-length: (\d+)", head.lower())[1]))
+
+
+def test_expect_100_continue_is_answered(server):
+    with server.tls() as tls:
+        file = tls.makefile("rb")
+        head = (f"PUT /api/v1/targets HTTP/1.1\r\nHost: h\r\nCookie: {server.session.cookie}\r\nX-CSRF-Token: "
+                f"{server.session.csrf}\r\nContent-Type: application/json\r\nContent-Length: 14\r\n"
+                "Expect: 100-continue\r\nConnection: close\r\n\r\n")
+        tls.sendall(head.encode())
+        assert file.readline() == b"HTTP/1.1 100 Continue\r\n" and file.readline() == b"\r\n"
+        tls.sendall(b'{"targets":[]}')
+        assert file.readline().startswith(b"HTTP/1.1 200 ")
+        file.read()
+        # who may not, is told at once
+        tls2 = server.tls()
+        tls2.sendall(head.replace("X-CSRF-Token", "X-Other").encode())
+        tls2.settimeout(15)
+        assert b" 403 " in tls2.recv(4096)
+        tls2.close()
 
 
 # ---- targets ----
