@@ -101,4 +101,15 @@ static inline size_t engine_count(const engine *e, uint64_t id, int outcome)
     return found;
 }
 
+/* An engine with one target and its host. */
+static inline sim_host *one_host(engine *e, int64_t delay_ns)
+{
+    engine_open(e);
+    sim_host *host = sim_add_host(&e->net, "198.18.0.1");
+    host->delay_ns = delay_ns;
+    meshping_target target = engine_target(1, "198.18.0.1");
+    engine_set(e, &target);
+    return host;
+}
+
 #endif
