@@ -3,7 +3,7 @@
 
 #include "base/alloc.h"
 
-#define CAPACITY_FIRST 4096u
+#define CAPACITY_FIRST 512u
 #define QUEUES_MAX 60000u /* as many as there are timeouts, MESHPING_TIMEOUT_MS_MAX */
 
 meshping_status meshping__flights_init(meshping__flights *flights, unsigned number_bits)

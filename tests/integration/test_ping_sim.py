@@ -90,14 +90,6 @@ def net(tmp_path):
     made.close()
 
 
-def fates(events):
-    return [event["what"] for event in events if event["event"] == "request"]
-
-
-def holds_ms(events, what="reply"):
-    return {event["seq"]: event["hold_us"] / 1000 for event in events if event["event"] == "answer" and event["what"] == what}
-
-
 def test_every_verdict_is_what_happened(net):
     hosts = {
         "198.18.0.1": "delay=20ms,jitter=3ms",
@@ -146,15 +138,14 @@ def test_round_trip_times_are_those_that_the_simulation_gave(net):
     probes, _ = net.ping_json("-c", "60", "-i", "0.1", "198.18.0.1", "fd00:5::1", expect=0)
     events = net.truth()
     for address in ("198.18.0.1", "fd00:5::1"):
-        held = [e["hold_us"] / 1000 for e in events[address] if e["event"] == "answer"]
         requests = [e["seq"] for e in events[address] if e["event"] == "request"]
         by_wire = {e["seq"]: e["hold_us"] / 1000 for e in events[address] if e["event"] == "answer"}
-        assert len(held) == 60
+        assert len(by_wire) == 60
         in_order = sorted(probes[address], key=lambda probe: probe["seq"])
         errors = sorted(probe["latency"] - by_wire[wire] for probe, wire in zip(in_order, requests))
-        # what is left is the responder's own wake-up; it cannot be shorter than what it held the packet
-        assert errors[0] > -0.2, errors[0]
-        assert errors[len(errors) // 2] < 0.5, errors
+        # no reply is there sooner than it was written; what is more is the way and the responder's wake-up
+        assert errors[0] >= -0.002, errors[0]
+        assert errors[len(errors) // 2] < 1.0, errors
 
 
 BAD = ("wrong_source wrong_cookie wrong_payload bad_checksum truncated too_long wrong_id wrong_sequence wrong_type reflected foreign_error").split()

@@ -244,9 +244,10 @@ static void write_due(sim *s)
 {
     while (s->heap_count && s->heap[0].due_ns <= read_mono()) {
         pending one = pop(s);
+        int64_t held_ns = read_mono() - one.read_ns; /* before the write: a reply is never there sooner */
         if (write(s->tun, one.packet, one.length) == (ssize_t)one.length) {
             s->written++;
-            log_line(s, &one.about, "answer", one.what, read_mono() - one.read_ns);
+            log_line(s, &one.about, "answer", one.what, held_ns);
         } else {
             s->overflows++;
             log_line(s, &one.about, "failed", one.what, 0);
