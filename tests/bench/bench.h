@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the benches share. To add one: a file with NAME_main, and a line in BENCH_MAP. */
+#ifndef MESHPING_BENCH_H
+#define MESHPING_BENCH_H
+
+#include <meshping/common.h>
+
+#define BENCH_MAP(XX) XX(probe, "CPU and wall time a ping, flat out over loopback, beside fping and a bare loop")
+
+#define XX(name, text) int name##_main(int argc, char **argv);
+BENCH_MAP(XX)
+#undef XX
+
+typedef struct bench_figure {
+    const char *bench, *figure, *unit;
+    double value;
+    const char *peer; /* NULL: there is none */
+    double peer_value;
+} bench_figure;
+
+/* One line: JSON as {"bench","figure","value","unit","peer","peer_value","ratio"}, or for people. */
+void bench_print(const bench_figure *figure, bool json);
+/* Sorts `values`. */
+double bench_median(double *values, size_t count);
+
+#endif
