@@ -2,6 +2,7 @@
 #include "core/json.h"
 
 #include "base/alloc.h"
+#include "base/utf8.h"
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -35,7 +36,8 @@ json_object *meshping__json_parse(const char *text, size_t length, meshping_erro
         meshping_error_set(err, MESHPING_PROTOCOL, "not JSON: %s",
                            error == json_tokener_success ? "something follows the value"
                                                          : json_tokener_error_desc(error));
-    }
+    } else if (!object)
+        meshping_error_set(err, MESHPING_PROTOCOL, "the JSON is null"); /* which json-c has no object for */
     json_tokener_free(tokener);
     return object;
 }
@@ -86,15 +88,20 @@ uint64_t meshping__field_u64_or(meshping__fields *fields, const char *name, uint
     return value ? number(fields, name, value, 0, max) : fallback;
 }
 
-int64_t meshping__field_i64(meshping__fields *fields, const char *name)
+int64_t meshping__field_time(meshping__fields *fields, const char *name, bool required)
 {
-    json_object *value = get(fields, name, json_type_int, true);
-    return value ? json_object_get_int64(value) : 0;
+    json_object *value = get(fields, name, json_type_int, required);
+    int64_t time = value ? json_object_get_int64(value) : 0;
+    if (time < -MESHPING__JSON_TIME_MAX || time > MESHPING__JSON_TIME_MAX) {
+        meshping__field_fail(fields, name, "is out of bounds");
+        return 0;
+    }
+    return time;
 }
 
-uint64_t meshping__field_hex64(meshping__fields *fields, const char *name)
+uint64_t meshping__field_hex64(meshping__fields *fields, const char *name, bool required)
 {
-    json_object *value = get(fields, name, json_type_string, true);
+    json_object *value = get(fields, name, json_type_string, required);
     if (!value)
         return 0;
     const char *text = json_object_get_string(value);
@@ -119,11 +126,16 @@ void meshping__field_text(meshping__fields *fields, const char *name, char *out,
         meshping__field_fail(fields, name, "is too long");
         return;
     }
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
-            meshping__field_fail(fields, name, "has a control character");
+    /* json-c looks at UTF-8's shape only; what it lets through would end a browser's WebSocket */
+    for (size_t i = 0; i < length;) {
+        const unsigned char *at = (const unsigned char *)text + i;
+        size_t step = meshping__utf8_length(at);
+        if (step == 0 || meshping__utf8_is_control(at)) {
+            meshping__field_fail(fields, name, step ? "has a control character" : "is not UTF-8");
             return;
         }
+        i += step;
+    }
     memcpy(out, text, length);
     out[length] = '\0';
 }
@@ -242,7 +254,7 @@ meshping_status meshping__info_decode(meshping_agent_info *out, const char *json
     meshping__field_text(&fields, "host", out->host_name, sizeof out->host_name, true);
     meshping__field_text(&fields, "address", out->address, sizeof out->address, false);
     meshping__field_text(&fields, "version", out->version, sizeof out->version, true);
-    out->epoch = meshping__field_hex64(&fields, "epoch");
+    out->epoch = meshping__field_hex64(&fields, "epoch", true);
     if (fields.status == MESHPING_OK && (!out->host_name[0] || !out->epoch))
         meshping__field_fail(&fields, "host", "must not be empty, nor the epoch 0");
     json_object_put(fields.object);

@@ -7,6 +7,7 @@
 #include <meshping/protocol.h>
 
 #define MESHPING__JSON_DEPTH_MAX 16
+#define MESHPING__JSON_TIME_MAX (INT64_C(1) << 56) /* either way from 1970, as a block's slots */
 
 /* Exactly one JSON value in exactly `length` bytes; strict, valid UTF-8. NULL and PROTOCOL in *err when it is not. */
 json_object *meshping__json_parse(const char *text, size_t length, meshping_error *err);
@@ -19,12 +20,13 @@ typedef struct meshping__fields {
 } meshping__fields;
 
 uint64_t meshping__field_u64(meshping__fields *fields, const char *name, uint64_t min, uint64_t max);
-int64_t meshping__field_i64(meshping__fields *fields, const char *name);
+/* Absent: 0. */
+int64_t meshping__field_time(meshping__fields *fields, const char *name, bool required);
 /* Absent: `fallback`. */
 uint64_t meshping__field_u64_or(meshping__fields *fields, const char *name, uint64_t max, uint64_t fallback);
-/* 64 bits as 16 hex digits. */
-uint64_t meshping__field_hex64(meshping__fields *fields, const char *name);
-/* Absent or text of at most size - 1 bytes without control characters. */
+/* 64 bits as 16 hex digits. Absent: 0. */
+uint64_t meshping__field_hex64(meshping__fields *fields, const char *name, bool required);
+/* Absent or UTF-8 of at most size - 1 bytes without control characters. */
 void meshping__field_text(meshping__fields *fields, const char *name, char *out, size_t size, bool required);
 /* base64url of exactly `length` bytes. */
 void meshping__field_bytes(meshping__fields *fields, const char *name, uint8_t *out, size_t length);

@@ -91,9 +91,9 @@ static void welcome_encode(json_object *data, const meshping_welcome *m)
 static void welcome_decode(meshping__fields *f, meshping_welcome *m)
 {
     m->version = (uint32_t)meshping__field_u64(f, "version", 1, UINT32_MAX);
-    m->server_id = meshping__field_hex64(f, "server_id");
+    m->server_id = meshping__field_hex64(f, "server_id", true);
     meshping__field_bytes(f, "nonce_s", m->nonce_s, sizeof m->nonce_s);
-    m->time_unix_ms = meshping__field_i64(f, "time_ms");
+    m->time_unix_ms = meshping__field_time(f, "time_ms", true);
 }
 
 /* ---- handshake ---- */
@@ -145,10 +145,8 @@ static void registration_status_decode(meshping__fields *f, meshping_registratio
     if (f->status == MESHPING_OK && meshping_agent_state_parse(&m->state, state) != MESHPING_OK)
         meshping__field_fail(f, "status", "is none that this version knows");
     meshping__field_text(f, "message", m->message, sizeof m->message, false);
-    json_object *id;
-    if (f->status == MESHPING_OK && json_object_object_get_ex(f->object, "agent_id", &id))
-        m->agent_id = meshping__field_hex64(f, "agent_id");
-    m->epoch = meshping__field_hex64(f, "epoch");
+    m->agent_id = meshping__field_hex64(f, "agent_id", false);
+    m->epoch = meshping__field_hex64(f, "epoch", true);
     m->range_count = ranges_decode(f, m->ranges);
     m->credit_bytes = meshping__field_u64(f, "credit", 0, ID_MAX);
     m->retry_s = (uint32_t)meshping__field_u64_or(f, "retry_s", UINT32_MAX, 0);
@@ -270,10 +268,10 @@ static void status_encode(json_object *data, const meshping_status_message *m)
 
 static void status_decode(meshping__fields *f, meshping_status_message *m)
 {
-    m->time_unix_us = meshping__field_i64(f, "time_us");
+    m->time_unix_us = meshping__field_time(f, "time_us", true);
     m->ping = meshping__field_u64_or(f, "ping", ID_MAX, 0);
     m->pong = meshping__field_u64_or(f, "pong", ID_MAX, 0);
-    m->echo_unix_us = (int64_t)meshping__field_u64_or(f, "echo_us", INT64_MAX, 0);
+    m->echo_unix_us = meshping__field_time(f, "echo_us", false);
     m->buffered_samples = meshping__field_u64_or(f, "buffered_samples", ID_MAX, 0);
     m->dropped_samples = meshping__field_u64_or(f, "dropped_samples", ID_MAX, 0);
     m->retry_s = (uint32_t)meshping__field_u64_or(f, "retry_s", UINT32_MAX, 0);
@@ -288,7 +286,7 @@ static void data_received_encode(json_object *data, const meshping_data_received
 
 static void data_received_decode(meshping__fields *f, meshping_data_received *m)
 {
-    m->epoch = meshping__field_hex64(f, "epoch");
+    m->epoch = meshping__field_hex64(f, "epoch", true);
     m->range_count = ranges_decode(f, m->ranges);
     m->credit_bytes = meshping__field_u64(f, "credit", 0, ID_MAX);
 }
@@ -307,11 +305,11 @@ static void gap_encode(json_object *data, const meshping_gap_message *m)
 static void gap_decode(meshping__fields *f, meshping_gap_message *m)
 {
     char reason[32];
-    m->epoch = meshping__field_hex64(f, "epoch");
+    m->epoch = meshping__field_hex64(f, "epoch", true);
     m->gap.first_sequence = meshping__field_u64(f, "first", 1, ID_MAX);
     m->gap.last_sequence = meshping__field_u64(f, "last", m->gap.first_sequence, ID_MAX);
-    m->gap.first_unix_us = meshping__field_i64(f, "from_us");
-    m->gap.last_unix_us = meshping__field_i64(f, "to_us");
+    m->gap.first_unix_us = meshping__field_time(f, "from_us", true);
+    m->gap.last_unix_us = meshping__field_time(f, "to_us", true);
     m->gap.sample_count = meshping__field_u64_or(f, "samples", ID_MAX, 0);
     meshping__field_text(f, "reason", reason, sizeof reason, true);
     for (unsigned i = 1; i <= MESHPING_GAP_SERVER_LOST; i++)
@@ -323,16 +321,19 @@ static void gap_decode(meshping__fields *f, meshping_gap_message *m)
         meshping__field_fail(f, "to_us", "is before from_us");
 }
 
-static void monitoring_data_encode(json_object *data, const meshping_monitoring_data *m)
+static meshping_status monitoring_data_encode(json_object *data, const meshping_monitoring_data *m, meshping_error *err)
 {
+    json_object *samples = NULL;
+    meshping_status status = meshping__readable_encode(&samples, m->block, m->block_length, err);
     add(data, "epoch", meshping__json_hex64(m->epoch));
     add_u64(data, "sequence", m->sequence);
-    add(data, "samples", meshping__readable_encode(m->block, m->block_length));
+    add(data, "samples", samples);
+    return status;
 }
 
 static void monitoring_data_decode(meshping__fields *f, meshping_monitoring_data *m)
 {
-    m->epoch = meshping__field_hex64(f, "epoch");
+    m->epoch = meshping__field_hex64(f, "epoch", true);
     m->sequence = meshping__field_u64(f, "sequence", 1, ID_MAX);
     json_object *samples = meshping__field_array(f, "samples", MESHPING__READABLE_SAMPLES_MAX);
     if (samples)
@@ -341,41 +342,40 @@ static void monitoring_data_decode(meshping__fields *f, meshping_monitoring_data
 
 /* ---- dispatch ---- */
 
-static bool body_encode(json_object *data, const meshping_message *message)
+static meshping_status body_encode(json_object *data, const meshping_message *message, meshping_error *err)
 {
     switch (message->event) {
     case MESHPING_EVENT_WELCOME:
         welcome_encode(data, &message->u.welcome);
-        return true;
+        return MESHPING_OK;
     case MESHPING_EVENT_HANDSHAKE:
         handshake_encode(data, &message->u.handshake);
-        return true;
+        return MESHPING_OK;
     case MESHPING_EVENT_REGISTRATION_STATUS:
         registration_status_encode(data, &message->u.registration_status);
-        return true;
+        return MESHPING_OK;
     case MESHPING_EVENT_REFUSED:
         refused_encode(data, &message->u.refused);
-        return true;
+        return MESHPING_OK;
     case MESHPING_EVENT_SERVER_MESSAGE:
         server_message_encode(data, &message->u.target_update);
-        return true;
+        return MESHPING_OK;
     case MESHPING_EVENT_TARGETS_APPLIED:
         targets_applied_encode(data, &message->u.targets_applied);
-        return true;
+        return MESHPING_OK;
     case MESHPING_EVENT_STATUS:
         status_encode(data, &message->u.status);
-        return true;
+        return MESHPING_OK;
     case MESHPING_EVENT_MONITORING_DATA:
-        monitoring_data_encode(data, &message->u.monitoring_data);
-        return true;
+        return monitoring_data_encode(data, &message->u.monitoring_data, err);
     case MESHPING_EVENT_DATA_RECEIVED:
         data_received_encode(data, &message->u.data_received);
-        return true;
+        return MESHPING_OK;
     case MESHPING_EVENT_GAP:
         gap_encode(data, &message->u.gap);
-        return true;
+        return MESHPING_OK;
     }
-    return false;
+    return meshping_error_set(err, MESHPING_INVALID, "there is no event %u", (unsigned)message->event);
 }
 
 meshping_status meshping_message_encode(char **text, size_t *length, const meshping_message *message,
@@ -383,24 +383,26 @@ meshping_status meshping_message_encode(char **text, size_t *length, const meshp
 {
     meshping_status status = MESHPING_NOMEM;
     json_object *object = json_object_new_object(), *data = json_object_new_object();
+    const char *encoded = NULL;
     *text = NULL;
     *length = 0;
-    if (!object || !data)
-        goto out;
-    if (!body_encode(data, message)) {
-        status = MESHPING_INVALID;
-        goto out;
+    if (object && data) {
+        status = body_encode(data, message, err);
+        add_text(object, "event", meshping_event_name(message->event));
+        add(object, "data", data);
+        data = NULL;
     }
-    add_text(object, "event", meshping_event_name(message->event));
-    add(object, "data", data);
-    data = NULL;
-    const char *encoded = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, length);
-    if (encoded && (*text = meshping__strdup(encoded)))
-        status = MESHPING_OK;
-out:
+    if (status == MESHPING_OK)
+        encoded = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, length);
+    if (encoded)
+        *text = meshping__strdup(encoded);
+    if (status == MESHPING_OK && !*text)
+        status = MESHPING_NOMEM;
+    if (status == MESHPING_NOMEM)
+        meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     json_object_put(data);
     json_object_put(object);
-    return status == MESHPING_OK ? status : meshping_error_set(err, status, "cannot encode the message");
+    return status;
 }
 
 static void body_decode(meshping__fields *fields, meshping_message *out)

@@ -8,8 +8,8 @@
 
 #define MESHPING__READABLE_SAMPLES_MAX 1000
 
-/* An array; empty when the block is damaged. */
-json_object *meshping__readable_encode(const uint8_t *block, size_t length);
+/* *out is an array, or NULL on an error. LIMIT: more samples than a message holds; CORRUPT: the block is damaged. */
+meshping_status meshping__readable_encode(json_object **out, const uint8_t *block, size_t length, meshping_error *err);
 /* *block is meshping_free's. PROTOCOL names the sample and the field. */
 meshping_status meshping__readable_decode(uint8_t **block, size_t *length, json_object *samples, meshping_error *err);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
+#include "base/utf8.h"
 #include <meshping/target.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,28 +17,15 @@ void meshping_target_init(meshping_target *target)
     };
 }
 
-/* Length of the UTF-8 character at `at` (RFC 3629), 0 when it is none. */
-static size_t utf8_length(const unsigned char *at)
-{
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
-        (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0; /* too long a form, a surrogate, beyond U+10FFFF */
-    return length;
-}
-
 static meshping_status check_name(const char *name, meshping_error *err)
 {
     if (!memchr(name, 0, MESHPING_TARGET_NAME_MAX))
         return meshping_error_set(err, MESHPING_INVALID, "name is longer than %d bytes", MESHPING_TARGET_NAME_MAX - 1);
     for (const unsigned char *at = (const unsigned char *)name; *at;) {
-        size_t length = utf8_length(at);
+        size_t length = meshping__utf8_length(at);
         if (length == 0)
             return meshping_error_set(err, MESHPING_INVALID, "name is not UTF-8");
-        if (*at < 0x20 || *at == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0))
+        if (meshping__utf8_is_control(at))
             return meshping_error_set(err, MESHPING_INVALID, "name holds a control character");
         at += length;
     }

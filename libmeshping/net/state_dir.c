@@ -183,7 +183,7 @@ meshping_status meshping__state_server_load(server_state *out, const char *dir, 
     meshping__field_text(&fields, "host", out->host, sizeof out->host, true);
     out->port = (uint16_t)meshping__field_u64(&fields, "port", 1, 65535);
     meshping__field_bytes(&fields, "pin", out->pin, sizeof out->pin);
-    out->server_id = meshping__field_hex64(&fields, "server_id");
+    out->server_id = meshping__field_hex64(&fields, "server_id", true);
     out->enrolled = meshping__field_u64(&fields, "enrolled", 0, 1) == 1;
     json_object_put(fields.object);
     return fields.status == MESHPING_OK ? MESHPING_OK : MESHPING_CORRUPT;
