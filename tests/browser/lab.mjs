@@ -14,7 +14,7 @@ const require = createRequire(path.join(modules, 'x.js'));
 const { chromium } = require('playwright-core');
 const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 const bin = process.env.MESHPING_BIN;
-assert.ok(bin, 'MESHPING_BIN must name the folder of meshpingd and meshping-agent');
+
 
 export const user = 'anna';
 export const password = 'correct horse battery';
@@ -53,6 +53,7 @@ class Daemon {
 
 export class Lab {
   constructor(port = 8443) {
+    assert.ok(bin, 'MESHPING_BIN must name the folder of meshpingd and meshping-agent');
     this.port = port;
     this.url = `https://127.0.0.1:${port}`;
     this.folder = mkdtempSync(path.join(tmpdir(), 'meshping-browser-'));
