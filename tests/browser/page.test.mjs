@@ -3,7 +3,7 @@
 // One story in one mesh: each part begins where the one before it ended.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { Lab, assertAccessible, cells, go, launch, newPage, password, setAddress, shoot, sleep, stateOf, until, user } from './lab.mjs';
+import { Lab, assertAccessible, cells, go, launch, newPage, password, setAddress, shoot, signIn, sleep, stateOf, until, user } from './lab.mjs';
 
 const AWAY = '198.18.0.9'; // nobody has it at first
 const HERE = '198.18.0.8';
@@ -112,8 +112,11 @@ test('a passphrase is issued in the page, with a warning for a loopback address'
 });
 
 test('agents that join appear as pending by themselves', async () => {
-  for (const name of ['alpha', 'beta']) agents[name] = lab.startAgent(name, passphrase);
-  await page.getByTestId('pending-count').filter({ hasText: '2' }).waitFor({ timeout: 15000 });
+  // One after the other: rows stand in the order of joining.
+  for (const [i, name] of ['alpha', 'beta'].entries()) {
+    agents[name] = lab.startAgent(name, passphrase);
+    await page.getByTestId('pending-count').filter({ hasText: String(i + 1) }).waitFor({ timeout: 15000 });
+  }
   await go(page, 'Agents');
   await page.locator('[data-testid=agent][data-agent=alpha][data-state=pending]').waitFor();
   await assertAccessible(page, 'agents, pending');
@@ -191,8 +194,16 @@ test('problems first, filters and states arrange the matrix', async () => {
   await page.getByText('No row and column fit the filter.').waitFor();
   await page.getByRole('button', { name: 'Show all' }).click();
   await page.getByTestId('problems-first').click();
-  assert.equal(await page.getByTestId('problems-first').getAttribute('aria-pressed'), 'true');
+  await page.mouse.move(...(await pointAt(0, 0)));
+  await page.getByTestId('card').getByRole('heading', { name: /^alpha to (web|gone)$/ }).waitFor();
+  await page.mouse.move(5, 790);
   await page.getByTestId('problems-first').click();
+  await page.mouse.move(...(await pointAt(0, 0)));
+  await page.getByTestId('card').getByRole('heading', { name: 'alpha to gateway' }).waitFor();
+  await page.mouse.move(5, 790);
+  await page.getByTestId('legend-lossy').click();
+  await until('only what is lossy is left', 5, async () => [...new Set((await cells(page)).map((cell) => cell.target))].sort().join() === [HERE, AWAY].sort().join());
+  await page.getByTestId('legend-lossy').click();
   assert.equal((await cells(page)).length, 2 * good.length);
 });
 
@@ -216,6 +227,23 @@ test('every page is accessible in light and dark, wide and narrow', async () => 
   }
   await page.setViewportSize({ width: 1280, height: 800 });
   await page.emulateMedia({ colorScheme: 'light' });
+});
+
+test('on a phone a tap opens a cell as a sheet, and it closes', async () => {
+  const phone = await newPage(browser, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
+  await signIn(phone, lab);
+  await phone.getByTestId('matrix').waitFor();
+  const box = await phone.getByTestId('matrix').boundingBox();
+  await phone.touchscreen.tap(box.x + 116 + 20, box.y + box.height - 25);
+  const card = phone.getByTestId('card');
+  await card.locator('.graph canvas').waitFor();
+  const sheet = await card.boundingBox();
+  assert.ok(sheet.x === 0 && Math.abs(sheet.width - 390) < 2 && Math.abs(sheet.y + sheet.height - 844) < 2, JSON.stringify(sheet));
+  await shoot(phone, 'sheet-light-390');
+  await card.getByRole('button', { name: 'Close' }).tap();
+  await card.waitFor({ state: 'detached' });
+  assert.deepEqual(phone.troubles, []);
+  await phone.context().close();
 });
 
 test('the toggle goes over the system’s colours', async () => {
