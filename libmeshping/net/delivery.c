@@ -19,7 +19,7 @@ void meshping__delivery_start(delivery *d, uint64_t credit_bytes)
 
 void meshping__delivery_stop(delivery *d)
 {
-    d->open = false;
+    d->open = d->ranges_full = false;
     d->sent_count = 0;
     d->sent_bytes = 0;
     d->credit_bytes = 0;
@@ -44,6 +44,7 @@ void meshping__delivery_ack(delivery *d, const meshping_range *ranges, size_t co
 {
     size_t kept = 0;
     d->credit_bytes = credit_bytes;
+    d->ranges_full = count >= MESHPING_RANGES_MAX;
     for (size_t i = 0; i < count; i++)
         meshping_buffer_ack(d->buffer, ranges[i].first, ranges[i].last);
     for (size_t i = 0; i < d->sent_count; i++) {
@@ -55,21 +56,34 @@ void meshping__delivery_ack(delivery *d, const meshping_range *ranges, size_t co
     d->sent_count = kept;
 }
 
-/* One block may always be under way, so that a credit below its length does not stop everything. */
-static bool has_credit(const delivery *d, size_t length, uint64_t credit_bytes)
+/* One block may always be under way while there is any credit, so that one below its length does not stop everything.
+ */
+static bool has_credit(const delivery *d, size_t length, uint64_t share_bytes)
 {
-    if (credit_bytes == 0)
-        return false;
-    return d->sent_bytes == 0 || d->sent_bytes + length <= credit_bytes;
+    return d->credit_bytes && (d->sent_bytes == 0 || d->sent_bytes + length <= share_bytes);
+}
+
+static bool find_live(const delivery *d, meshping_buffer_block *out)
+{
+    return meshping_buffer_find(d->buffer, d->next_live, out) == MESHPING_OK;
+}
+
+static bool find_backlog(const delivery *d, meshping_buffer_block *out)
+{
+    return meshping_buffer_find(d->buffer, d->next_backlog, out) == MESHPING_OK && out->sequence < d->backlog_end;
 }
 
 meshping_status meshping__delivery_next(delivery *d, meshping_buffer_block *out)
 {
+    meshping_buffer_block oldest;
     if (!d->open)
         return MESHPING_NOT_FOUND;
-    if (meshping_buffer_find(d->buffer, d->next_live, out) == MESHPING_OK)
+    /* a server with all its ranges in use could not take a block that begins another */
+    bool holes = d->ranges_full && meshping_buffer_find(d->buffer, 0, &oldest) == MESHPING_OK &&
+                 oldest.sequence < d->backlog_end;
+    if (!holes && find_live(d, out))
         return has_credit(d, out->length, d->credit_bytes) ? MESHPING_OK : MESHPING_NOT_FOUND;
-    if (meshping_buffer_find(d->buffer, d->next_backlog, out) == MESHPING_OK && out->sequence < d->backlog_end)
+    if (find_backlog(d, out))
         return has_credit(d, out->length, d->credit_bytes / 2) ? MESHPING_OK : MESHPING_NOT_FOUND;
     return MESHPING_NOT_FOUND;
 }

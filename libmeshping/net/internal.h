@@ -51,6 +51,7 @@ typedef struct delivery {
     uint64_t next_backlog; /* first older one that was not sent */
     uint64_t backlog_end;  /* backlog is below this */
     bool open;             /* the server takes data on this connection */
+    bool ranges_full;      /* it has as many ranges as it keeps: only what closes the lowest hole is sent */
 } delivery;
 
 void meshping__delivery_start(delivery *d, uint64_t credit_bytes);
