@@ -12,6 +12,7 @@
 #define DROPS_CHECK_NS 100000000  /* how often the sockets are asked for drops while probes fly */
 #define LOCAL_RETRY_NS 1000000000 /* unpaced: pause of a target that could not be sent to */
 #define QUEUE_FULL_RETRY_NS 10000000
+#define GATHER_NS 2000000 /* how long a probe may wait for others, so that many targets do not cost a wake-up each */
 
 void meshping_prober_options_init(meshping_prober_options *options)
 {
@@ -101,8 +102,10 @@ int64_t meshping_prober_deadline_ns(const meshping_prober *prober)
     if (prober->more_to_do || prober->step_suspected)
         return prober->now_mono_ns;
     int64_t deadline = meshping__flights_deadline_ns(&prober->flights);
-    if (window_open(prober))
-        deadline = min_of(deadline, meshping__heap_min(&prober->due));
+    if (window_open(prober)) {
+        int64_t due = meshping__heap_min(&prober->due);
+        deadline = min_of(deadline, prober->options.paced && due != INT64_MAX ? due + GATHER_NS : due);
+    }
     if (prober->resolving < MESHPING__RESOLVING_MAX)
         deadline = min_of(deadline, meshping__heap_min(&prober->lookups));
     return min_of(deadline, prober->transport->deadline_ns(prober->transport, prober->now_mono_ns));
