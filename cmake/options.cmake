@@ -22,7 +22,7 @@ option(MESHPING_PYTHON "Build the Python bindings (SWIG)" ON)
 
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings
-                    -Wformat=2 -Wno-format-truncation -Wundef -Wvla) # snprintf into a fixed field is meant to cut
+                    -Wformat=2 $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation> -Wundef -Wvla) # snprintf into a fixed field is meant to cut
 if(MESHPING_WERROR)
   add_compile_options(-Werror)
 endif()

@@ -111,7 +111,7 @@ meshping_status profile_parse(profile *out, const char *text, meshping_error *er
     *out = (profile){.kind = FORGE_ANY, .late_ns = INT64_C(4000000000)};
     if (strlen(text) >= sizeof copy)
         return meshping_error_set(err, MESHPING_INVALID, "a host's description is too long");
-    strcpy(copy, text);
+    memcpy(copy, text, strlen(text) + 1);
     char *settings = NULL, *equals = strchr(copy, '='), *rest = NULL;
     if (equals) { /* the colon before the first key: IPv6 addresses have colons too */
         for (char *at = equals; at > copy && !settings; at--)

@@ -160,6 +160,7 @@ static pending pop(sim *s)
 {
     pending first = s->heap[0];
     s->heap[0] = s->heap[--s->heap_count];
+    s->heap[s->heap_count].packet = NULL; /* it has moved */
     for (size_t at = 0;;) {
         size_t least = at;
         for (size_t child = 2 * at + 1; child <= 2 * at + 2; child++)
