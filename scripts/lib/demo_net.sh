@@ -3,7 +3,7 @@
 #
 #   host .1 ---- .2 net .5 ---- .6  agent 1          198.18.B.0/24: links, B free on this host
 #                   net .9 ---- .10 agent 2          198.19.B.0/24: simulated hosts (meshping-sim), in net
-#                   net .13 --- .14 agent 3
+#                   net .13 --- .14 agent 3          the same in fd5a:B::/32 for IPv6
 #
 # Every namespace is called mpdemo-PID-..., after the demo that made it, so that a later one can tell the dead ones'.
 
@@ -22,9 +22,10 @@ net_possible() {
     ip netns add "mpdemo-$$-net" 2>/dev/null
 }
 
-# net_link NAME A B: a veth pair between net (address A) and namespace NAME (address B), /30
+# net_link NAME NUMBER: a veth pair between net and the namespace NAME, addresses by the NUMBER of the link
 net_link() {
-    local name=$1 net_address=$2 address=$3
+    local name=$1 number=$2
+    local net_address=198.18.$net_b.$((4 * number + 1)) address=198.18.$net_b.$((4 * number + 2))
     ip netns add "mpdemo-$$-$name"
     ip link add "$name" netns "mpdemo-$$-net" type veth peer name uplink netns "mpdemo-$$-$name"
     ip -n "mpdemo-$$-net" address add "$net_address/30" dev "$name"
@@ -33,9 +34,14 @@ net_link() {
     ip -n "mpdemo-$$-$name" link set lo up
     ip -n "mpdemo-$$-$name" link set uplink up
     ip -n "mpdemo-$$-$name" route add default via "$net_address"
+    if [ $net_ipv6 = yes ]; then
+        ip -n "mpdemo-$$-net" address add "fd5a:$net_b:$number::1/64" dev "$name" nodad
+        ip -n "mpdemo-$$-$name" address add "fd5a:$net_b:$number::2/64" dev uplink nodad
+        ip -n "mpdemo-$$-$name" route add default via "fd5a:$net_b:$number::1"
+    fi
 }
 
-# net_build AGENTS OWN-ADDRESS...: sets net_b; own addresses are this host's, to be reached from inside
+# net_build AGENTS OWN-ADDRESS...: sets net_b and net_ipv6; own addresses are this host's, to be reached from inside
 net_build() {
     local agents=$1 i
     shift
@@ -58,13 +64,23 @@ net_build() {
     ip -n $net address add "$links.2/30" dev host
     ip -n $net link set host up
     ip netns exec $net sysctl -qw net.ipv4.ip_forward=1
+    net_ipv6=no
+    if ip netns exec $net sysctl -qw net.ipv6.conf.all.forwarding=1 2>/dev/null &&
+        [ "$(ip netns exec $net sysctl -n net.ipv6.conf.all.disable_ipv6)" = 0 ]; then
+        net_ipv6=yes
+    fi
     # Only this host's own addresses lead out of net: no packet of the demo can leave the machine.
     for i in "$@"; do
         ip -n $net route add "$i/32" via "$links.1"
     done
     for i in $(seq 1 "$agents"); do
-        net_link "agent$i" "$links.$((4 * i + 1))" "$links.$((4 * i + 2))"
+        net_link "agent$i" "$i"
     done
+}
+
+# net_cut AGENT ADDRESS: what this agent sends to ADDRESS gets lost in net
+net_cut() {
+    ip -n "mpdemo-$$-net" rule add from "198.18.$net_b.$((4 * $1 + 2))" to "$2" blackhole
 }
 
 # net_exec NAME COMMAND...: in the foreground, in the namespace NAME
