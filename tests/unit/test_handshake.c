@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/crypto.h"
+#include "document.h"
 #include <meshping/protocol.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -212,6 +213,7 @@ static size_t transcript(uint8_t *out, const meshping_handshake *handshake, cons
     return (size_t)(at - out);
 }
 
+/* As the test has it, and docs/PROTOCOL.md too. */
 static void assert_hex(const void *data, size_t length, const char *hex)
 {
     char text[2 * 512 + 1] = "";
@@ -219,6 +221,10 @@ static void assert_hex(const void *data, size_t length, const char *hex)
     for (size_t i = 0; i < length; i++)
         sprintf(text + 2 * i, "%02x", ((const uint8_t *)data)[i]);
     assert_string_equal(text, hex);
+    char *document = document_read("docs/PROTOCOL.md");
+    assert_non_null(document);
+    assert_true(document_has(document, hex));
+    free(document);
 }
 
 /* docs/PROTOCOL.md, Test vectors: public key, info, transcript and signature of both modes. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "document.h"
 #include <ctype.h>
 #include <meshping/protocol.h>
 #include <setjmp.h>
@@ -139,6 +140,10 @@ static void test_the_documents_passphrase(void **unused)
     assert_reads(vector, "192.0.2.1");
     assert_int_equal(meshping_passphrase_tid(got, sample.key), MESHPING_OK);
     assert_memory_equal(got, tid, sizeof tid);
+    char *document = document_read("docs/PROTOCOL.md");
+    assert_non_null(document);
+    assert_true(document_has(document, vector));
+    free(document);
 }
 
 static void test_a_host_is_written_in_its_canonical_form(void **unused)
