@@ -405,8 +405,7 @@ void agents_closed(agent_connection *c)
 void agents_tick(server *s)
 {
     int64_t now_ms = server_unix_ms();
-    for (agent_connection *c = connection_first(), *next; c; c = next) {
-        next = c->next; /* closing is asynchronous, but better safe */
+    for (agent_connection *c = connection_first(); c; c = c->next) {
         if (!c->agent) {
             if (now_ms - c->opened_ms > AUTHENTICATION_MS)
                 connection_refuse(c, 1008, "it did not authenticate within %d s", AUTHENTICATION_MS / 1000);
@@ -421,4 +420,5 @@ void agents_tick(server *s)
             send_status(c, ++c->ping_counter, 0);
         }
     }
+    connection_bury();
 }

@@ -16,7 +16,6 @@
 
 #define UNAUTHENTICATED_MAX 512
 #define FRAME_MAX (MESHPING_FRAME_HEADER_LEN + MESHPING_BLOCK_BYTES_MAX)
-#define CLOSE_TIMEOUT_S 2
 #define CLOSE_UNSUPPORTED 1003
 #define CLOSE_TOO_BIG 1009
 
@@ -48,9 +47,20 @@ void connection_refuse(agent_connection *c, uint16_t code, const char *format, .
     /* a control frame holds 125 bytes, two of them the code */
     size_t length = strlen(reason) < 120 ? strlen(reason) : 120;
     lws_close_reason(c->wsi, code, (unsigned char *)reason, length);
-    /* the close frame goes out with the next writable callback; a peer that takes nothing is cut off */
-    lws_callback_on_writable(c->wsi);
-    lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, CLOSE_TIMEOUT_S);
+}
+
+/*
+ * Ends those that were refused outside their own receive callback. Not by -1 from the writable callback, which
+ * libwebsockets takes for a failed write and then sends no close frame; and not at once, since it frees the connection
+ * under whoever refused it.
+ */
+void connection_bury(void)
+{
+    for (agent_connection *c = connections, *next; c; c = next) {
+        next = c->next;
+        if (c->closing)
+            lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+    }
 }
 
 /* ---- sending ---- */
@@ -84,7 +94,7 @@ void connection_send(agent_connection *c, const meshping_message *message)
 static int writeable(agent_connection *c)
 {
     if (c->closing)
-        return -1;
+        return 0; /* connection_bury's turn */
     if (!c->outbox_count && c->ack_due) {
         meshping_message ack;
         c->ack_due = false;

@@ -37,7 +37,7 @@ typedef struct agent_connection {
 
 /* Queues a message; a full queue ends the connection. */
 void connection_send(agent_connection *c, const meshping_message *message);
-/* Ends it with a WebSocket close code, and one log line. */
+/* Ends it with a WebSocket close code, and one log line; it stays valid until the callback or the tick is over. */
 void connection_refuse(agent_connection *c, uint16_t code, const char *format, ...) MESHPING_PRINTF(3, 4);
 
 /* agents.c, called by connection.c: */
@@ -47,6 +47,8 @@ void agents_block(agent_connection *c, const uint8_t *frame, size_t length);
 void agents_closed(agent_connection *c);
 /* The acknowledgement that is due. */
 void agents_ack(agent_connection *c, meshping_message *out);
+/* Each second: ends the refused ones that are still there. */
+void connection_bury(void);
 /* Every connection, for agents_tick. */
 agent_connection *connection_first(void);
 

@@ -344,7 +344,7 @@ static bool parse_options(sim *s, int argc, char **argv, const char **addresses,
     };
     for (int code; (code = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (code == 'd' && strlen(optarg) < IFNAMSIZ)
-            strcpy(s->device, optarg);
+            memcpy(s->device, optarg, strlen(optarg) + 1);
         else if (code == 'a' && *address_count < 8)
             addresses[(*address_count)++] = optarg;
         else if (code == 's')
