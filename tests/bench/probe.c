@@ -65,7 +65,7 @@ static unsigned address_of(unsigned target)
 
 static bool write_targets(probe_bench *bench)
 {
-    strcpy(bench->list, "/tmp/meshping-bench-XXXXXX");
+    snprintf(bench->list, sizeof bench->list, "/tmp/meshping-bench-XXXXXX");
     int fd = mkstemp(bench->list);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (!file)
@@ -165,15 +165,18 @@ static bool run(const probe_bench *bench)
     return true;
 }
 
+/* The program beside this one; else the one in PATH. */
 static void find_agent(probe_bench *bench)
 {
-    ssize_t length = readlink("/proc/self/exe", bench->agent, sizeof bench->agent - sizeof "/meshping-agent");
-    char *slash;
-    bench->agent[length > 0 ? length : 0] = 0;
-    slash = strrchr(bench->agent, '/');
-    strcpy(slash ? slash : bench->agent, "/meshping-agent");
+    char self[4000] = "";
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length > 0 ? length : 0] = 0;
+    char *slash = strrchr(self, '/');
+    if (slash)
+        *slash = 0;
+    snprintf(bench->agent, sizeof bench->agent, "%s/meshping-agent", self);
     if (access(bench->agent, X_OK) != 0)
-        strcpy(bench->agent, "meshping-agent");
+        snprintf(bench->agent, sizeof bench->agent, "meshping-agent");
 }
 
 int probe_main(int argc, char **argv)

@@ -241,18 +241,23 @@ static void take_request(sim *s, const request *req, int64_t read_ns)
         answer(s, req, ANSWER_REPLY, FORGE_ANY, "duplicate", read_ns, delay + 100000);
 }
 
+static void write_one(sim *s, const pending *one)
+{
+    int64_t held_ns = read_mono() - one->read_ns; /* before the write: a reply is never there sooner */
+    if (write(s->tun, one->packet, one->length) == (ssize_t)one->length) {
+        s->written++;
+        log_line(s, &one->about, "answer", one->what, held_ns);
+    } else {
+        s->overflows++;
+        log_line(s, &one->about, "failed", one->what, 0);
+    }
+}
+
 static void write_due(sim *s)
 {
     while (s->heap_count && s->heap[0].due_ns <= read_mono()) {
         pending one = pop(s);
-        int64_t held_ns = read_mono() - one.read_ns; /* before the write: a reply is never there sooner */
-        if (write(s->tun, one.packet, one.length) == (ssize_t)one.length) {
-            s->written++;
-            log_line(s, &one.about, "answer", one.what, held_ns);
-        } else {
-            s->overflows++;
-            log_line(s, &one.about, "failed", one.what, 0);
-        }
+        write_one(s, &one);
         free(one.packet);
     }
 }
@@ -398,8 +403,8 @@ int main(int argc, char **argv)
         fprintf(s.log, "{\"event\":\"end\",\"requests\":%llu,\"written\":%llu,\"overflows\":%llu}\n",
                 (unsigned long long)s.requests, (unsigned long long)s.written, (unsigned long long)s.overflows);
 out:
-    while (s.heap_count)
-        free(pop(&s).packet);
+    for (size_t i = 0; i < s.heap_count; i++)
+        free(s.heap[i].packet);
     free(s.heap);
     free(s.hosts);
     if (s.log && fclose(s.log) != 0)
