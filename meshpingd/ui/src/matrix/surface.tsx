@@ -25,6 +25,8 @@ export interface Chosen {
 interface SurfaceProps {
   order: Order;
   shape: number;
+  /** Another filter or order: back to the first row and column. */
+  view: string;
   onChoose: (chosen: Chosen | undefined) => void;
 }
 
@@ -198,7 +200,7 @@ class Surface {
   }
 }
 
-export function MatrixSurface({ order, shape, onChoose }: SurfaceProps) {
+export function MatrixSurface({ order, shape, view, onChoose }: SurfaceProps) {
   const scroller = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const sizer = useRef<HTMLDivElement>(null);
@@ -236,6 +238,7 @@ export function MatrixSurface({ order, shape, onChoose }: SurfaceProps) {
     surface.current!.onChoose = onChoose;
     surface.current!.fit();
   }, [order, shape, onChoose]);
+  useEffect(() => scroller.current!.scrollTo(0, 0), [view]);
   useEffect(() => () => onChoose(undefined), []);
 
   const act = <E extends Event>(name: 'pointerMove' | 'pointerLeave' | 'click' | 'scroll' | 'key' | 'blur') => (event: E) =>

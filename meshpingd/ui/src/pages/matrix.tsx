@@ -75,11 +75,13 @@ function FirstSteps() {
   );
 }
 
+const viewKey = () => JSON.stringify([agentFilter.value, targetFilter.value, [...only.value], problemsFirst.value]);
+
 function useOrder(frozen: boolean): Order {
   const view = { agentFilter: agentFilter.value, targetFilter: targetFilter.value, only: only.value, problemsFirst: problemsFirst.value };
   const moving = view.problemsFirst || view.only.size > 0;
   const tick = moving ? meshTick.value : 0;
-  const key = JSON.stringify([view.agentFilter, view.targetFilter, [...view.only], view.problemsFirst, meshShape.value]);
+  const key = viewKey() + meshShape.value;
   const kept = useRef<{ key: string; tick: number; order: Order } | undefined>(undefined);
   // Rows must not jump away from under the pointer.
   if (!kept.current || kept.current.key !== key || (tick !== kept.current.tick && !frozen)) {
@@ -144,7 +146,7 @@ export function MatrixPage() {
           <Legend />
           {nothing
             ? <p class="panel empty" role="status">No row and column fit the filter. <button type="button" class="link" onClick={() => { agentFilter.value = targetFilter.value = ''; only.value = new Set(); }}>Show all</button></p>
-            : <MatrixSurface order={order} shape={shape} onChoose={choose} />}
+            : <MatrixSurface order={order} shape={shape} view={viewKey()} onChoose={choose} />}
           <CellsTable order={order} onOpen={(of, place) => setOpen({ agent: of.agent.id, target: of.target.id, place, below: place.bottom, pinned: true })} />
         </>
       )}
