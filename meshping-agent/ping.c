@@ -76,6 +76,8 @@ static void print_json_probe(const char *target, const meshping_probe_result *re
     print_flags(sample->flags);
     if (meshping_outcome_classify(sample->outcome) == MESHPING_CLASS_LOCAL_ERROR)
         printf(",\"local_error\":true");
+    if (result->via_loopback)
+        printf(",\"via_loopback\":true");
     if (result->sys_errno)
         printf(",\"error\":\"%s\"", strerrorname_np(result->sys_errno));
     if (!ok && result->from.family)

@@ -139,6 +139,7 @@ static void take_control(meshping__rx *out, struct msghdr *header)
             memcpy(&info, CMSG_DATA(c), sizeof info);
             out->via_loopback = info.ipi6_ifindex == LOOPBACK_INDEX;
             out->to = (meshping_address){.family = MESHPING_FAMILY_IPV6};
+            out->to.scope_id = out->from.scope_id;
             memcpy(out->to.bytes, &info.ipi6_addr, 16);
         }
     }
@@ -184,6 +185,9 @@ static size_t receive_from(real_transport *transport, const meshping__icmp_socke
         };
         (void)meshping_address_from_sockaddr(&packets[i].from, &transport->names[i].sa);
         take_control(&packets[i], header);
+        /* this host's other addresses: the kernel names their interface, but no packet was on it */
+        if (meshping_address_equal(&packets[i].from, &packets[i].to))
+            packets[i].via_loopback = true;
     }
     return count > 0 ? (size_t)count : 0;
 }

@@ -194,6 +194,14 @@ def test_no_route_is_our_trouble_and_no_answer_is_the_targets(net):
     assert summaries["127.0.0.1"]["received"] == summaries["::1"]["received"] == 1
 
 
+def test_a_reply_of_this_host_itself_is_known_as_such(net):
+    """It says nothing of the network: the agent's judgement of its own isolation rests on it."""
+    net.serve("198.18.0.1:delay=1ms", "fd00:5::1:delay=1ms")
+    probes, _ = net.ping_json("127.0.0.1", "::1", "198.18.0.254", "fd00:5::fe", "198.18.0.1", "fd00:5::1", expect=0)
+    own = {target for target, (probe,) in probes.items() if probe.get("via_loopback")}
+    assert own == {"127.0.0.1", "::1", "198.18.0.254", "fd00:5::fe"}
+
+
 def test_a_dead_neighbour_is_unreachable(net):
     run("ip", "-n", net.name, "link", "add", "veth0", "type", "veth", "peer", "name", "veth1")
     for device in ("veth0", "veth1"):
