@@ -2,8 +2,11 @@
 """First administrator, sessions over time and restarts, the live view, metrics: each with a server of its own."""
 
 import asyncio
+import contextlib
+import hashlib
 import json
 import re
+import sqlite3
 import ssl
 import stat
 import subprocess
@@ -92,6 +95,26 @@ def test_two_set_ups_at_once_make_one_administrator(fresh):
     for thread in threads:
         thread.join()
     assert sorted(answers) == [201, 409]
+
+
+def test_sessions_end_when_idle_and_in_any_case(fresh):
+    fresh.start().set_up()
+    sessions = {name: fresh.sign_in() for name in ("idle", "old", "good")}
+    fresh.end()
+    hour_ms, now_ms = 3600_000, int(time.time() * 1000)
+    with contextlib.closing(sqlite3.connect(fresh.state / "meshping.db")) as database:
+        for name, created_ms, used_ms in (("idle", now_ms - 13 * hour_ms, now_ms - 12 * hour_ms - 1000),
+                                          ("old", now_ms - 168 * hour_ms - 1000, now_ms),
+                                          ("good", now_ms - 167 * hour_ms, now_ms - 11 * hour_ms)):
+            token = hashlib.sha256(sessions[name].cookie.split("=", 1)[1].encode()).digest()
+            changed = database.execute("UPDATE web_sessions SET created_ms = ?, last_used_ms = ? WHERE token_hash = ?",
+                                       (created_ms, used_ms, token))
+            assert changed.rowcount == 1
+        database.commit()
+    fresh.start()  # session_idle_hours 12, session_hours 168
+    assert fresh.call("GET", "/api/v1/agents", session=sessions["idle"]).status == 401
+    assert fresh.call("GET", "/api/v1/agents", session=sessions["old"]).status == 401
+    assert fresh.call("GET", "/api/v1/agents", session=sessions["good"]).status == 200
 
 
 def admin(*args, **more):
