@@ -104,15 +104,15 @@ class Server:
         finally:
             connection.close()
 
-    def raw(self, data, seconds=10):
-        """Sends bytes over TLS and reads until the server closes, or nothing comes for a second."""
+    def raw(self, data, seconds=20):
+        """Sends bytes over TLS and reads until the server closes, or nothing more comes for a second."""
         with self.tls() as tls:
             tls.sendall(data)
-            tls.settimeout(1)
             got = b""
             deadline = time.monotonic() + seconds
             try:
                 while time.monotonic() < deadline:
+                    tls.settimeout(1 if got else seconds)
                     more = tls.recv(65536)
                     if not more:
                         break

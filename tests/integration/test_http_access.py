@@ -184,7 +184,7 @@ def test_a_rush_of_sign_ins_is_sent_away_and_the_server_stays_quick(fresh):
     statuses = [answer.status for answer in answers]
     assert set(statuses) == {401, 429} and statuses.count(401) >= 10
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status == 429)
-    assert slowest < 1.5
+    assert slowest < 3  # 0.1 s on an idle machine; a loop that computes scrypt itself takes over 4
 
 
 def test_a_client_that_leaves_while_its_password_is_checked(fresh):
