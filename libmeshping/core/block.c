@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The builder and the reader of sample blocks; the bytes themselves are the codec's (block_v1.c). */
+/* The builder and the reader of sample blocks; the bytes themselves are the codec's (block_directory.c). */
 #include "core/block.h"
 
 #include "base/alloc.h"
 #include <stdlib.h>
+#include <string.h>
 #include <zlib.h>
 
 #define HEAD_LEN 2 /* magic, version */
@@ -14,10 +15,18 @@ struct meshping_block_builder {
     size_t count, capacity;
     meshping__block_shape shape;
     uint64_t last_id;
+    meshping__block_effort effort;
 };
+
+/* The chunk decoded last: whoever reads all targets decodes each chunk once. */
+typedef struct decoded {
+    meshping_sample *samples; /* NULL: none */
+    uint32_t chunk;
+} decoded;
 
 struct meshping_block_reader {
     meshping__block_directory directory;
+    decoded *last; /* behind a pointer: reading does not change what the reader shows */
 };
 
 /* ---- builder ---- */
@@ -34,6 +43,11 @@ void meshping_block_builder_free(meshping_block_builder *builder)
         return;
     meshping__free(builder->rows);
     meshping__free(builder);
+}
+
+void meshping__block_builder_set_effort(meshping_block_builder *builder, meshping__block_effort effort)
+{
+    builder->effort = effort;
 }
 
 static bool outcome_known(unsigned outcome)
@@ -79,7 +93,8 @@ meshping_status meshping_block_builder_add(meshping_block_builder *builder, uint
     if (!sample_valid(target_id, sample))
         return MESHPING_INVALID;
     meshping__block_shape shape = shape_with(builder, target_id, sample);
-    if (shape.samples > MESHPING_BLOCK_SAMPLES_MAX || meshping__block_v1_bound(&shape) > MESHPING_BLOCK_BYTES_MAX)
+    if (shape.samples > MESHPING_BLOCK_SAMPLES_MAX || shape.series > MESHPING__BLOCK_TARGETS_MAX ||
+        meshping__block_bound(&shape) > MESHPING_BLOCK_BYTES_MAX)
         return MESHPING_LIMIT;
     if (builder->count == builder->capacity) {
         size_t capacity = builder->capacity ? builder->capacity * 2 : 64;
@@ -141,7 +156,7 @@ meshping_status meshping_block_builder_finish(meshping_block_builder *builder, u
     for (size_t i = 0; i < builder->count; i++)
         builder->rows[i].order = (uint32_t)i; /* what is added after a failed finish is younger still */
     meshping__bytes out = {0};
-    meshping__block_v1_encode(&out, builder->rows, builder->count);
+    meshping__block_encode(&out, builder->rows, builder->count, builder->effort);
     meshping__bytes_u32(&out, (uint32_t)crc32_z(0, out.data, out.length));
     if (out.failed) {
         meshping__bytes_dispose(&out);
@@ -173,15 +188,16 @@ meshping_status meshping_block_reader_new(meshping_block_reader **out, const uin
     if (bytes[0] != MESHPING__BLOCK_MAGIC)
         return meshping_error_set(err, MESHPING_CORRUPT, "sample block: it begins with 0x%02x, not 0x%02x", bytes[0],
                                   MESHPING__BLOCK_MAGIC);
-    if (bytes[1] != 1)
+    if (bytes[1] != MESHPING__BLOCK_VERSION)
         return meshping_error_set(err, MESHPING_CORRUPT, "sample block: version %u is not known here", bytes[1]);
     length -= CRC_LEN;
     if ((uint32_t)crc32_z(0, bytes, length) != load_u32(bytes + length))
         return meshping_error_set(err, MESHPING_CORRUPT, "sample block: wrong checksum");
-    meshping_block_reader *reader = meshping__calloc(1, sizeof *reader);
+    meshping_block_reader *reader = meshping__calloc(1, sizeof *reader + sizeof *reader->last);
     if (!reader)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-    meshping_status status = meshping__block_v1_open(&reader->directory, bytes, length, err);
+    reader->last = (decoded *)(reader + 1);
+    meshping_status status = meshping__block_open(&reader->directory, bytes, length, err);
     if (status != MESHPING_OK) {
         meshping__free(reader);
         return status;
@@ -194,7 +210,8 @@ void meshping_block_reader_free(meshping_block_reader *reader)
 {
     if (!reader)
         return;
-    meshping__free(reader->directory.entries);
+    meshping__block_directory_dispose(&reader->directory);
+    meshping__free(reader->last->samples);
     meshping__free(reader);
 }
 
@@ -216,6 +233,26 @@ meshping_status meshping_block_reader_entry(const meshping_block_reader *reader,
     return MESHPING_OK;
 }
 
+/* The chunk's samples into reader->last. */
+static meshping_status decode_chunk(const meshping_block_reader *reader, uint32_t index, meshping_error *err)
+{
+    const meshping__block_chunk *chunk = &reader->directory.chunks[index];
+    decoded *last = reader->last;
+    if (last->samples && last->chunk == index)
+        return MESHPING_OK;
+    meshping__free(last->samples);
+    last->chunk = index;
+    last->samples = meshping__malloc(chunk->sample_count * sizeof *last->samples);
+    if (!last->samples)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    meshping_status status = meshping__chunk_decode(&reader->directory, chunk, last->samples, err);
+    if (status != MESHPING_OK) {
+        meshping__free(last->samples);
+        last->samples = NULL;
+    }
+    return status;
+}
+
 meshping_status meshping_block_reader_samples(const meshping_block_reader *reader, size_t i, meshping_sample *samples,
                                               size_t capacity, size_t *count, meshping_error *err)
 {
@@ -227,7 +264,15 @@ meshping_status meshping_block_reader_samples(const meshping_block_reader *reade
     if (capacity < entry->entry.sample_count)
         return meshping_error_set(err, MESHPING_LIMIT, "room for %zu samples, %u are needed", capacity,
                                   entry->entry.sample_count);
-    meshping_status status = meshping__block_v1_decode(entry, samples, err);
+    const meshping__block_chunk *chunk = &reader->directory.chunks[entry->chunk];
+    meshping_status status;
+    if (chunk->entry_count == 1) {
+        status = meshping__chunk_decode(&reader->directory, chunk, samples, err);
+    } else {
+        status = decode_chunk(reader, entry->chunk, err);
+        if (status == MESHPING_OK)
+            memcpy(samples, reader->last->samples + entry->start, entry->entry.sample_count * sizeof *samples);
+    }
     if (status == MESHPING_OK)
         *count = entry->entry.sample_count;
     return status;

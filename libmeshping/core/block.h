@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seam between the block's public face (builder, reader) and the codecs of its versions. A codec turns sorted rows
- * into bytes, bytes into a directory, and one directory entry into samples; docs/BLOCK.md has the format.
+ * The seam between the block's public face (builder, reader; block.c) and the codec: sorted rows into bytes, bytes into
+ * a directory (block_directory.c), one chunk of it into samples (block_chunk.c). docs/BLOCK.md has the format.
  */
 #ifndef MESHPING_CORE_BLOCK_H
 #define MESHPING_CORE_BLOCK_H
@@ -11,9 +11,19 @@
 #include <meshping/block.h>
 
 #define MESHPING__BLOCK_MAGIC 0x4du /* 'M' */
+#define MESHPING__BLOCK_VERSION 2u
 #define MESHPING__TARGET_ID_MAX ((uint64_t)1 << 53)
+#define MESHPING__BLOCK_TARGETS_MAX 65536u
 /* Slots lie in -2^56..2^56 (the years -314 to 4253), so that no sum or difference of two can overflow. */
 #define MESHPING__SLOT_US_MAX ((int64_t)1 << 56)
+/* An encoder ends a chunk with the series that fills it to this: what a reader of one target decodes with it. */
+#define MESHPING__CHUNK_SAMPLES 8192u
+
+/* How hard the encoder tries: what is sent each second, or what stays for days. */
+typedef enum meshping__block_effort {
+    MESHPING__EFFORT_LIVE,
+    MESHPING__EFFORT_SEAL,
+} meshping__block_effort;
 
 typedef struct meshping__block_row {
     uint64_t target_id;
@@ -23,15 +33,21 @@ typedef struct meshping__block_row {
 
 typedef struct meshping__block_entry {
     meshping_block_entry entry;
-    uint64_t step_us; /* 0: slots are in the payload, one by one */
-    bool has_flags;
-    const uint8_t *payload;
-    size_t payload_length;
+    uint64_t step_us; /* 0: one sample, or slots one by one */
+    uint32_t chunk;
+    uint32_t start; /* its first sample's place in the chunk */
 } meshping__block_entry;
+
+typedef struct meshping__block_chunk {
+    const uint8_t *bytes;
+    size_t length;
+    uint32_t first_entry, entry_count, sample_count;
+} meshping__block_chunk;
 
 typedef struct meshping__block_directory {
     meshping__block_entry *entries; /* owned, ascending by target id */
-    size_t count;
+    meshping__block_chunk *chunks;  /* owned */
+    size_t count, chunk_count;
     size_t sample_count;
 } meshping__block_directory;
 
@@ -44,14 +60,35 @@ typedef struct meshping__block_shape {
     int64_t first_us, last_us;
 } meshping__block_shape;
 
-size_t meshping__block_v1_bound(const meshping__block_shape *shape);
-/* rows: sorted, no slot of a target twice, count > 0. Appends the whole block; out->failed: no memory. */
-void meshping__block_v1_encode(meshping__bytes *out, const meshping__block_row *rows, size_t count);
-/* `bytes` passed the checksum and begin with this version's magic. On an error there is nothing to free. */
-meshping_status meshping__block_v1_open(meshping__block_directory *out, const uint8_t *bytes, size_t length,
-                                        meshping_error *err);
-/* samples[entry->entry.sample_count] */
-meshping_status meshping__block_v1_decode(const meshping__block_entry *entry, meshping_sample *samples,
-                                          meshping_error *err);
+/* block.c: blocks that stay are worth more work. */
+void meshping__block_builder_set_effort(meshping_block_builder *builder, meshping__block_effort effort);
+
+/* block_directory.c */
+size_t meshping__block_bound(const meshping__block_shape *shape);
+/* rows: sorted, no slot of a target twice, count > 0. Appends the whole block but the checksum; out->failed: no memory.
+ */
+void meshping__block_encode(meshping__bytes *out, const meshping__block_row *rows, size_t count,
+                            meshping__block_effort effort);
+/* `bytes` passed the checksum and begin with magic and version. On an error there is nothing to free. */
+meshping_status meshping__block_open(meshping__block_directory *out, const uint8_t *bytes, size_t length,
+                                     meshping_error *err);
+void meshping__block_directory_dispose(meshping__block_directory *directory);
+
+/* block_chunk.c: the samples of `series` targets, in rows[0..count). */
+void meshping__chunk_encode(meshping__bytes *out, const meshping__block_row *rows, size_t count,
+                            meshping__block_effort effort);
+/* samples[chunk->sample_count]: the series of the chunk's entries one after the other. */
+meshping_status meshping__chunk_decode(const meshping__block_directory *directory, const meshping__block_chunk *chunk,
+                                       meshping_sample *samples, meshping_error *err);
+
+/* The common step of rows[0..count), 0 when there is none. */
+uint64_t meshping__block_step(const meshping__block_row *rows, size_t count);
+/* Rows of the first one's target. */
+size_t meshping__block_series(const meshping__block_row *rows, size_t count);
+
+/* block_section.c: bytes, by zstd when that is shorter. `scratch` is emptied. */
+void meshping__section_write(meshping__bytes *out, meshping__bytes *raw, meshping__block_effort effort);
+/* A section of at most raw_max bytes into *raw (meshping__free); false: damaged. *nomem: no memory. */
+bool meshping__section_read(meshping__reader *reader, size_t raw_max, uint8_t **raw, size_t *length, bool *nomem);
 
 #endif

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/bytes.h"
-
 #include <meshping/block.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include <cmocka.h>
 
@@ -286,80 +283,6 @@ static void test_every_cut_and_every_flipped_bit_is_noticed(void **unused)
     meshping_free(bytes);
 }
 
-/* A forger computes the checksum too: then the structure has to be refused by itself. */
-static meshping_status read_forged(const uint8_t *body, size_t length, char *message)
-{
-    uint8_t *bytes = malloc(length + 4);
-    uint32_t crc = (uint32_t)crc32_z(0, body, length);
-    memcpy(bytes, body, length);
-    for (size_t i = 0; i < 4; i++)
-        bytes[length + i] = (uint8_t)(crc >> (8 * i));
-    meshping_block_reader *reader = NULL;
-    meshping_error err = {0};
-    meshping_status status = meshping_block_reader_new(&reader, bytes, length + 4, &err);
-    for (size_t i = 0; status == MESHPING_OK && i < meshping_block_reader_target_count(reader); i++) {
-        meshping_block_entry entry;
-        size_t count;
-        assert_int_equal(meshping_block_reader_entry(reader, i, &entry), MESHPING_OK);
-        meshping_sample *samples = malloc(entry.sample_count * sizeof *samples);
-        status = meshping_block_reader_samples(reader, i, samples, entry.sample_count, &count, &err);
-        free(samples);
-    }
-    if (status != MESHPING_OK)
-        snprintf(message, MESHPING_ERROR_MESSAGE_MAX, "%s", err.message);
-    meshping_block_reader_free(reader);
-    free(bytes);
-    return status;
-}
-
-static void test_forged_blocks_are_refused_with_the_reason(void **unused)
-{
-    (void)unused;
-    static const struct {
-        const char *reason; /* NULL: a good one, so that the cases differ from it in one thing only */
-        uint8_t length;
-        uint8_t body[32];
-    } cases[] = {
-        /* M, version, flags; targets, samples; id, kind, count, slot[, step or span], length; codes */
-        {NULL, 14, {'M', 1, 0, 0, 1, 2, 9, 0, 2, 2, 5, 2, 80, 0}},
-        {"version", 14, {'M', 2, 0, 0, 1, 2, 9, 0, 2, 2, 5, 2, 80, 0}},
-        {"begins", 14, {'N', 1, 0, 0, 1, 2, 9, 0, 2, 2, 5, 2, 80, 0}},
-        {"unknown flags", 14, {'M', 1, 1, 0, 1, 2, 9, 0, 2, 2, 5, 2, 80, 0}},
-        {"target count", 14, {'M', 1, 0, 0, 0, 2, 9, 0, 2, 2, 5, 2, 80, 0}},
-        {"target count", 14, {'M', 1, 0, 0, 5, 2, 9, 0, 2, 2, 5, 2, 80, 0}},
-        {"target count", 17, {'M', 1, 0, 0, 0xff, 0xff, 0xff, 0x0f, 2, 9, 0, 2, 2, 5, 2, 80, 0}},
-        {"add up", 14, {'M', 1, 0, 0, 1, 3, 9, 0, 2, 2, 5, 2, 80, 0}},
-        {"sample count", 17, {'M', 1, 0, 0, 1, 0xff, 0xff, 0xff, 0x0f, 9, 0, 2, 2, 5, 2, 80, 0}},
-        {"ids", 14, {'M', 1, 0, 0, 1, 2, 0, 0, 2, 2, 5, 2, 80, 0}},
-        {"kind", 14, {'M', 1, 0, 0, 1, 2, 9, 4, 2, 2, 5, 2, 80, 0}},
-        {"sample count", 14, {'M', 1, 0, 0, 1, 2, 9, 0, 0, 2, 5, 2, 80, 0}},
-        {"payload", 14, {'M', 1, 0, 0, 1, 2, 9, 0, 3, 2, 5, 2, 80, 0}}, /* more samples than bytes */
-        {"slots", 14, {'M', 1, 0, 0, 1, 2, 9, 0, 2, 2, 0, 2, 80, 0}},   /* step 0: a slot twice */
-        {"payload", 14, {'M', 1, 0, 0, 1, 2, 9, 0, 2, 2, 5, 9, 80, 0}},
-        {"payload", 14, {'M', 1, 0, 0, 1, 2, 9, 0, 2, 2, 5, 1, 80, 0}},
-        {"bytes after the end", 15, {'M', 1, 0, 0, 1, 2, 9, 0, 2, 2, 5, 2, 80, 0, 0}},
-        {"after a series", 15, {'M', 1, 0, 0, 1, 2, 9, 0, 2, 2, 5, 3, 80, 0, 0}},
-        {"results", 14, {'M', 1, 0, 0, 1, 2, 9, 0, 2, 2, 5, 2, 0, 0}},   /* code 0 */
-        {"results", 14, {'M', 1, 0, 0, 1, 2, 9, 0, 2, 2, 5, 2, 1, 0}},   /* code -1 */
-        {"slots", 15, {'M', 1, 0, 0, 1, 2, 9, 1, 2, 2, 5, 3, 4, 80, 0}}, /* deltas do not reach the span */
-        {"slots", 15, {'M', 1, 0, 0, 1, 2, 9, 1, 2, 2, 5, 3, 6, 80, 0}},
-        {"single", 12, {'M', 1, 0, 0, 1, 1, 9, 1, 1, 2, 1, 80}},
-        {"flags", 18, {'M', 1, 0, 0, 1, 2, 9, 2, 2, 2, 5, 6, 80, 0, 1, 1, 2, 1}}, /* a run past the end */
-        {"flags", 18, {'M', 1, 0, 0, 1, 2, 9, 2, 2, 2, 5, 6, 80, 0, 1, 0, 1, 0}},
-        {"ids", 21, {'M', 1, 0, 0, 2, 2, 9, 0, 1, 2, 1, 0, 0, 1, 2, 1, 80, 80, 80, 80, 80}}, /* one target twice */
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char message[MESHPING_ERROR_MESSAGE_MAX] = "";
-        meshping_status status = read_forged(cases[i].body, cases[i].length, message);
-        if (!cases[i].reason) {
-            if (status != MESHPING_OK)
-                fail_msg("case %zu: %s", i, message);
-        } else if (status != MESHPING_CORRUPT || !strstr(message, cases[i].reason)) {
-            fail_msg("case %zu (%s): %s, %s", i, cases[i].reason, meshping_status_name(status), message);
-        }
-    }
-}
-
 static void test_a_block_over_the_limit_is_not_looked_at(void **unused)
 {
     (void)unused;
@@ -439,25 +362,6 @@ static void test_without_memory_nothing_is_lost(void **unused)
     meshping_set_allocator(NULL, NULL, NULL);
 }
 
-static void test_memory_to_read_is_bounded_by_the_block_not_by_what_it_claims(void **unused)
-{
-    (void)unused;
-    meshping_block_builder *builder = new_builder();
-    for (uint64_t t = 1; t <= 10000; t++)
-        add(builder, t, reply(T0, 1));
-    size_t length;
-    uint8_t *bytes = finish(builder, &length);
-    meshping_block_builder_free(builder);
-    allocations_left = SIZE_MAX;
-    largest = 0;
-    meshping_set_allocator(scarce_malloc, scarce_realloc, free);
-    meshping_block_reader *reader = open_block(bytes, length);
-    assert_true(largest <= 16 * length);
-    meshping_block_reader_free(reader);
-    meshping_set_allocator(NULL, NULL, NULL);
-    meshping_free(bytes);
-}
-
 static void test_blocks_are_small(void **unused)
 {
     (void)unused;
@@ -475,8 +379,8 @@ static void test_blocks_are_small(void **unused)
     meshping_block_builder_free(builder);
     printf("4 hours of one pair: %.2f bytes a sample; one round of 1,000 targets: %.2f\n", (double)hours / 2880,
            (double)round / 1000);
-    assert_true(hours < 2880 * 1.5);
-    assert_true(round < 1000 * 10);
+    assert_true((double)hours < 2880 * 0.8); /* 5.3 bits of noise */
+    assert_true(round < 1000 * 4);
 }
 
 int main(void)
@@ -492,11 +396,9 @@ int main(void)
         cmocka_unit_test(test_impossible_samples_are_refused),
         cmocka_unit_test(test_a_full_builder_says_so_before_the_block_is_too_long),
         cmocka_unit_test(test_every_cut_and_every_flipped_bit_is_noticed),
-        cmocka_unit_test(test_forged_blocks_are_refused_with_the_reason),
         cmocka_unit_test(test_a_block_over_the_limit_is_not_looked_at),
         cmocka_unit_test(test_a_short_array_is_refused_and_untouched),
         cmocka_unit_test(test_without_memory_nothing_is_lost),
-        cmocka_unit_test(test_memory_to_read_is_bounded_by_the_block_not_by_what_it_claims),
         cmocka_unit_test(test_blocks_are_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The sample block: samples of many targets, columnar, immutable, checksummed. The agent's buffer, the wire, the
- * journal and the database all hold these bytes. The format is in docs/PROTOCOL.md.
+ * journal and the database all hold these bytes. The format is in docs/BLOCK.md.
  */
 #ifndef MESHPING_BLOCK_H
 #define MESHPING_BLOCK_H
@@ -47,7 +47,7 @@ typedef struct meshping_block_entry {
 
 /*
  * Opens `length` bytes, which stay the caller's and must outlive the reader. Any bytes at all are safe: CORRUPT or
- * LIMIT with the reason. Checks checksum and directory; samples are decoded one target at a time.
+ * LIMIT with the reason. Checks checksum and directory; samples are decoded when asked for.
  */
 MESHPING_API meshping_status meshping_block_reader_new(meshping_block_reader **out, const uint8_t *bytes, size_t length,
                                                        meshping_error *err);
@@ -59,6 +59,8 @@ MESHPING_API meshping_status meshping_block_reader_entry(const meshping_block_re
                                                          meshping_block_entry *out);
 /*
  * Decodes entry i into samples[capacity], ascending by slot; *count is set. LIMIT when capacity < entry.sample_count.
+ * The chunk that holds it (some thousand samples, of one target or of many) is kept for the next call, so read targets
+ * in ascending order; a reader is for one thread at a time.
  */
 MESHPING_API meshping_status meshping_block_reader_samples(const meshping_block_reader *reader, size_t i,
                                                            meshping_sample *samples, size_t capacity, size_t *count,

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/bits.h"
+
+#define WIDTH_MAX 56
+#define VARINTS 64
+
+void meshping__bits_put(meshping__bit_writer *writer, uint64_t value, unsigned width)
+{
+    writer->pending |= value << writer->count;
+    writer->count += width;
+    for (; writer->count >= 8; writer->count -= 8) {
+        meshping__bytes_u8(writer->out, (uint8_t)writer->pending);
+        writer->pending >>= 8;
+    }
+}
+
+void meshping__bits_end(meshping__bit_writer *writer)
+{
+    if (writer->count)
+        meshping__bytes_u8(writer->out, (uint8_t)writer->pending);
+    writer->pending = 0;
+    writer->count = 0;
+}
+
+uint64_t meshping__bits_get(meshping__bit_reader *reader, unsigned width)
+{
+    while (reader->count < width) {
+        reader->pending |= (uint64_t)meshping__read_u8(&reader->bytes) << reader->count;
+        reader->count += 8;
+    }
+    uint64_t value = reader->pending & (((uint64_t)1 << width) - 1);
+    reader->pending >>= width;
+    reader->count -= width;
+    return value;
+}
+
+static size_t varint_length(uint64_t value)
+{
+    size_t length = 1;
+    while (value >>= 7)
+        length++;
+    return length;
+}
+
+void meshping__column_write(meshping__bytes *out, const uint64_t *values, size_t count)
+{
+    uint64_t low = UINT64_MAX, high = 0;
+    size_t varints = 0;
+    for (size_t i = 0; i < count; i++) {
+        low = values[i] < low ? values[i] : low;
+        high = values[i] > high ? values[i] : high;
+        varints += varint_length(values[i]);
+    }
+    unsigned width = high > low ? 64 - (unsigned)__builtin_clzll(high - low) : 0;
+    if (width > WIDTH_MAX || varint_length(low) + (count * width + 7) / 8 > varints) {
+        meshping__bytes_u8(out, VARINTS);
+        for (size_t i = 0; i < count; i++)
+            meshping__bytes_varint(out, values[i]);
+        return;
+    }
+    meshping__bit_writer writer = {.out = out};
+    meshping__bytes_u8(out, (uint8_t)width);
+    meshping__bytes_varint(out, low);
+    for (size_t i = 0; i < count && width; i++)
+        meshping__bits_put(&writer, values[i] - low, width);
+    meshping__bits_end(&writer);
+}
+
+bool meshping__column_read(meshping__reader *reader, uint64_t *values, size_t count)
+{
+    uint8_t width = meshping__read_u8(reader);
+    if (width == VARINTS) {
+        for (size_t i = 0; i < count && !reader->failed; i++)
+            values[i] = meshping__read_varint(reader);
+        return !reader->failed;
+    }
+    if (width > WIDTH_MAX)
+        return false;
+    uint64_t low = meshping__read_varint(reader);
+    size_t length = (count * width + 7) / 8;
+    const uint8_t *packed = meshping__read(reader, length);
+    if (!packed)
+        return false;
+    meshping__bit_reader bits = {.bytes = meshping__reader_of(packed, length)};
+    for (size_t i = 0; i < count; i++)
+        if (__builtin_add_overflow(low, meshping__bits_get(&bits, width), &values[i]))
+            return false;
+    return true;
+}
