@@ -104,7 +104,7 @@ static void encode_codes(columns *to, const meshping__block_row *rows, size_t co
     size_t series = 0;
     for (size_t i = 0; i < count; i += meshping__block_series(rows + i, count - i))
         series++;
-    if (count / series < OWN_PARAMS_FROM) {
+    if (count < series * OWN_PARAMS_FROM) {
         meshping__predict_params params = meshping__predict_choose(rows, count, effort);
         encode_params(&to->meta, series, params);
         encode_replies(to, &predictor, rows, count, params);
