@@ -298,10 +298,20 @@ static void on_signal(uv_signal_t *handle, int number)
     run_due(a);
 }
 
+/* The agent's own key says when in the interval it probes, so that agents do not hit a target at the same moment. */
+static uint64_t phase_key(const agent *a)
+{
+    uint64_t key = 0;
+    for (const char *at = meshping_session_fingerprint(a->session); *at; at++)
+        key = key * 31 + (unsigned char)*at;
+    return key;
+}
+
 static meshping_status open_engine(agent *a, meshping_error *err)
 {
     meshping_prober_options options;
     meshping_prober_options_init(&options);
+    options.phase_key = phase_key(a);
     options.on_result = on_result;
     options.user = a;
     meshping_status status = meshping_prober_new(&a->prober, &options, err);
@@ -399,9 +409,9 @@ int run_main(int argc, char **argv)
     fit_grace(&a, &none);
     meshping_status status = meshping_block_builder_new(&a.builder);
     if (status == MESHPING_OK)
-        status = open_engine(&a, &err);
-    if (status == MESHPING_OK)
         status = open_session(&a, &config, &err);
+    if (status == MESHPING_OK)
+        status = open_engine(&a, &err); /* the last that needs a privilege */
     if (status == MESHPING_OK)
         status = start(&a);
     if (status != MESHPING_OK) {

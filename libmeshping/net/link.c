@@ -17,6 +17,11 @@
 #include <unistd.h>
 
 #define CONNECT_TIMEOUT_S 10
+/*
+ * A whole TLS record at once (RFC 8446 section 5.1): what is left of one in OpenSSL's buffer makes no socket readable,
+ * and on libuv libwebsockets 4.1.6 comes back for it only once; a long message would hang.
+ */
+#define RECORD_BYTES 16384
 
 static meshping_session *session_of(struct lws *wsi)
 {
@@ -174,7 +179,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 }
 
 static const struct lws_protocols protocols[] = {
-    {MESHPING_SUBPROTOCOL, callback, 0, 16384, 0, NULL, 0},
+    {MESHPING_SUBPROTOCOL, callback, 0, RECORD_BYTES, 0, NULL, 0},
     {NULL, NULL, 0, 0, 0, NULL, 0},
 };
 
@@ -310,6 +315,7 @@ meshping_status meshping__link_open(meshping_session *session, meshping_error *e
     info.user = session;
     info.alpn = "http/1.1";
     info.timeout_secs = CONNECT_TIMEOUT_S;
+    info.pt_serv_buf_size = RECORD_BYTES + LWS_PRE;
     info.gid = (gid_t)-1;
     info.uid = (uid_t)-1;
     session->lws = lws_create_context(&info);

@@ -171,6 +171,19 @@ def test_target_list_reaches_agents_without_restart_and_survives_one(mesh):
     lab.wait_for("the list is short again", 60, lambda: len(mesh.server.cells()) == 4 and all_ok_or_lossy(mesh))
 
 
+def test_the_longest_list_arrives_whole(mesh):
+    """10,000 targets are 100 messages of up to 40 KiB; all on the agents' own loopback."""
+    settled(mesh)
+    addresses = [f"127.{a}.{b}.1" for a in range(40) for b in range(250)]
+    targets = [{"address": address, "name": "x" * 64} for address in addresses]
+    mesh.server.set_targets(targets)
+    revision = mesh.server.call("GET", "/api/v1/targets")["revision"]
+    lab.wait_for("both agents have applied the list", 30,
+                 lambda: all(a["targets_revision"] == revision for a in mesh.server.agents().values()))
+    mesh.server.set_targets(mesh.targets)
+    lab.wait_for("the list is short again", 60, lambda: len(mesh.server.cells()) == 4 and all_ok_or_lossy(mesh))
+
+
 def all_ok_or_lossy(m):
     return set(m.server.cells().values()) <= {"ok", "lossy"}
 
