@@ -47,6 +47,13 @@ static int teardown(void **unused)
     return 0;
 }
 
+/* A fresh one within a test. */
+static void again(void)
+{
+    teardown(NULL);
+    assert_int_equal(setup(NULL), 0);
+}
+
 /* Times in ms since START. */
 static meshping_status add(uint64_t target_id, meshping_outcome outcome, int64_t sent_ms, int64_t done_ms)
 {
@@ -106,13 +113,11 @@ static void test_evidence_counts_from_one_second_after_the_send(void **unused)
         const char *out;
     } cases[] = {{999, ""}, {1000, "2:fail"}, {1001, "2:fail"}};
     for (size_t i = 0; i < 3; i++) {
-        setup(NULL);
+        again();
         reply(1, cases[i].evidence_ms - 10, cases[i].evidence_ms);
         assert_out("1:ok");
         miss(2, 0);
         assert_out(cases[i].out);
-        if (i < 2)
-            meshping_isolation_free(isolation);
     }
 }
 
@@ -216,7 +221,7 @@ static void test_a_short_flap_shows_by_a_question_that_stays_unanswered(void **u
         const char *out;
     } cases[] = {{10000, "1:fail 2:fail"}, {10001, "1:isolated 2:isolated"}}; /* asked at 8 s: 2 s is the edge */
     for (size_t i = 0; i < 2; i++) {
-        setup(NULL);
+        again();
         reply(1, 0, 10);
         assert_out("1:ok");
         miss(1, 5000);
@@ -225,8 +230,6 @@ static void test_a_short_flap_shows_by_a_question_that_stays_unanswered(void **u
         assert_out("");
         answer(8000, cases[i].answered_ms); /* sent again and again by TCP */
         assert_out(cases[i].out);
-        if (i == 0)
-            meshping_isolation_free(isolation);
     }
 }
 
@@ -295,14 +298,12 @@ static void test_without_a_session_a_long_silence_is_an_outage(void **unused)
         const char *out;
     } cases[] = {{10 + GRACE_MS, "2:fail 1:ok"}, {11 + GRACE_MS, "2:isolated 1:ok"}};
     for (size_t i = 0; i < 2; i++) {
-        setup(NULL);
+        again();
         reply(1, 0, 10);
         assert_out("1:ok");
         miss(2, 3000);
         reply(1, cases[i].from_ms, cases[i].from_ms + 10);
         assert_out(cases[i].out);
-        if (i == 0)
-            meshping_isolation_free(isolation);
     }
 }
 

@@ -48,7 +48,8 @@ static void assert_reads(const char *text, const char *host)
 static bool leaks(const char *message, const char *text)
 {
     char part[6];
-    for (size_t i = 3; strlen(text + i) >= 5; i++) {
+    size_t length = strlen(text);
+    for (size_t i = 3; i + 5 <= length; i++) {
         memcpy(part, text + i, 5);
         part[5] = '\0';
         if (!strchr(part, '-') && !strchr(part, ' ') && strstr(message, part))
