@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The passphrase: docs/PROTOCOL.md, Passphrase. Base 32 as Douglas Crockford describes it. */
-#include <meshping/protocol.h>
+#include "core/passphrase.h"
 
 #include "base/bytes.h"
 #include "core/crypto.h"
@@ -175,10 +175,35 @@ static bool derive(derived_key *cache, const uint8_t *from)
     return cache->filled;
 }
 
+static bool raw_decode(meshping_passphrase *out, const uint8_t *raw, size_t length, derived_key *cache)
+{
+    uint8_t body[BODY_MAX];
+    if (length < HEAD_LEN + 1 + TAG_LEN || length > sizeof body + HEAD_LEN + TAG_LEN || raw[0] != FORMAT << 4)
+        return false;
+    size_t body_length = length - HEAD_LEN - TAG_LEN;
+    memset(out, 0, sizeof *out);
+    memcpy(out->key, raw + 1, MESHPING_PASSPHRASE_KEY_LEN);
+    bool good = derive(cache, out->key) &&
+                meshping__aead_open(MESHPING__CHACHA20_POLY1305, body, cache->key, NULL, raw, 1, raw + HEAD_LEN,
+                                    body_length, raw + HEAD_LEN + body_length, TAG_LEN) == MESHPING_OK &&
+                body_decode(out, body, body_length);
+    if (!good)
+        OPENSSL_cleanse(out, sizeof *out);
+    return good;
+}
+
+bool meshping__passphrase_open(meshping_passphrase *out, const uint8_t *raw, size_t length)
+{
+    derived_key cache = {0};
+    bool good = raw_decode(out, raw, length, &cache);
+    OPENSSL_cleanse(&cache, sizeof cache);
+    return good;
+}
+
 /* Digits to a passphrase; false when they are none, for whatever reason. */
 static bool digits_decode(meshping_passphrase *out, const uint8_t *digits, size_t count, derived_key *cache)
 {
-    uint8_t raw[RAW_MAX], body[BODY_MAX];
+    uint8_t raw[RAW_MAX];
     size_t length = 0;
     uint32_t bits = 0;
     unsigned have = 0;
@@ -193,19 +218,8 @@ static bool digits_decode(meshping_passphrase *out, const uint8_t *digits, size_
             bits &= (1u << have) - 1;
         }
     }
-    if (bits != 0 || have >= 5 || length < HEAD_LEN + 1 + TAG_LEN || raw[0] != FORMAT << 4)
-        return false;
-    memset(out, 0, sizeof *out);
-    memcpy(out->key, raw + 1, MESHPING_PASSPHRASE_KEY_LEN);
-    size_t body_length = length - HEAD_LEN - TAG_LEN;
-    if (body_length > sizeof body || !derive(cache, out->key))
-        return false;
-    bool good = meshping__aead_open(MESHPING__CHACHA20_POLY1305, body, cache->key, NULL, raw, 1, raw + HEAD_LEN,
-                                    body_length, raw + HEAD_LEN + body_length, TAG_LEN) == MESHPING_OK &&
-                body_decode(out, body, body_length);
+    bool good = bits == 0 && have < 5 && raw_decode(out, raw, length, cache);
     OPENSSL_cleanse(raw, sizeof raw);
-    if (!good)
-        OPENSSL_cleanse(out, sizeof *out);
     return good;
 }
 
