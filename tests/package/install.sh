@@ -45,8 +45,9 @@ inside() { chroot "$root" "$@"; }
     fail "no packages in $packages: scripts/build --deb makes them"
 
 step "a Debian 12 of its own"
-if [ -z "$(find "$cache" -mtime -7 2>/dev/null)" ]; then
-    if ! mmdebstrap --quiet --variant=apt bookworm "$cache.new" >"$work/mmdebstrap.log" 2>&1; then
+if [ -z "$(find "$cache" -type f -mtime -7 2>/dev/null)" ]; then
+    rm -rf "$cache" "$cache.new"
+    if ! mmdebstrap --quiet --variant=apt --format=tar bookworm "$cache.new" >"$work/mmdebstrap.log" 2>&1; then
         cat "$work/mmdebstrap.log"
         echo "no Debian mirror to be reached"
         exit 77
