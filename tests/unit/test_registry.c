@@ -48,7 +48,8 @@ static void test_the_document_has_the_same_table(void **unused)
     assert_non_null(document);
     char *head = strstr(document, "| state | approve | reject | hold | address_changed | reinstate |\n");
     assert_non_null(head);
-    char *save = NULL, *line = strtok_r(strchr(head, '\n') + 1, "\n", &save); /* | --- | --- |... */
+    char *save = NULL, *line;
+    assert_non_null(strtok_r(strchr(head, '\n') + 1, "\n", &save)); /* | --- | --- |... */
     for (size_t s = 0; s < 4; s++) {
         char cells[6][32];
         line = strtok_r(NULL, "\n", &save);
