@@ -5,7 +5,9 @@
 
 #include <meshping/common.h>
 
-#define BENCH_MAP(XX) XX(probe, "CPU and wall time a ping, flat out over loopback, beside fping and a bare loop")
+#define BENCH_MAP(XX)                                                                                                  \
+    XX(probe, "CPU and wall time a ping, flat out over loopback, beside fping and a bare loop")                        \
+    XX(store, "bytes a sample on disk, beside a SQLite row a sample and VictoriaMetrics")
 
 #define XX(name, text) int name##_main(int argc, char **argv);
 BENCH_MAP(XX)
