@@ -206,6 +206,10 @@ bool bench_store_victoria(const bench_series *all, const char *directory, double
     unlink(import);
     if (!good)
         fputs("meshping-bench store: victoria-metrics did not take the series: left out\n", stderr);
-    *bytes = bench_directory_bytes(directory);
+    /* not `cache`: it is filled anew when it is missing */
+    snprintf(path, sizeof path, "%s/data", directory);
+    *bytes = bench_directory_bytes(path);
+    snprintf(path, sizeof path, "%s/indexdb", directory);
+    *bytes += bench_directory_bytes(path);
     return good;
 }
