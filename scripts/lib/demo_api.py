@@ -151,7 +151,8 @@ def watch(path, agents, started_unix, certain_file):
                 "targets": len(targets),
                 "cells_ok": ok,
                 "seconds_to_first_ok": round(first_ok, 2),
-            }
+            },
+            separators=(",", ":"),
         )
     )
 
