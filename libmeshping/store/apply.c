@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LATE_MAX_US INT64_C(3600000000) /* for retention, what comes in later than that is as old as that */
+
 static meshping_status refuse(meshping__write *item, meshping_status status, const char *why)
 {
     item->status = status;
@@ -65,9 +67,11 @@ static meshping_status save_ranges(meshping__sql *sql, const meshping__write *it
                              item->write.received_unix_us, (const void *)bytes, length);
 }
 
+/* A clock that is ahead must not keep its samples for ever, nor one that is behind lose them as they come in. */
 static int64_t keep_us(int64_t last_us, int64_t received_us)
 {
-    return last_us < received_us ? last_us : received_us;
+    int64_t latest_us = last_us < received_us ? last_us : received_us;
+    return latest_us < received_us - LATE_MAX_US ? received_us - LATE_MAX_US : latest_us;
 }
 
 static meshping_status insert_block(meshping__sql *sql, meshping__write *item, meshping_error *err)

@@ -24,7 +24,7 @@ static const char *const migrations[] = {
     " agent_id INTEGER NOT NULL REFERENCES agents(id) ON DELETE CASCADE,"
     " epoch INTEGER NOT NULL, updated_us INTEGER NOT NULL, ranges BLOB NOT NULL,"
     " PRIMARY KEY(agent_id, epoch)) STRICT, WITHOUT ROWID;"
-    /* keep_us: what retention goes by, the last slot or, when the agent's clock is ahead, the time of receipt */
+    /* keep_us: what retention goes by: store.h, expire */
     "CREATE TABLE blocks("
     " id INTEGER PRIMARY KEY,"
     " agent_id INTEGER NOT NULL REFERENCES agents(id) ON DELETE CASCADE,"

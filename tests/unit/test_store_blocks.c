@@ -344,7 +344,7 @@ static meshping_gap gap_of(uint64_t first, uint64_t last)
 static outcome store_gap(meshping_store *store, meshping_gap gap)
 {
     outcome o = {0};
-    assert_int_equal(meshping_store_submit_gap(store, AGENT, EPOCH, &gap, T0 + 1000 * STEP, on_done, &o, NULL),
+    assert_int_equal(meshping_store_submit_gap(store, AGENT, EPOCH, &gap, T0 + 100 * STEP, on_done, &o, NULL),
                      MESHPING_OK);
     wait_done(store, &o, 1);
     return o;
@@ -468,6 +468,22 @@ static void test_samples_from_a_clock_that_is_ahead_expire_too(void **state)
     assert_int_equal(deleted, 1);
 }
 
+static void test_samples_from_a_clock_that_is_behind_are_not_deleted_as_they_come(void **state)
+{
+    fixture *f = *state;
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    outcome o = {0};
+    size_t length, deleted;
+    int64_t hour = INT64_C(3600000000), received = T0 + 24 * 365 * hour;
+    uint8_t *bytes = make_block(T0, 3, 1, &length);
+    submit_bytes(f->store, 1, bytes, length, received, &o);
+    wait_done(f->store, &o, 1);
+    assert_int_equal(meshping_store_expire(f->store, received - hour, 10, &deleted, NULL), MESHPING_OK);
+    assert_int_equal(deleted, 0);
+    assert_int_equal(meshping_store_expire(f->store, received, 10, &deleted, NULL), MESHPING_OK);
+    assert_int_equal(deleted, 1);
+}
+
 static void test_an_agent_goes_with_all_that_is_its_own(void **state)
 {
     fixture *f = *state;
@@ -503,6 +519,7 @@ int main(void)
         T(test_impossible_gaps_are_refused),
         T(test_expiry_takes_the_oldest_in_small_steps),
         T(test_samples_from_a_clock_that_is_ahead_expire_too),
+        T(test_samples_from_a_clock_that_is_behind_are_not_deleted_as_they_come),
         T(test_an_agent_goes_with_all_that_is_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
