@@ -88,6 +88,7 @@ void config_defaults(const config_key *keys, void *out)
 struct loading {
     const config_key *keys;
     void *out;
+    FILE *file;
     meshping_error error;
     bool failed;
 };
@@ -105,13 +106,43 @@ static int take(void *user, const char *section, const char *name, const char *v
     return !loading->failed;
 }
 
+#define LINE_MAX_BYTES 198 /* what libinih takes, less newline and NUL */
+
+/*
+ * fgets for libinih, without two of its ways: a line that begins with a blank would be joined to the value before it,
+ * and of a longer line the rest would be read as another.
+ */
+static char *next_line(char *line, int size, void *stream)
+{
+    struct loading *loading = stream;
+    char *text = NULL;
+    size_t capacity = 0;
+    ssize_t length = loading->failed ? -1 : getline(&text, &capacity, loading->file);
+    if (length >= 0) {
+        const char *start = text + strspn(text, " \t");
+        if (strlen(start) > LINE_MAX_BYTES || strlen(start) + 1 > (size_t)size) {
+            snprintf(line, (size_t)size, "too long");
+            loading->failed = true;
+            meshping_error_set(&loading->error, MESHPING_INVALID, "a line holds at most %d bytes", LINE_MAX_BYTES);
+        } else {
+            memcpy(line, start, strlen(start) + 1);
+        }
+    }
+    free(text);
+    return length < 0 ? NULL : line;
+}
+
 meshping_status config_load(const config_key *keys, void *out, const char *path, meshping_error *err)
 {
-    struct loading loading = {.keys = keys, .out = out};
-    errno = 0;
-    int line = ini_parse(path, take, &loading);
-    if (line == -1)
-        return meshping_error_set_errno(err, MESHPING_IO, errno, "cannot read the configuration %s", path);
+    struct loading loading = {.keys = keys, .out = out, .file = fopen(path, "re")};
+    errno = loading.file ? 0 : errno;
+    int line = loading.file ? ini_parse_stream(next_line, &loading, take, &loading) : -1;
+    int code = errno;
+    bool unread = !loading.file || ferror(loading.file);
+    if (loading.file)
+        fclose(loading.file);
+    if (unread)
+        return meshping_error_set_errno(err, MESHPING_IO, code, "cannot read the configuration %s", path);
     if (line == -2)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     if (line > 0)

@@ -111,6 +111,18 @@ static meshping_status parse_advertise(meshping_passphrase *out, const char *tex
     return meshping_host_canonical(out->host, host, err);
 }
 
+meshping_status server_advertise_check(const char *list, meshping_error *err)
+{
+    meshping_passphrase unused;
+    meshping_status status = MESHPING_OK;
+    while (status == MESHPING_OK && *list) {
+        status = parse_advertise(&unused, list, err);
+        list += strcspn(list, ", ");
+        list += strspn(list, ", ");
+    }
+    return status;
+}
+
 meshping_status server_passphrase_issue(server *s, const passphrase_request *request, const char *user, char *text,
                                         meshping_passphrase_record *record, meshping_error *err)
 {

@@ -99,7 +99,12 @@ static int read_options(server_config *config, int argc, char **argv)
         fprintf(stderr, "meshpingd: unexpected argument \"%s\"; see meshpingd --help\n", argv[optind]);
         return EXIT_USAGE;
     }
-    if (listener_parse(&address, &port, config->listen, &err) != MESHPING_OK ||
+    if (!config->state_dir[0]) {
+        fputs("meshpingd: state_dir must not be empty\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (server_advertise_check(config->advertise, &err) != MESHPING_OK ||
+        listener_parse(&address, &port, config->listen, &err) != MESHPING_OK ||
         log_init_name(config->log_level, &err) != MESHPING_OK) {
         fprintf(stderr, "meshpingd: %s\n", err.message);
         return EXIT_USAGE;

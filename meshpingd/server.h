@@ -104,6 +104,8 @@ typedef struct passphrase_request {
     uint32_t hours;        /* 0: 24 */
     uint32_t uses;         /* 0: 50 */
 } passphrase_request;
+/* Whether config.advertise is a list of HOST:PORT; empty is good. */
+meshping_status server_advertise_check(const char *list, meshping_error *err);
 /* text[MESHPING_PASSPHRASE_TEXT_MAX] is the only time the passphrase is seen. */
 meshping_status server_passphrase_issue(server *s, const passphrase_request *request, const char *user, char *text,
                                         meshping_passphrase_record *record, meshping_error *err);
