@@ -22,8 +22,11 @@ typedef struct server_state {
     bool enrolled;      /* the server knows our key: resume needs no passphrase */
 } server_state;
 
-/* Makes the directory (0700) when it is missing; checks that it can be written. */
-meshping_status meshping__state_dir_open(const char *path, meshping_error *err);
+/*
+ * Makes the directory (0700) when it is missing; checks that it can be written. *lock_fd holds its lock until it is
+ * closed: two agents of one identity would drive each other out of the server.
+ */
+meshping_status meshping__state_dir_open(int *lock_fd, const char *path, meshping_error *err);
 /* Reads the seed, or makes and stores one. */
 meshping_status meshping__state_identity(uint8_t seed[MESHPING_KEY_LEN], const char *dir, meshping_error *err);
 /* NOT_FOUND when there is none yet. */
@@ -73,12 +76,14 @@ typedef struct outbox_item {
 struct meshping_session {
     meshping_session_options options;
     char *state_dir;
+    int lock_fd;
     char *host_name;
     uint8_t seed[MESHPING_KEY_LEN];
     uint8_t public_key[MESHPING_KEY_LEN];
     char fingerprint[MESHPING_FINGERPRINT_MAX];
     server_state server;
-    bool has_key; /* a passphrase's key is at hand */
+    bool server_unsaved; /* the passphrase names another address than the file */
+    bool has_key;        /* a passphrase's key is at hand */
     uint8_t key[MESHPING_PASSPHRASE_KEY_LEN];
     meshping_target_list targets;  /* in force */
     meshping_target_list incoming; /* parts of a newer revision */
@@ -107,6 +112,7 @@ struct meshping_session {
     meshping_now now;
     int64_t connect_at_ns; /* when to try; INT64_MAX while connected or connecting */
     int64_t deadline_ns;   /* of connecting and authentication; INT64_MAX: none */
+    int64_t answered_ns;   /* when the handshake was answered */
     int64_t heard_ns;      /* last word of the server */
     int64_t status_at_ns;  /* next status to send */
     int64_t pinged_ns;     /* when the last ping went out */

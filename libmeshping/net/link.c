@@ -137,6 +137,15 @@ static int writeable(meshping_session *session, struct lws *wsi)
     return result;
 }
 
+/* A close frame's payload: a code of two bytes, then text. */
+static void note_close_reason(meshping_session *session, const char *payload, size_t length)
+{
+    if (session->close_reason[0] || length <= 2)
+        return;
+    snprintf(session->close_reason, sizeof session->close_reason, "the server closed the connection: %.*s",
+             (int)(length - 2), payload + 2);
+}
+
 static void lost(meshping_session *session, const char *reason)
 {
     char kept[sizeof session->close_reason];
@@ -170,6 +179,9 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return receive(session, wsi, in, length);
     case LWS_CALLBACK_CLIENT_WRITEABLE:
         return writeable(session, wsi);
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        note_close_reason(session, in, length);
+        return 0;
     case LWS_CALLBACK_CLIENT_CLOSED:
         lost(session, "the server closed the connection");
         return 0;
@@ -337,6 +349,7 @@ void meshping__link_close(meshping_session *session)
         if (session->lws)
             lws_context_destroy(session->lws);
         session->lws = NULL;
+        uv_run(&session->loop, UV_RUN_NOWAIT); /* what the second one closed */
         uv_loop_close(&session->loop);
         session->loop_open = false;
         meshping__resolver_free(session->resolver);

@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #define MS_NS INT64_C(1000000)
 #define STATUS_MS 10000
 #define AUTHENTICATION_MS 10000
 #define PING_SPACING_MS 1000
 #define REFUSED_RETRY_MS 30000
+#define STABLE_MS 30000 /* a session that lasted so long was a good one: the next tries begin at once again */
 
 const char *meshping_link_name(unsigned link)
 {
@@ -58,6 +60,8 @@ static meshping_status settle_server(meshping_session *session, meshping_error *
     bool same = known && memcmp(session->server.pin, passphrase.pin, MESHPING_PIN_LEN) == 0;
     if (!same)
         session->server = (server_state){0};
+    session->server_unsaved =
+        session->server.port != passphrase.port || strcmp(session->server.host, passphrase.host) != 0;
     /* the same server may have moved: the passphrase's address is the newer one */
     memcpy(session->server.host, passphrase.host, sizeof session->server.host);
     session->server.port = passphrase.port;
@@ -70,7 +74,7 @@ static meshping_status settle_server(meshping_session *session, meshping_error *
 
 static meshping_status load_state(meshping_session *session, meshping_error *err)
 {
-    meshping_status status = meshping__state_dir_open(session->state_dir, err);
+    meshping_status status = meshping__state_dir_open(&session->lock_fd, session->state_dir, err);
     if (status == MESHPING_OK)
         status = meshping__state_identity(session->seed, session->state_dir, err);
     if (status == MESHPING_OK)
@@ -97,6 +101,7 @@ meshping_status meshping_session_new(meshping_session **out, const meshping_sess
     meshping_session *session = meshping__calloc(1, sizeof *session);
     if (!session)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    session->lock_fd = -1;
     session->options = *options;
     session->delivery.buffer = options->buffer;
     session->connect_at_ns = 0;
@@ -135,6 +140,8 @@ void meshping_session_free(meshping_session *session)
     meshping__free(session->host_name);
     OPENSSL_cleanse(session->key, sizeof session->key);
     OPENSSL_cleanse(session->seed, sizeof session->seed);
+    if (session->lock_fd >= 0)
+        close(session->lock_fd);
     meshping__free(session);
 }
 
@@ -159,6 +166,9 @@ static int64_t next_delay_ms(meshping_session *session)
 void meshping__session_lost(meshping_session *session, const char *reason)
 {
     char message[256];
+    if (session->answered && session->now.mono_ns - session->answered_ns >= STABLE_MS * MS_NS)
+        session->backoff_ms = 0;
+    session->answered = false;
     int64_t delay_ms = next_delay_ms(session);
     if (session->link == MESHPING_LINK_REFUSED || session->link == MESHPING_LINK_BLACKLISTED)
         delay_ms += REFUSED_RETRY_MS;
@@ -234,13 +244,22 @@ static void send_gaps(meshping_session *session)
     }
 }
 
+/* The server took us: what it is and where it was met is kept, so that the passphrase is needed no more. */
 static void note_enrolled(meshping_session *session)
 {
-    if (session->server.enrolled)
+    meshping_error err;
+    meshping_status status = MESHPING_OK;
+    bool joined = !session->server.enrolled;
+    if (!joined && !session->server_unsaved)
         return;
     session->server.enrolled = true;
-    meshping_error err;
-    if (meshping__state_server_save(&session->server, session->state_dir, &err) != MESHPING_OK)
+    if (joined) /* what another server gave out before is none of this one's */
+        status = meshping__state_targets_save(&session->targets, session->state_dir, &err);
+    if (status == MESHPING_OK)
+        status = meshping__state_server_save(&session->server, session->state_dir, &err);
+    if (status == MESHPING_OK)
+        session->server_unsaved = false;
+    else if (joined) /* a new address is tried again the next time */
         meshping__link_drop(session, err.message);
 }
 
@@ -272,7 +291,7 @@ static void on_registration_status(meshping_session *session, const meshping_reg
     char message[MESHPING_AGENT_TEXT_MAX + 64];
     if (!session->answered) {
         session->answered = true;
-        session->backoff_ms = 0;
+        session->answered_ns = session->now.mono_ns;
         session->deadline_ns = INT64_MAX;
         session->status_at_ns = session->now.mono_ns + STATUS_MS * MS_NS;
         note_enrolled(session);
@@ -313,11 +332,16 @@ static void on_refused(meshping_session *session, const meshping_refused *refuse
 static void apply_targets(meshping_session *session)
 {
     meshping_error err;
+    char message[MESHPING_ERROR_MESSAGE_MAX + 64];
     meshping_message reply = {.event = MESHPING_EVENT_TARGETS_APPLIED};
-    if (meshping_target_list_check(&session->incoming, &err) != MESHPING_OK ||
-        meshping__state_targets_save(&session->incoming, session->state_dir, &err) != MESHPING_OK) {
+    if (meshping_target_list_check(&session->incoming, &err) != MESHPING_OK) {
         meshping__link_drop(session, err.message);
         return;
+    }
+    /* a full disk is no reason to measure what is not wanted any more; the server sends the list with each session */
+    if (meshping__state_targets_save(&session->incoming, session->state_dir, &err) != MESHPING_OK) {
+        snprintf(message, sizeof message, "the new target list is in force, but a restart forgets it: %s", err.message);
+        set_link(session, session->link, message);
     }
     meshping_target_list_dispose(&session->targets);
     session->targets = session->incoming;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,7 +39,7 @@ static meshping_status fail(meshping_error *err, const char *what, const char *p
     return meshping_error_set_errno(err, forbidden ? MESHPING_PERMISSION : MESHPING_IO, code, "%s %s", what, path);
 }
 
-meshping_status meshping__state_dir_open(const char *path, meshping_error *err)
+meshping_status meshping__state_dir_open(int *lock_fd, const char *path, meshping_error *err)
 {
     struct stat st;
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
@@ -49,7 +50,14 @@ meshping_status meshping__state_dir_open(const char *path, meshping_error *err)
         return meshping_error_set(err, MESHPING_IO, "the state directory %s is not a directory", path);
     if (access(path, R_OK | W_OK | X_OK) != 0)
         return fail(err, "cannot write in the state directory", path);
-    return MESHPING_OK;
+    *lock_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock_fd < 0)
+        return fail(err, "cannot use the state directory", path);
+    if (flock(*lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return MESHPING_OK;
+    if (errno != EWOULDBLOCK)
+        return fail(err, "cannot lock the state directory", path);
+    return meshping_error_set(err, MESHPING_BUSY, "another agent is running with the state directory %s", path);
 }
 
 static meshping_status path_of(char *out, const char *dir, const char *name, const char *suffix, meshping_error *err)
