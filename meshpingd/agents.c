@@ -13,6 +13,8 @@
 
 #define AUTHENTICATION_MS 10000
 #define STATUS_MS 10000
+#define TELL_EVERY_MS 60000
+#define CLOSE_TRY_AGAIN 1013
 #define CREDIT_BYTES (4u << 20)
 #define TARGETS_A_PART 100
 #define REFUSED_RETRY_S 30
@@ -28,22 +30,34 @@ static uint32_t retry_s(const server *s)
 void agents_tell_targets(server *s, agent_entry *agent)
 {
     agent_connection *c = agent->connection;
-    if (!c || agent->record.state != MESHPING_AGENT_APPROVED)
+    (void)s;
+    if (!c || c->closing || agent->record.state != MESHPING_AGENT_APPROVED)
         return;
+    c->targets_due = true;
+    c->targets_part = 0;
+    lws_callback_on_writable(c->wsi);
+}
+
+void agents_next_targets(agent_connection *c)
+{
+    server *s = c->server;
+    if (!c->targets_due || !c->agent || c->agent->record.state != MESHPING_AGENT_APPROVED) {
+        c->targets_due = false;
+        return;
+    }
     uint32_t parts = (uint32_t)((s->targets.count + TARGETS_A_PART - 1) / TARGETS_A_PART);
     if (!parts)
         parts = 1;
-    for (uint32_t part = 0; part < parts; part++) {
-        size_t first = (size_t)part * TARGETS_A_PART, rest = s->targets.count - first;
-        meshping_message message = {.event = MESHPING_EVENT_SERVER_MESSAGE};
-        meshping_target_update *update = &message.u.target_update;
-        update->revision = s->targets.revision;
-        update->part = part;
-        update->parts = parts;
-        update->list.items = s->targets.items ? s->targets.items + first : NULL;
-        update->list.count = rest < TARGETS_A_PART ? rest : TARGETS_A_PART;
-        connection_send(c, &message);
-    }
+    size_t first = (size_t)c->targets_part * TARGETS_A_PART, rest = s->targets.count - first;
+    meshping_message message = {.event = MESHPING_EVENT_SERVER_MESSAGE};
+    meshping_target_update *update = &message.u.target_update;
+    update->revision = s->targets.revision;
+    update->part = c->targets_part;
+    update->parts = parts;
+    update->list.items = s->targets.items ? s->targets.items + first : NULL;
+    update->list.count = rest < TARGETS_A_PART ? rest : TARGETS_A_PART;
+    c->targets_due = ++c->targets_part < parts;
+    connection_send(c, &message);
 }
 
 void agents_tell_state(server *s, agent_entry *agent)
@@ -193,8 +207,13 @@ static void enrol(agent_connection *c, const meshping_handshake *handshake)
     if (!agent) { /* a known key spends no use */
         passphrase.uses++;
         status = meshping_store_passphrase_save(s->store, &passphrase, &err);
-        if (status == MESHPING_OK)
+        if (status == MESHPING_OK) {
             status = server_agent_create(s, handshake->public_key, &agent, &err);
+            if (status != MESHPING_OK) { /* it will ask again, and must not use the passphrase up by that */
+                passphrase.uses--;
+                meshping_store_passphrase_save(s->store, &passphrase, NULL);
+            }
+        }
         if (status != MESHPING_OK) {
             log_warning("agents", "%s wants to join and cannot: %s", c->peer, err.message);
             refuse(c, "later", "the server takes no new agents now", REFUSED_RETRY_S);
@@ -232,6 +251,29 @@ typedef struct pending_write {
     uint64_t agent_id;
 } pending_write;
 
+/*
+ * The agent keeps what is not acknowledged, but sends it once a connection: ending this one is how it comes again. When
+ * its state is what is in the way, it was told.
+ */
+static void not_stored(server *s, agent_entry *agent, const meshping_block_done *done)
+{
+    static int64_t told_ms;
+    const char *why = done->error ? done->error : meshping_status_text(done->status);
+    int64_t now_ms = server_unix_ms();
+    s->counters.blocks_refused++;
+    if (done->status == MESHPING_STATE) {
+        log_warning("store", "data of %s was not stored: %s", agent ? agent->record.host_name : "?", why);
+        return;
+    }
+    if (now_ms - told_ms > TELL_EVERY_MS || now_ms < told_ms) {
+        told_ms = now_ms;
+        log_error("store", "samples cannot be stored, agents keep them until they can: %s", why);
+    }
+    agent_connection *c = agent ? agent->connection : NULL;
+    if (c && c->epoch == done->write->epoch)
+        connection_refuse(c, CLOSE_TRY_AGAIN, "what it sent was not stored: %s", why);
+}
+
 static void stored(void *user, const meshping_block_done *done)
 {
     pending_write *pending = user;
@@ -240,9 +282,7 @@ static void stored(void *user, const meshping_block_done *done)
     const meshping_block_write *write = done->write;
     free(pending);
     if (done->status != MESHPING_OK) {
-        s->counters.blocks_refused++;
-        log_error("store", "a block of %s was not stored: %s", agent ? agent->record.host_name : "?",
-                  done->error ? done->error : meshping_status_text(done->status));
+        not_stored(s, agent, done);
         return;
     }
     if (write->bytes) {
@@ -296,7 +336,8 @@ static void submit(agent_connection *c, uint64_t epoch, uint64_t sequence, uint8
     free(pending);
     meshping_free(bytes);
     c->server->counters.blocks_refused++;
-    connection_refuse(c, status == MESHPING_CORRUPT ? 1007 : 1013, "its block cannot be taken: %s", err.message);
+    connection_refuse(c, status == MESHPING_CORRUPT ? 1007 : CLOSE_TRY_AGAIN, "its block cannot be taken: %s",
+                      err.message);
 }
 
 void agents_block(agent_connection *c, const uint8_t *frame, size_t length)

@@ -101,6 +101,10 @@ static int writeable(agent_connection *c)
         agents_ack(c, &ack);
         connection_send(c, &ack);
     }
+    if (!c->outbox_count && !c->close_after)
+        agents_next_targets(c); /* one at a time: a list that changes quickly never piles up */
+    if (c->closing)
+        return 0;
     if (!c->outbox_count)
         return c->close_after ? -1 : 0;
     size_t at = c->outbox_first, length = c->outbox[at].length;
@@ -111,7 +115,7 @@ static int writeable(agent_connection *c)
     free(text);
     if (put < (int)length)
         return -1;
-    if (c->outbox_count || c->ack_due || c->close_after)
+    if (c->outbox_count || c->ack_due || c->targets_due || c->close_after)
         lws_callback_on_writable(c->wsi);
     return 0;
 }

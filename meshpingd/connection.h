@@ -6,7 +6,7 @@
 #include "meshpingd/server.h"
 #include <libwebsockets.h>
 
-#define CONNECTION_OUTBOX_MAX 256 /* messages waiting: a list of 10,000 targets is 100 of them */
+#define CONNECTION_OUTBOX_MAX 64 /* messages waiting */
 
 typedef struct agent_connection {
     server *server;
@@ -26,6 +26,8 @@ typedef struct agent_connection {
         size_t length;
     } outbox[CONNECTION_OUTBOX_MAX];
     size_t outbox_first, outbox_count;
+    bool targets_due; /* the list in force is to be told from this part on; a newer one begins anew */
+    uint32_t targets_part;
     bool ack_due; /* ranges below are to be told */
     meshping_range ranges[MESHPING_RANGES_MAX];
     size_t range_count;
@@ -49,6 +51,8 @@ void agents_closed(agent_connection *c);
 void agents_ack(agent_connection *c, meshping_message *out);
 /* Each second: ends the refused ones that are still there. */
 void connection_bury(void);
+/* Queues the next part of the target list, if one is due. */
+void agents_next_targets(agent_connection *c);
 /* Every connection, for agents_tick. */
 agent_connection *connection_first(void);
 

@@ -36,7 +36,7 @@ struct listener {
     int fd;
     waiting *first;
     size_t count;
-    uint64_t told_ms;
+    uint64_t told_ms, crowded_ms;
     listener_adopt_fn adopt;
     void *user;
 };
@@ -93,7 +93,7 @@ static int release(waiting *w)
 static void too_slow(uv_timer_t *timer)
 {
     waiting *w = timer->data;
-    log_info("listener", "%s said nothing for %d s: closed", w->peer, FIRST_BYTE_MS / 1000);
+    log_debug("listener", "%s said nothing for %d s: closed", w->peer, FIRST_BYTE_MS / 1000);
     close(release(w));
 }
 
@@ -169,6 +169,21 @@ static void wait_for_first_byte(listener *l, int fd, const struct sockaddr_stora
     uv_poll_start(&w->poll, UV_READABLE | UV_DISCONNECT, first_byte);
 }
 
+/* Whoever opens many and says nothing must not keep others out: those speak within a round trip. */
+static void drop_oldest(listener *l)
+{
+    uint64_t now_ms = uv_now(l->loop);
+    waiting *oldest = l->first;
+    while (oldest->next)
+        oldest = oldest->next;
+    if (!l->crowded_ms || now_ms - l->crowded_ms > TELL_EVERY_MS) {
+        l->crowded_ms = now_ms;
+        log_warning("listener", "%d connections say nothing (the oldest is of %s): the oldest are closed", WAITING_MAX,
+                    oldest->peer);
+    }
+    close(release(oldest));
+}
+
 /* ---- accepting ---- */
 
 static void incoming(uv_poll_t *poll, int status, int events);
@@ -197,12 +212,10 @@ static void incoming(uv_poll_t *poll, int status, int events)
     for (int i = 0; status >= 0 && i < ACCEPTS_A_TURN; i++) {
         struct sockaddr_storage sa;
         socklen_t length = sizeof sa;
-        if (l->count >= WAITING_MAX) {
-            pause_accepting(l, "too many connections say nothing");
-            return;
-        }
         int fd = accept4(l->fd, (struct sockaddr *)&sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            if (l->count >= WAITING_MAX)
+                drop_oldest(l);
             wait_for_first_byte(l, fd, &sa);
             continue;
         }

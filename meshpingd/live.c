@@ -236,6 +236,8 @@ static void broadcast(server *s, const char *event, json_object *data, bool snap
 
 void live_tick(server *s)
 {
+    if (!live_ws_viewers(s))
+        return; /* the first delta of a later viewer then repeats what his snapshot told */
     int64_t now_us = server_unix_ms() * 1000;
     json_object *cells = json_object_new_object();
     for (size_t i = 0; i < s->agent_count; i++) {
@@ -243,10 +245,6 @@ void live_tick(server *s)
         json_object *row = is_row(s->agents[i]) ? changes_of(s, s->agents[i], now_us) : NULL;
         if (row)
             json_object_object_add(cells, live_agent_id(id, s->agents[i]->record.id), row);
-    }
-    if (!live_ws_viewers(s)) {
-        json_object_put(cells);
-        return;
     }
     if (s->live_shown_version != s->live_version) {
         s->live_shown_version = s->live_version;
