@@ -266,6 +266,8 @@ def test_unwritable_state_directory(server, program):
     ("# good\nlog_level = loud", 'log level "loud"'),
     ("[section]\nlog_level = info", "no sections"),
     ("log_level", "line 1"),
+    ("state_dir = /tmp\n  log_levle = info", 'line 2: unknown key "log_levle"'),
+    ("state_dir = /" + "x" * 300, "line 1: a line holds at most"),
 ])
 def test_config_typo(server, program, text, expect):
     program, *more = program.split()
@@ -274,6 +276,56 @@ def test_config_typo(server, program, text, expect):
         config.write_text(text + "\n")
         code, line = one_line(lab.BIN / program, *more, "--config", config)
     assert code == 2 and expect in line, line
+
+
+@pytest.mark.parametrize("program", ["meshpingd", "meshping-agent run"])
+def test_config_that_is_a_directory(server, program):
+    program, *more = program.split()
+    code, line = one_line(lab.BIN / program, *more, "--config", "/etc")
+    assert code == 2 and "/etc" in line and "directory" in line, line
+
+
+@pytest.mark.parametrize("advertise", ["nonsense", "host:0", "good.example:1, host:99999", "::1:8443"])
+def test_advertise_that_no_agent_could_use(server, advertise):
+    code, line = one_line(lab.BIN / "meshpingd", "--advertise", advertise, "--check-config")
+    assert code == 2 and "advertise" in line, line
+
+
+def test_many_silent_connections_keep_nobody_out(server):
+    import socket as sockets
+    silent = [sockets.create_connection((server.address, server.port)) for _ in range(600)]
+    began = time.monotonic()
+    try:
+        assert server.request("GET", "/readyz")[0] == 200
+        assert time.monotonic() - began < 5
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_two_agents_with_one_state_directory(server):
+    with lab.directory() as directory:
+        agent = lab.Agent(directory, "hostile-twice", server.passphrase()).start()
+        try:
+            lab.wait_for("the first is pending", 15, lambda: "hostile-twice" in server.agents())
+            code, line = one_line(lab.BIN / "meshping-agent", "run", "--state-dir", agent.directory / "state")
+            assert code == 2 and "another agent" in line, line
+        finally:
+            assert agent.end() == 0
+
+
+def test_moved_server_is_remembered_after_the_passphrase_is_gone(server):
+    """The same server at another address: its new passphrase is needed once."""
+    import json
+    with lab.directory() as directory:
+        agent = lab.Agent(directory, "hostile-moved", server.passphrase()).start()
+        state = agent.directory / "state" / "server.json"
+        lab.wait_for("it is pending", 15, lambda: state.exists())
+        agent.end()
+        agent.passphrase_file.write_text(server.passphrase(advertise=f"localhost:{server.port}") + "\n")
+        agent.start()
+        lab.wait_for("the new address is kept", 15, lambda: json.loads(state.read_text())["host"] == "localhost")
+        assert agent.end() == 0
 
 
 def test_passphrase_is_never_an_argument(server):

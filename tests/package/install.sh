@@ -75,9 +75,9 @@ for unit in meshpingd meshping-agent; do
         [ "$(grep -c '@system-service' "$root/usr/lib/systemd/system/$unit.service")" = "$(grep -c '@' "$root/usr/lib/systemd/system/$unit.service")" ] ||
         fail "$unit.service holds a placeholder"
     [ "$(stat -c %a:%U "$root/var/lib/$unit")" = "700:$(stat -c %U "$root/var/lib/$unit")" ] || fail "/var/lib/$unit is open"
-    grep -q "/etc/meshping/$unit.conf" <<<"$(inside dpkg-query -W -f '${Conffiles}' "$unit")" || fail "$unit.conf is no conffile"
+    inside dpkg-query -W -f '${Conffiles}\n' "$unit" | grep -q "/etc/meshping/$unit.conf" || fail "$unit.conf is no conffile"
 done
-grep -q libwebsockets-evlib-uv <<<"$(inside dpkg-query -W -f '${Depends}' meshping-agent)" || fail "evlib-uv is no dependency"
+inside dpkg-query -W -f '${Depends}\n' meshping-agent | grep -q libwebsockets-evlib-uv || fail "evlib-uv is no dependency"
 inside meshpingd --config /etc/meshping/meshpingd.conf --check-config >"$work/check.log" 2>&1 ||
     fail "the packaged meshpingd.conf is refused"
 inside /usr/bin/python3 -c "import meshping; (r,) = meshping.ping('127.0.0.1'); assert r.ok, r" ||

@@ -26,11 +26,8 @@ esac
 cp "$top/examples/ping_once.c" .
 # shellcheck disable=SC2086
 cc -std=gnu11 -Wall -Wextra -Werror ping_once.c $flags -o ping_once
-used=$(LD_LIBRARY_PATH=$libdir ldd ./ping_once)
-case $used in
-*"libmeshping.so.0 => $libdir/"*) ;;
-*) echo "ping_once does not use the installed libmeshping.so.0: $used"; exit 1 ;;
-esac
+LD_LIBRARY_PATH=$libdir ldd ./ping_once | grep -q "libmeshping.so.0 => $libdir/" ||
+    { echo "ping_once does not use the installed libmeshping.so.0"; exit 1; }
 
 # Every public header compiles alone, as C and as C++.
 for header in "$prefix"/include/meshping/*.h; do
