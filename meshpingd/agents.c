@@ -25,6 +25,16 @@ static uint32_t retry_s(const server *s)
     return (uint32_t)(s->agent_count / AGENTS_A_RETRY_SECOND);
 }
 
+/* A word of the agent: by the monotonic clock for silence, by the wall clock for people. */
+static void note_heard(agent_connection *c)
+{
+    c->heard_ms = server_mono_ms();
+    if (!c->agent)
+        return;
+    c->agent->heard_ms = c->heard_ms;
+    c->agent->last_seen_ms = server_unix_ms();
+}
+
 /* ---- what the server says ---- */
 
 void agents_tell_targets(server *s, agent_entry *agent)
@@ -128,7 +138,7 @@ void agents_opened(agent_connection *c)
 {
     meshping_message message = {.event = MESHPING_EVENT_WELCOME};
     meshping_welcome *welcome = &message.u.welcome;
-    c->opened_ms = c->heard_ms = c->status_ms = server_unix_ms();
+    c->opened_ms = c->heard_ms = c->status_ms = server_mono_ms();
     if (RAND_bytes(c->binding.nonce_s, MESHPING_NONCE_LEN) != 1) {
         connection_refuse(c, 1011, "no random numbers to be had");
         return;
@@ -163,12 +173,12 @@ static void welcome_agent(agent_connection *c, agent_entry *agent, const meshpin
     agent->connection = c;
     c->agent = agent;
     c->epoch = info->epoch;
-    c->heard_ms = agent->heard_ms = server_unix_ms();
+    note_heard(c);
     snprintf(record->host_name, sizeof record->host_name, "%s", info->host_name);
     snprintf(record->version, sizeof record->version, "%s", info->version);
     snprintf(record->reported_address, sizeof record->reported_address, "%s", info->address);
     snprintf(record->observed_address, sizeof record->observed_address, "%s", c->peer);
-    record->last_seen_ms = c->heard_ms;
+    record->last_seen_ms = agent->last_seen_ms;
     if (server_agent_save(s, agent, &err) != MESHPING_OK) {
         connection_refuse(c, 1011, "the store does not take it: %s", err.message);
         return;
@@ -346,7 +356,7 @@ void agents_block(agent_connection *c, const uint8_t *frame, size_t length)
     uint64_t epoch, sequence;
     const uint8_t *block;
     size_t block_length;
-    c->heard_ms = c->agent->heard_ms = server_unix_ms();
+    note_heard(c);
     if (meshping_frame_header_decode(frame, length, &epoch, &sequence, &block, &block_length, &err) != MESHPING_OK) {
         connection_refuse(c, 1007, "%s", err.message);
         return;
@@ -419,9 +429,8 @@ void agents_message(agent_connection *c, const char *text, size_t length)
         connection_refuse(c, 1007, "%s", err.message);
         return;
     }
-    c->heard_ms = server_unix_ms();
+    note_heard(c);
     if (c->agent) {
-        c->agent->heard_ms = c->heard_ms;
         on_message(c, &message);
     } else if (message.event != MESHPING_EVENT_HANDSHAKE || c->close_after) {
         connection_refuse(c, 1008, "%s before the handshake", meshping_event_name(message.event));
@@ -439,13 +448,13 @@ void agents_closed(agent_connection *c)
     if (!agent || agent->connection != c)
         return;
     agent->connection = NULL;
-    agent->record.last_seen_ms = agent->heard_ms;
+    agent->record.last_seen_ms = agent->last_seen_ms;
     log_info("agents", "%016llx %s disconnected", (unsigned long long)agent->record.id, agent->record.host_name);
 }
 
 void agents_tick(server *s)
 {
-    int64_t now_ms = server_unix_ms();
+    int64_t now_ms = server_mono_ms(); /* a step of the wall clock is nobody's silence */
     for (agent_connection *c = connection_first(); c; c = c->next) {
         if (!c->agent) {
             if (now_ms - c->opened_ms > AUTHENTICATION_MS)

@@ -113,7 +113,7 @@ json_object *live_agent_json(const server *s, const agent_entry *agent)
     add_text(object, "approved_addresses", record->approved_addresses);
     add_text(object, "reason", record->reason);
     add_number(object, "first_seen_ms", record->first_seen_ms);
-    add_number(object, "last_seen_ms", agent->heard_ms ? agent->heard_ms : record->last_seen_ms);
+    add_number(object, "last_seen_ms", agent->last_seen_ms ? agent->last_seen_ms : record->last_seen_ms);
     add_number(object, "state_changed_ms", record->state_changed_ms);
     add_number(object, "buffered_samples", (int64_t)agent->buffered_samples);
     add_number(object, "dropped_samples", (int64_t)agent->dropped_samples);

@@ -22,6 +22,11 @@ int64_t server_unix_ms(void)
     return meshping_now_read().unix_ns / 1000000;
 }
 
+int64_t server_mono_ms(void)
+{
+    return meshping_now_read().mono_ns / 1000000;
+}
+
 /* ---- loading ---- */
 
 static meshping_status append_agent(server *s, agent_entry *entry)
@@ -269,10 +274,10 @@ meshping_status server_samples(server *s, uint64_t agent_id, uint64_t target_id,
 
 static void update_online(server *s)
 {
-    int64_t limit_ms = server_unix_ms() - (int64_t)s->config.offline_s * 1000;
+    int64_t limit_ms = server_mono_ms() - (int64_t)s->config.offline_s * 1000;
     for (size_t i = 0; i < s->agent_count; i++) {
         agent_entry *agent = s->agents[i];
-        bool online = agent->heard_ms > limit_ms;
+        bool online = agent->heard_ms && agent->heard_ms > limit_ms;
         if (online == agent->online)
             continue;
         agent->online = online;

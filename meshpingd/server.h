@@ -26,7 +26,8 @@ typedef struct agent_entry {
     bool online;                                /* heard of within 15 s */
     uint64_t buffered_samples, dropped_samples; /* as the agent says */
     uint64_t targets_revision;                  /* the list it has applied */
-    int64_t heard_ms;                           /* last word, server's clock; 0: not since the start */
+    int64_t heard_ms;                           /* last word, monotonic clock; 0: not since the start */
+    int64_t last_seen_ms;                       /* the same on the wall clock, for people */
     meshping_cell *cells;     /* one a target, in the order of server.targets; NULL until the first sample */
     struct shown_cell *shown; /* live.c: what viewers were told of each */
     size_t cell_count;
@@ -152,5 +153,7 @@ void http_stop(server *s);
 
 /* Wall clock, milliseconds. */
 int64_t server_unix_ms(void);
+/* Monotonic, milliseconds. */
+int64_t server_mono_ms(void);
 
 #endif
