@@ -39,7 +39,7 @@ meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, 
 
 typedef struct found {
     meshping_sample sample;
-    int64_t block_id; /* of one slot in two blocks the one stored first counts */
+    int64_t block_id; /* of one slot in two blocks the one stored first counts; of sealed ones, below 0 */
 } found;
 
 typedef struct collector {
@@ -95,7 +95,8 @@ static meshping_status collect_block(collector *all, sqlite3_stmt *statement, ui
         meshping_block_reader_free(reader);
     }
     if (status == MESHPING_CORRUPT)
-        return meshping_error_set(err, status, "stored block %" PRId64 " is damaged: %s", block_id, why.message);
+        return meshping_error_set(err, status, "stored block %" PRId64 " is damaged: %s",
+                                  block_id < 0 ? block_id + INT64_MAX : block_id, why.message);
     return status == MESHPING_OK ? status : meshping_error_set(err, status, "%s", why.message);
 }
 
@@ -133,8 +134,11 @@ meshping_status meshping_store_samples(meshping_store *store, uint64_t agent_id,
     *count = 0;
     meshping_status status =
         meshping__sql_query(&store->sql, &statement, err,
-                            "SELECT id, bytes FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3",
-                            "iii", (int64_t)agent_id, from_us, to_us);
+                            "SELECT id - 9223372036854775807, bytes FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
+                            " AND first_us < ?3 AND first_target <= ?4 AND last_target >= ?4"
+                            " UNION ALL"
+                            " SELECT id, bytes FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3",
+                            "iiii", (int64_t)agent_id, from_us, to_us, (int64_t)target_id);
     if (status != MESHPING_OK)
         return status;
     while ((status = meshping__sql_step(&store->sql, statement, err)) == MESHPING_OK) {
@@ -153,16 +157,18 @@ meshping_status meshping_store_samples(meshping_store *store, uint64_t agent_id,
 /* ---- all blocks ---- */
 
 /* Only ids are sorted, not blocks. */
-static meshping_status block_ids(meshping_store *store, int64_t from_us, int64_t **ids, size_t *count,
+static meshping_status block_ids(meshping_store *store, bool sealed, int64_t from_us, int64_t **ids, size_t *count,
                                  meshping_error *err)
 {
     sqlite3_stmt *statement;
     size_t capacity = 0;
-    meshping_status status =
-        meshping__sql_query(&store->sql, &statement, err,
-                            "SELECT b.id FROM agents a CROSS JOIN blocks b ON b.agent_id = a.id AND b.last_us >= ?1"
-                            " ORDER BY b.received_us, b.id",
-                            "i", from_us);
+    meshping_status status = meshping__sql_query(
+        &store->sql, &statement, err,
+        sealed ? "SELECT b.id FROM agents a CROSS JOIN sealed b ON b.agent_id = a.id AND b.last_us >= ?1"
+                 " ORDER BY b.received_us, b.id"
+               : "SELECT b.id FROM agents a CROSS JOIN blocks b ON b.agent_id = a.id AND b.last_us >= ?1"
+                 " ORDER BY b.received_us, b.id",
+        "i", from_us);
     if (status != MESHPING_OK)
         return status;
     while ((status = meshping__sql_step(&store->sql, statement, err)) == MESHPING_OK) {
@@ -175,12 +181,15 @@ static meshping_status block_ids(meshping_store *store, int64_t from_us, int64_t
     return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
 }
 
-static meshping_status visit_one(meshping_store *store, int64_t id, meshping_block_visit_fn fn, void *user,
+static meshping_status visit_one(meshping_store *store, bool sealed, int64_t id, meshping_block_visit_fn fn, void *user,
                                  meshping_error *err)
 {
     sqlite3_stmt *statement;
-    meshping_status status = meshping__sql_query(
-        &store->sql, &statement, err, "SELECT agent_id, received_us, bytes FROM blocks WHERE id = ?1", "i", id);
+    meshping_status status =
+        meshping__sql_query(&store->sql, &statement, err,
+                            sealed ? "SELECT agent_id, received_us, bytes FROM sealed WHERE id = ?1"
+                                   : "SELECT agent_id, received_us, bytes FROM blocks WHERE id = ?1",
+                            "i", id);
     if (status == MESHPING_OK)
         status = meshping__sql_step(&store->sql, statement, err);
     if (status != MESHPING_OK)
@@ -196,12 +205,16 @@ static meshping_status visit_one(meshping_store *store, int64_t id, meshping_blo
 meshping_status meshping_store_visit_blocks(meshping_store *store, int64_t from_us, meshping_block_visit_fn fn,
                                             void *user, meshping_error *err)
 {
-    int64_t *ids = NULL;
-    size_t count = 0;
-    meshping_status status = block_ids(store, from_us, &ids, &count, err);
-    for (size_t i = 0; status == MESHPING_OK && i < count; i++)
-        status = visit_one(store, ids[i], fn, user, err);
-    meshping__free(ids);
+    meshping_status status = MESHPING_OK;
+    /* in this order: what is sealed meanwhile is seen twice rather than not at all */
+    for (int sealed = 0; status == MESHPING_OK && sealed <= 1; sealed++) {
+        int64_t *ids = NULL;
+        size_t count = 0;
+        status = block_ids(store, sealed, from_us, &ids, &count, err);
+        for (size_t i = 0; status == MESHPING_OK && i < count; i++)
+            status = visit_one(store, sealed, ids[i], fn, user, err);
+        meshping__free(ids);
+    }
     return status;
 }
 
@@ -254,6 +267,13 @@ static meshping_status expire(meshping__sql *sql, int64_t before_us, int64_t max
         sql, err, "DELETE FROM blocks WHERE id IN (SELECT id FROM blocks WHERE keep_us < ?1 ORDER BY keep_us LIMIT ?2)",
         "ii", before_us, max_blocks);
     *deleted = meshping__sql_changes(sql);
+    if (status == MESHPING_OK) {
+        status = meshping__sql_run(
+            sql, err,
+            "DELETE FROM sealed WHERE id IN (SELECT id FROM sealed WHERE keep_us < ?1 ORDER BY keep_us LIMIT ?2)", "ii",
+            before_us, max_blocks);
+        *deleted += meshping__sql_changes(sql);
+    }
     if (status == MESHPING_OK)
         status = meshping__sql_run(
             sql, err, "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE keep_us < ?1 ORDER BY keep_us LIMIT ?2)",

@@ -43,6 +43,9 @@ typedef struct meshping__writer {
     size_t queued_bytes; /* of both lists and of what is being committed */
     meshping_store_stats stats;
     uint32_t commit_ms;
+    int64_t seal_after_us; /* 0: never */
+    int64_t newest_us;     /* latest time of receipt: the clock that sealing goes by */
+    int64_t seal_mono_ns;  /* not before */
     size_t queue_bytes_max;
     int event_fd; /* set when `done` is not empty */
 } meshping__writer;
@@ -71,5 +74,7 @@ void meshping__writer_stop(meshping__writer *writer);
 void meshping__writer_dispose(meshping__writer *writer);
 /* apply.c: commits a list in one transaction and fills in each outcome. */
 void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats);
+/* seal.c: one step, for blocks whose keep_us is before before_us. NOT_FOUND: there are none. */
+meshping_status meshping__seal_step(meshping__sql *sql, int64_t before_us, meshping_error *err);
 
 #endif

@@ -69,6 +69,16 @@ static const char *const migrations[] = {
     " id INTEGER PRIMARY KEY, unix_ms INTEGER NOT NULL, agent_id INTEGER NOT NULL,"
     " kind TEXT NOT NULL, user TEXT NOT NULL, text TEXT NOT NULL) STRICT;"
     "PRAGMA user_version = 1;",
+    /* what was in `blocks`, joined: long blocks of the targets first_target to last_target */
+    "CREATE TABLE sealed("
+    " id INTEGER PRIMARY KEY,"
+    " agent_id INTEGER NOT NULL REFERENCES agents(id) ON DELETE CASCADE,"
+    " first_target INTEGER NOT NULL, last_target INTEGER NOT NULL,"
+    " first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, received_us INTEGER NOT NULL, keep_us INTEGER NOT NULL,"
+    " sample_count INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;"
+    "CREATE INDEX sealed_by_time ON sealed(agent_id, last_us, first_us, first_target, last_target);"
+    "CREATE INDEX sealed_by_age ON sealed(keep_us);"
+    "PRAGMA user_version = 2;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

@@ -50,6 +50,26 @@ static void deliver(meshping__writer *writer, meshping__write *list)
     while (written < 0 && errno == EINTR);
 }
 
+#define SEAL_PAUSE_NS INT64_C(250000000)         /* between two steps, so that reports come first */
+#define SEAL_RETRY_NS (INT64_C(30) * 1000000000) /* nothing to do, or an error */
+
+static void note_time(meshping__writer *writer, const meshping__write *list)
+{
+    for (; list; list = list->next)
+        if (list->write.received_unix_us > writer->newest_us)
+            writer->newest_us = list->write.received_unix_us;
+}
+
+/* One step of sealing, when it is time; the mutex is not held. Of an error the next commit tells soon enough. */
+static void seal(meshping__writer *writer)
+{
+    int64_t now_ns = meshping_now_read().mono_ns;
+    if (writer->seal_after_us == 0 || now_ns < writer->seal_mono_ns)
+        return;
+    meshping_status status = meshping__seal_step(&writer->sql, writer->newest_us - writer->seal_after_us, NULL);
+    writer->seal_mono_ns = meshping_now_read().mono_ns + (status == MESHPING_OK ? SEAL_PAUSE_NS : SEAL_RETRY_NS);
+}
+
 static void *run(void *argument)
 {
     meshping__writer *writer = argument;
@@ -64,10 +84,16 @@ static void *run(void *argument)
         meshping_store_stats stats = writer->stats;
         writer->queue = (meshping__write_list){0};
         pthread_mutex_unlock(&writer->mutex);
+        note_time(writer, list);
         meshping__apply(&writer->sql, list, &stats);
         pthread_mutex_lock(&writer->mutex);
         writer->stats = stats;
         deliver(writer, list);
+        if (writer->queue.head || writer->stopping)
+            continue;
+        pthread_mutex_unlock(&writer->mutex);
+        seal(writer);
+        pthread_mutex_lock(&writer->mutex);
     }
     pthread_mutex_unlock(&writer->mutex);
     return NULL;
@@ -98,6 +124,7 @@ meshping_status meshping__writer_start(meshping__writer *writer, const char *pat
 {
     writer->commit_ms = options->commit_ms;
     writer->queue_bytes_max = options->queue_bytes_max;
+    writer->seal_after_us = (int64_t)options->seal_after_s * 1000000;
     writer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (writer->event_fd < 0)
         return meshping_error_set_errno(err, MESHPING_IO, errno, "eventfd");

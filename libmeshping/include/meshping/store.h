@@ -28,6 +28,8 @@ typedef struct meshping_store_options {
     bool read_only;         /* no writer; several processes may read */
     uint32_t commit_ms;     /* longest wait for a group; default 50, at most 200 */
     size_t queue_bytes_max; /* submitted and not yet committed; default 64 MiB */
+    uint32_t
+        seal_after_s; /* blocks of this age are joined into long ones, in the writer thread; default 7200, 0: never */
 } meshping_store_options;
 
 MESHPING_API void meshping_store_options_init(meshping_store_options *options);
@@ -87,7 +89,10 @@ MESHPING_API meshping_status meshping_store_ranges(meshping_store *store, uint64
 MESHPING_API meshping_status meshping_store_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id,
                                                     int64_t from_us, int64_t to_us, meshping_sample **samples,
                                                     size_t *count, meshping_error *err);
-/* Every stored block with a sample at or after from_us, oldest received first; for filling a cache at start. */
+/*
+ * Every stored block with a sample at or after from_us, for filling a cache at start: oldest received first, then the
+ * sealed ones, whose time of receipt is the latest of what they were made of.
+ */
 typedef meshping_status (*meshping_block_visit_fn)(void *user, uint64_t agent_id, int64_t received_unix_us,
                                                    const uint8_t *bytes, size_t length);
 MESHPING_API meshping_status meshping_store_visit_blocks(meshping_store *store, int64_t from_us,
@@ -101,7 +106,7 @@ MESHPING_API meshping_status meshping_store_gaps(meshping_store *store, uint64_t
                                                  int64_t to_us, meshping_stored_gap **gaps, size_t *count,
                                                  meshping_error *err);
 /*
- * Deletes at most max_blocks blocks whose last slot is before before_us; gaps likewise. As the agent's clock may be
+ * Deletes at most max_blocks blocks, and as many sealed ones, whose last slot is before before_us; gaps likewise. As the agent's clock may be
  * wrong, a last slot counts as no later than its receipt, and no earlier than an hour before that. Deletes also epochs
  * without either that were silent for a day more, and gives some free pages back.
  */
