@@ -13,18 +13,30 @@
 #define BATCH_SAMPLES_MAX 1000000u /* of one step: 32 MB of rows */
 #define BATCH_BLOCKS_MAX 4096u
 
+typedef struct sealed {
+    uint8_t *bytes;
+    size_t length, sample_count;
+    uint64_t first_target, last_target;
+    int64_t first_us, last_us;
+} sealed;
+
 typedef struct batch {
     uint64_t agent_id;
     int64_t *ids; /* of the journal's rows */
     size_t id_count, id_capacity;
     meshping__block_row *rows;
     size_t count, capacity;
+    sealed *sealed;
+    size_t sealed_count, sealed_capacity;
     int64_t received_us, keep_us;
     int64_t damaged_id; /* 0: none. It goes over as it is, by itself, and its samples stay reported as damaged */
 } batch;
 
 static void dispose(batch *b)
 {
+    for (size_t i = 0; i < b->sealed_count; i++)
+        meshping_free(b->sealed[i].bytes);
+    meshping__free(b->sealed);
     meshping__free(b->ids);
     meshping__free(b->rows);
 }
@@ -41,7 +53,7 @@ static int compare_rows(const void *left, const void *right)
 
 static meshping_status reserve_rows(batch *b, size_t more)
 {
-    if (b->count + more <= b->capacity)
+    if (b->rows && b->count + more <= b->capacity)
         return MESHPING_OK;
     size_t capacity = (b->count + more) * 2;
     meshping__block_row *grown = meshping__realloc(b->rows, capacity * sizeof *grown);
@@ -135,50 +147,59 @@ static meshping_status collect(meshping__sql *sql, batch *b, int64_t from_us, in
     return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
 }
 
-/* ---- writing, in the transaction ---- */
+/* ---- encoding, before the transaction: it would keep all others from writing ---- */
 
-static meshping_status insert(meshping__sql *sql, const batch *b, meshping_block_builder *builder,
-                              uint64_t first_target, uint64_t last_target, meshping_error *err)
+static meshping_status finish(batch *b, meshping_block_builder *builder, uint64_t first_target, uint64_t last_target)
 {
-    int64_t first_us = 0, last_us = 0, samples = (int64_t)meshping_block_builder_count(builder);
-    uint8_t *bytes;
-    size_t length;
-    meshping_block_builder_span(builder, &first_us, &last_us);
-    meshping_status status = meshping_block_builder_finish(builder, &bytes, &length);
-    if (status != MESHPING_OK)
-        return meshping_error_set(err, status, "out of memory");
-    status = meshping__sql_run(
-        sql, err,
-        "INSERT INTO sealed(agent_id, first_target, last_target, first_us, last_us, received_us, keep_us, sample_count,"
-        " bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        "iiiiiiiib", (int64_t)b->agent_id, (int64_t)first_target, (int64_t)last_target, first_us, last_us,
-        b->received_us, b->keep_us, samples, (const void *)bytes, length);
-    meshping_free(bytes);
+    sealed one = {.first_target = first_target,
+                  .last_target = last_target,
+                  .sample_count = meshping_block_builder_count(builder)};
+    if (!meshping__sql_room((void **)&b->sealed, &b->sealed_capacity, b->sealed_count, sizeof *b->sealed))
+        return MESHPING_NOMEM;
+    meshping_block_builder_span(builder, &one.first_us, &one.last_us);
+    meshping_status status = meshping_block_builder_finish(builder, &one.bytes, &one.length);
+    if (status == MESHPING_OK)
+        b->sealed[b->sealed_count++] = one;
     return status;
 }
 
-static meshping_status insert_all(meshping__sql *sql, const batch *b, meshping_error *err)
+static meshping_status encode_all(batch *b)
 {
     meshping_block_builder *builder = NULL;
     meshping_status status = meshping_block_builder_new(&builder);
+    if (status != MESHPING_OK || b->count == 0) {
+        meshping_block_builder_free(builder);
+        return status;
+    }
+    qsort(b->rows, b->count, sizeof *b->rows, compare_rows);
     uint64_t first_target = b->rows[0].target_id;
-    if (status != MESHPING_OK)
-        return meshping_error_set(err, status, "out of memory");
     meshping__block_builder_set_effort(builder, MESHPING__EFFORT_SEAL);
     for (size_t i = 0; status == MESHPING_OK && i < b->count; i++) {
         const meshping__block_row *row = &b->rows[i];
         status = meshping_block_builder_add(builder, row->target_id, &row->sample);
         if (status == MESHPING_LIMIT) {
-            status = insert(sql, b, builder, first_target, b->rows[i - 1].target_id, err);
+            status = finish(b, builder, first_target, b->rows[i - 1].target_id);
             first_target = row->target_id;
             if (status == MESHPING_OK)
                 status = meshping_block_builder_add(builder, row->target_id, &row->sample);
         }
     }
     if (status == MESHPING_OK)
-        status = insert(sql, b, builder, first_target, b->rows[b->count - 1].target_id, err);
+        status = finish(b, builder, first_target, b->rows[b->count - 1].target_id);
     meshping_block_builder_free(builder);
     return status;
+}
+
+/* ---- writing ---- */
+
+static meshping_status insert(meshping__sql *sql, const batch *b, const sealed *one, meshping_error *err)
+{
+    return meshping__sql_run(
+        sql, err,
+        "INSERT INTO sealed(agent_id, first_target, last_target, first_us, last_us, received_us, keep_us, sample_count,"
+        " bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "iiiiiiiib", (int64_t)b->agent_id, (int64_t)one->first_target, (int64_t)one->last_target, one->first_us,
+        one->last_us, b->received_us, b->keep_us, (int64_t)one->sample_count, (const void *)one->bytes, one->length);
 }
 
 static meshping_status delete_all(meshping__sql *sql, const batch *b, meshping_error *err)
@@ -206,16 +227,14 @@ static meshping_status move_damaged(meshping__sql *sql, int64_t id, meshping_err
     return status;
 }
 
-static meshping_status commit(meshping__sql *sql, batch *b, meshping_error *err)
+static meshping_status commit(meshping__sql *sql, const batch *b, meshping_error *err)
 {
     meshping_status status = meshping__sql_begin(sql, err);
     if (status != MESHPING_OK)
         return status;
-    if (b->count) {
-        status = delete_all(sql, b, err);
-        if (status == MESHPING_OK)
-            status = insert_all(sql, b, err);
-    }
+    status = delete_all(sql, b, err);
+    for (size_t i = 0; status == MESHPING_OK && i < b->sealed_count; i++)
+        status = insert(sql, b, &b->sealed[i], err);
     if (status == MESHPING_OK && b->damaged_id)
         status = move_damaged(sql, b->damaged_id, err);
     return meshping__sql_end(sql, status, err);
@@ -229,11 +248,10 @@ meshping_status meshping__seal_step(meshping__sql *sql, int64_t before_us, meshp
     if (status != MESHPING_OK)
         return status;
     status = collect(sql, &b, keep_us, before_us - keep_us < BATCH_US ? before_us : keep_us + BATCH_US, err);
-    if (status == MESHPING_OK) {
-        if (b.count)
-            qsort(b.rows, b.count, sizeof *b.rows, compare_rows);
+    if (status == MESHPING_OK)
+        status = encode_all(&b);
+    if (status == MESHPING_OK)
         status = commit(sql, &b, err);
-    }
     dispose(&b);
     return status;
 }

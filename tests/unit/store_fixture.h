@@ -27,6 +27,7 @@ typedef struct fixture {
     char directory[64];
     char path[96];
     meshping_store *store;
+    uint32_t seal_after_s; /* 0: never, so that tests find blocks where they put them */
 } fixture;
 
 static inline meshping_store *fixture_open(fixture *f)
@@ -36,6 +37,7 @@ static inline meshping_store *fixture_open(fixture *f)
     meshping_store_options_init(&options);
     options.path = f->path;
     options.commit_ms = 1;
+    options.seal_after_s = f->seal_after_s;
     meshping_store *store = NULL;
     if (meshping_store_open(&store, &options, &err) != MESHPING_OK)
         fail_msg("%s", err.message);
