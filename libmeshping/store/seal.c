@@ -53,7 +53,7 @@ static int compare_rows(const void *left, const void *right)
 
 static meshping_status reserve_rows(batch *b, size_t more)
 {
-    if (b->rows && b->count + more <= b->capacity)
+    if (b->rows && b->capacity - b->count >= more)
         return MESHPING_OK;
     size_t capacity = (b->count + more) * 2;
     meshping__block_row *grown = meshping__realloc(b->rows, capacity * sizeof *grown);

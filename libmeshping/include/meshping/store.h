@@ -106,9 +106,9 @@ MESHPING_API meshping_status meshping_store_gaps(meshping_store *store, uint64_t
                                                  int64_t to_us, meshping_stored_gap **gaps, size_t *count,
                                                  meshping_error *err);
 /*
- * Deletes at most max_blocks blocks, and as many sealed ones, whose last slot is before before_us; gaps likewise. As the agent's clock may be
- * wrong, a last slot counts as no later than its receipt, and no earlier than an hour before that. Deletes also epochs
- * without either that were silent for a day more, and gives some free pages back.
+ * Deletes at most max_blocks blocks, and as many sealed ones, whose last slot is before before_us; gaps likewise. As
+ * the agent's clock may be wrong, a last slot counts as no later than its receipt, and no earlier than an hour before
+ * that. Deletes also epochs without either that were silent for a day more, and gives some free pages back.
  */
 MESHPING_API meshping_status meshping_store_expire(meshping_store *store, int64_t before_us, size_t max_blocks,
                                                    size_t *deleted, meshping_error *err);
