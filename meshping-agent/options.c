@@ -13,7 +13,7 @@
 const config_key agent_config_keys[] = {
     CONFIG_KEY_TEXT(agent_config, state_dir, DEFAULT_STATE_DIR, "Where key, server and target list are kept (0700)"),
     CONFIG_KEY_TEXT(agent_config, passphrase_file, "",
-                    "File with the passphrase of the server's \"new agent\" page; needed until the first join"),
+                    "File with the passphrase of the server's page \"Add an agent\"; needed until the first join"),
     CONFIG_KEY_TEXT(agent_config, host_name, "", "Name to show on the server; empty: the system's"),
     CONFIG_KEY_TEXT(agent_config, log_level, "info", "debug, info, warning or error"),
     CONFIG_KEY_NUMBER(agent_config, buffer_minutes, 1, 10080, "30",
