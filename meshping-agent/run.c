@@ -39,7 +39,6 @@ typedef struct agent {
     uv_signal_t sigint, sigterm;
     meshping_prober *prober;
     meshping_isolation *isolation;
-    uint32_t grace_ms;
     meshping_block_builder *builder;
     meshping_buffer *buffer;
     meshping_session *session;
@@ -156,18 +155,8 @@ static void fit_grace(agent *a, const meshping_target_list *targets)
     for (size_t i = 0; i < targets->count; i++)
         if (targets->items[i].interval_ms + targets->items[i].timeout_ms > longest_ms)
             longest_ms = targets->items[i].interval_ms + targets->items[i].timeout_ms;
-    longest_ms =
-        (longest_ms ? longest_ms : MESHPING_INTERVAL_MS_DEFAULT + MESHPING_TIMEOUT_MS_DEFAULT) + GRACE_MARGIN_MS;
-    if (a->isolation && longest_ms == a->grace_ms)
-        return;
-    meshping_isolation *isolation = NULL;
-    if (meshping_isolation_new(&isolation, longest_ms, on_sample, a) != MESHPING_OK)
-        return;
-    if (a->isolation)
-        meshping_isolation_flush(a->isolation);
-    meshping_isolation_free(a->isolation);
-    a->isolation = isolation;
-    a->grace_ms = longest_ms;
+    if (longest_ms)
+        meshping_isolation_set_grace(a->isolation, longest_ms + GRACE_MARGIN_MS);
 }
 
 static void on_targets(void *user, const meshping_target_list *targets)
@@ -293,8 +282,7 @@ static void on_signal(uv_signal_t *handle, int number)
     log_info("agent", "%s: ending", number == SIGINT ? "SIGINT" : "SIGTERM");
     a->stop_at_ns = meshping_now_read().mono_ns + LAST_WORDS_MS * MS_NS;
     uv_poll_stop(&a->prober_poll);
-    meshping_isolation_flush(a->isolation);
-    flush(a);
+    flush(a); /* a miss that is still held may yet be decided; undecided it is not told */
     run_due(a);
 }
 
@@ -405,9 +393,10 @@ int run_main(int argc, char **argv)
         log_error("agent", "cannot make an event loop");
         return code;
     }
-    const meshping_target_list none = {0};
-    fit_grace(&a, &none);
-    meshping_status status = meshping_block_builder_new(&a.builder);
+    meshping_status status = meshping_isolation_new(
+        &a.isolation, MESHPING_INTERVAL_MS_DEFAULT + MESHPING_TIMEOUT_MS_DEFAULT + GRACE_MARGIN_MS, on_sample, &a);
+    if (status == MESHPING_OK)
+        status = meshping_block_builder_new(&a.builder);
     if (status == MESHPING_OK)
         status = open_session(&a, &config, &err);
     if (status == MESHPING_OK)

@@ -53,6 +53,11 @@ meshping_status meshping_isolation_new(meshping_isolation **out, uint32_t grace_
     return MESHPING_OK;
 }
 
+void meshping_isolation_set_grace(meshping_isolation *isolation, uint32_t grace_ms)
+{
+    isolation->grace_ns = grace_ms * MS_NS;
+}
+
 void meshping_isolation_free(meshping_isolation *isolation)
 {
     if (!isolation)
@@ -225,13 +230,6 @@ void meshping_isolation_process(meshping_isolation *isolation, int64_t mono_ns)
     isolation->isolated = true;
     for (size_t i = 0; i < isolation->count; i++)
         deliver(isolation, &isolation->held[i], true);
-    isolation->count = 0;
-}
-
-void meshping_isolation_flush(meshping_isolation *isolation)
-{
-    for (size_t i = 0; i < isolation->count; i++)
-        deliver(isolation, &isolation->held[i], false);
     isolation->count = 0;
 }
 

@@ -37,7 +37,9 @@ typedef void (*meshping_isolation_fn)(void *user, uint64_t target_id, const mesh
  */
 MESHPING_API meshping_status meshping_isolation_new(meshping_isolation **out, uint32_t grace_ms,
                                                     meshping_isolation_fn fn, void *user);
-/* Drops what is held without delivering it; call meshping_isolation_flush before to have it. */
+/* Changes the grace, as targets come and go; what is held waits by the new one. */
+MESHPING_API void meshping_isolation_set_grace(meshping_isolation *isolation, uint32_t grace_ms);
+/* Drops what is held without delivering it: an undecided miss is nobody's loss yet. */
 MESHPING_API void meshping_isolation_free(meshping_isolation *isolation);
 /*
  * A verdict of the engine. sent_ns..done_ns: the time the probe was in the air. A success that did not come over
@@ -54,8 +56,6 @@ MESHPING_API void meshping_isolation_session_lost(meshping_isolation *isolation)
 MESHPING_API void meshping_isolation_evidence(meshping_isolation *isolation, int64_t from_ns, int64_t to_ns);
 /* Decides what is due: call at the deadline. */
 MESHPING_API void meshping_isolation_process(meshping_isolation *isolation, int64_t mono_ns);
-/* Delivers all that is held, undecided ones as they are: for an orderly end. */
-MESHPING_API void meshping_isolation_flush(meshping_isolation *isolation);
 /* When process() wants to run; INT64_MAX: nothing is held. */
 MESHPING_API int64_t meshping_isolation_deadline_ns(const meshping_isolation *isolation);
 /* True while misses are held: the moment to ask the server for a sign of life. */
