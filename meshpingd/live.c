@@ -43,11 +43,39 @@ static bool make_row(agent_entry *agent, size_t count)
     return false;
 }
 
+/* Every sample asks for its column, so this is no search through the list. */
+typedef struct target_column {
+    uint64_t target_id;
+    size_t column;
+} target_column;
+
+static int compare_columns(const void *a, const void *b)
+{
+    uint64_t x = ((const target_column *)a)->target_id, y = ((const target_column *)b)->target_id;
+    return x < y ? -1 : x > y;
+}
+
+void live_index(server *s)
+{
+    free(s->columns);
+    s->columns = s->targets.count ? malloc(s->targets.count * sizeof *s->columns) : NULL;
+    if (!s->columns)
+        return;
+    for (size_t i = 0; i < s->targets.count; i++)
+        s->columns[i] = (target_column){s->targets.items[i].id, i};
+    qsort(s->columns, s->targets.count, sizeof *s->columns, compare_columns);
+}
+
 /* A target's column: its index in the list. */
 static size_t column_of(const server *s, uint64_t target_id)
 {
-    const meshping_target *target = meshping_target_list_by_id(&s->targets, target_id);
-    return target ? (size_t)(target - s->targets.items) : SIZE_MAX;
+    if (!s->columns) { /* out of memory when the list came */
+        const meshping_target *target = meshping_target_list_by_id(&s->targets, target_id);
+        return target ? (size_t)(target - s->targets.items) : SIZE_MAX;
+    }
+    target_column key = {target_id, 0};
+    const target_column *found = bsearch(&key, s->columns, s->targets.count, sizeof key, compare_columns);
+    return found ? found->column : SIZE_MAX;
 }
 
 meshping_cell *live_cell(server *s, agent_entry *agent, uint64_t target_id)
@@ -60,6 +88,7 @@ meshping_cell *live_cell(server *s, agent_entry *agent, uint64_t target_id)
 
 void live_refit(server *s, const meshping_target_list *before)
 {
+    live_index(s);
     for (size_t i = 0; i < s->agent_count; i++) {
         agent_entry *agent = s->agents[i];
         meshping_cell *old = agent->cells;

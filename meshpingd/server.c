@@ -93,6 +93,7 @@ meshping_status server_load(server *s, meshping_error *err)
     status = load_server_id(s, err);
     if (status == MESHPING_OK)
         status = meshping_store_targets(s->store, &s->targets, err);
+    live_index(s);
     if (status == MESHPING_OK)
         status = load_agents(s, err);
     if (status == MESHPING_OK)
@@ -110,6 +111,8 @@ void server_dispose(server *s)
     s->agents = NULL;
     s->agent_count = 0;
     meshping_target_list_dispose(&s->targets);
+    free(s->columns);
+    s->columns = NULL;
     meshping_cache_free(s->cache);
     s->cache = NULL;
 }

@@ -18,7 +18,8 @@
 
 struct lws_context;
 struct agent_connection;
-struct http_state; /* http.c: login throttles, the scrypt queue */
+struct target_column; /* live.c: from a target's id to its place in the list */
+struct http_state;    /* http.c: login throttles, the scrypt queue */
 
 typedef struct agent_entry {
     meshping_agent_record record;
@@ -51,6 +52,7 @@ typedef struct server {
     agent_entry **agents; /* ordered by first_seen; never NULL inside */
     size_t agent_count;
     meshping_target_list targets;
+    struct target_column *columns; /* of all targets, ascending by id; NULL: none, or out of memory */
     meshping_cell_thresholds thresholds;
     server_counters counters;
     uint64_t server_id;
@@ -127,6 +129,8 @@ void agents_tell_targets(server *s, agent_entry *agent); /* the whole list */
 void agents_tick(server *s);                             /* status messages, deadlines, silence */
 
 /* ---- live (live.c) ---- */
+/* The list is another one: makes the index from ids to columns anew. */
+void live_index(server *s);
 /* Fits every agent's cells to the list after it changed: states of targets that stay are kept. */
 void live_refit(server *s, const meshping_target_list *before);
 /* The cell of a pair, making the agent's row on first use; NULL: unknown target, or out of memory. */
