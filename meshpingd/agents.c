@@ -174,6 +174,7 @@ static void welcome_agent(agent_connection *c, agent_entry *agent, const meshpin
     c->agent = agent;
     c->epoch = info->epoch;
     note_heard(c);
+    agent->online = true; /* now, not with the next tick: what it sends in between is live */
     snprintf(record->host_name, sizeof record->host_name, "%s", info->host_name);
     snprintf(record->version, sizeof record->version, "%s", info->version);
     snprintf(record->reported_address, sizeof record->reported_address, "%s", info->address);
