@@ -3,6 +3,7 @@
 #include "ping.h"
 
 #include "ping_options.h"
+#include "ping_print.h"
 #include "ping_stats.h"
 #include <errno.h>
 #include <meshping/privileges.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define TIMESTAMPS_READY_MS 5
@@ -32,83 +32,6 @@ static void on_signal(int number)
     stop_asked = 1;
 }
 
-static void format_time(char *out, size_t size, int64_t unix_us)
-{
-    time_t seconds = (time_t)(unix_us / 1000000);
-    struct tm tm;
-    gmtime_r(&seconds, &tm);
-    size_t used = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + used, size - used, ".%03uZ", (unsigned)(unix_us % 1000000 / 1000));
-}
-
-static void print_flags(uint16_t flags)
-{
-    static const struct {
-        uint16_t flag;
-        const char *name;
-    } names[] = {
-        {MESHPING_FLAG_LATE_SEND, "late_send"}, {MESHPING_FLAG_CLOCK, "clock"},
-        {MESHPING_FLAG_RX_DROPS, "rx_drops"},   {MESHPING_FLAG_COARSE_TIME, "coarse_time"},
-        {MESHPING_FLAG_DUPLICATE, "duplicate"},
-    };
-    const char *comma = "";
-    putchar('[');
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (flags & names[i].flag) {
-            printf("%s\"%s\"", comma, names[i].name);
-            comma = ",";
-        }
-    putchar(']');
-}
-
-/* Targets have passed meshping_host_canonical: nothing in them needs escaping. */
-static void print_json_probe(const char *target, const meshping_probe_result *result)
-{
-    char address[MESHPING_ADDRESS_TEXT_MAX], from[MESHPING_ADDRESS_TEXT_MAX], when[40];
-    const meshping_sample *sample = &result->sample;
-    bool ok = sample->outcome == MESHPING_OUTCOME_OK;
-
-    format_time(when, sizeof when, result->sent_unix_ns ? result->sent_unix_ns / 1000 : sample->slot_unix_us);
-    printf("{\"target\":\"%s\",\"address\":\"%s\",\"seq\":%llu,\"timestamp\":\"%s\",\"result\":\"%s\",\"latency\":%.3f,"
-           "\"reason\":\"%s\",\"flags\":",
-           target, meshping_address_format(&result->address, address), (unsigned long long)result->sequence, when,
-           ok ? "ok" : "fail", ok ? sample->rtt_us / 1000.0 : 0.0, ok ? "" : meshping_outcome_name(sample->outcome));
-    print_flags(sample->flags);
-    if (meshping_outcome_classify(sample->outcome) == MESHPING_CLASS_LOCAL_ERROR)
-        printf(",\"local_error\":true");
-    if (result->via_loopback)
-        printf(",\"via_loopback\":true");
-    if (result->sys_errno)
-        printf(",\"error\":\"%s\"", strerrorname_np(result->sys_errno));
-    if (!ok && result->from.family)
-        printf(",\"from\":\"%s\",\"icmp_type\":%u,\"icmp_code\":%u", meshping_address_format(&result->from, from),
-               result->icmp_type, result->icmp_code);
-    if (result->mtu)
-        printf(",\"mtu\":%u", result->mtu);
-    puts("}");
-}
-
-static void print_live(const char *target, const meshping_probe_result *result)
-{
-    char address[MESHPING_ADDRESS_TEXT_MAX], from[MESHPING_ADDRESS_TEXT_MAX];
-    meshping_address_format(&result->address, address);
-    printf("%s%s%s%s : [%llu], ", target, strcmp(address, target) && *address ? " (" : "",
-           strcmp(address, target) ? address : "", strcmp(address, target) && *address ? ")" : "",
-           (unsigned long long)result->sequence);
-    if (result->sample.outcome == MESHPING_OUTCOME_OK)
-        printf("%.3f ms", result->sample.rtt_us / 1000.0);
-    else
-        printf("%s", meshping_outcome_name(result->sample.outcome));
-    if (result->sys_errno)
-        printf(": %s", strerror(result->sys_errno));
-    else if (result->sample.outcome != MESHPING_OUTCOME_OK && result->from.family)
-        printf(" (%s, type %u code %u)", meshping_address_format(&result->from, from), result->icmp_type,
-               result->icmp_code);
-    if (result->sample.flags & MESHPING_FLAG_CLOCK)
-        printf(" (the clock was set)");
-    putchar('\n');
-}
-
 static void on_result(void *user, const meshping_probe_result *result)
 {
     ping_run *run = user;
@@ -116,41 +39,9 @@ static void on_result(void *user, const meshping_probe_result *result)
     run->verdicts++;
     ping_stats_add(&run->stats[index], result);
     if (run->options.json)
-        print_json_probe(run->options.labels[index], result);
+        ping_print_json(run->options.labels[index], result);
     else if (run->live)
-        print_live(run->options.labels[index], result);
-}
-
-static void print_json_summary(const char *target, const ping_stats *stats, const ping_summary *summary,
-                               const meshping_prober_target_stats *counts)
-{
-    printf("{\"target\":\"%s\",\"summary\":true,\"sent\":%llu,\"received\":%llu,\"lost\":%llu,\"local_errors\":%llu,"
-           "\"duplicates\":%llu,\"late\":%llu,\"rejected\":%llu,",
-           target, (unsigned long long)stats->sent, (unsigned long long)stats->received,
-           (unsigned long long)stats->lost, (unsigned long long)stats->local_errors,
-           (unsigned long long)counts->duplicates, (unsigned long long)counts->late,
-           (unsigned long long)counts->rejected);
-    printf("\"min\":%.3f,\"avg\":%.3f,\"max\":%.3f,\"p50\":%.3f,\"p95\":%.3f,\"p99\":%.3f,\"jitter\":%.3f}\n",
-           summary->min, summary->avg, summary->max, summary->p50, summary->p95, summary->p99, summary->jitter);
-}
-
-static void print_summary(const char *target, const ping_stats *stats, const ping_summary *summary,
-                          const meshping_prober_target_stats *counts)
-{
-    uint64_t judged = stats->received + stats->lost;
-    printf("%s : xmt/rcv/%%loss = %llu/%llu/%.3g%%", target, (unsigned long long)stats->sent,
-           (unsigned long long)stats->received, judged ? 100.0 * (double)stats->lost / (double)judged : 0.0);
-    if (stats->received)
-        printf(", min/avg/max = %.3f/%.3f/%.3f", summary->min, summary->avg, summary->max);
-    if (stats->received > 1)
-        printf(", p50/p95/p99 = %.3f/%.3f/%.3f, jitter = %.3f", summary->p50, summary->p95, summary->p99,
-               summary->jitter);
-    if (stats->local_errors)
-        printf(", local errors = %llu", (unsigned long long)stats->local_errors);
-    if (counts->duplicates || counts->late || counts->rejected)
-        printf(", dup/late/rejected = %llu/%llu/%llu", (unsigned long long)counts->duplicates,
-               (unsigned long long)counts->late, (unsigned long long)counts->rejected);
-    putchar('\n');
+        ping_print_live(run->options.labels[index], result);
 }
 
 static bool print_summaries(ping_run *run)
@@ -161,8 +52,8 @@ static bool print_summaries(ping_run *run)
         ping_summary summary;
         (void)meshping_prober_get_target_stats(run->prober, i + 1, &counts);
         ping_stats_summarise(&run->stats[i], &summary);
-        (run->options.json ? print_json_summary : print_summary)(run->options.labels[i], &run->stats[i], &summary,
-                                                                 &counts);
+        (run->options.json ? ping_print_json_summary : ping_print_summary)(run->options.labels[i], &run->stats[i],
+                                                                           &summary, &counts);
         if (run->stats[i].received == 0)
             all_reachable = false;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/address.h"
+
 #include <arpa/inet.h>
-#include <meshping/address.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -52,6 +53,41 @@ static void set_ipv6(meshping_address *out, const uint8_t *bytes)
     }
 }
 
+/* Four decimal octets without leading zeros, as inet_pton has it, but without its cost: lists are long. */
+static bool parse_ipv4(uint8_t *bytes, const char *text, size_t length)
+{
+    size_t at = 0;
+    for (unsigned octet = 0; octet < 4; octet++) {
+        unsigned value = 0;
+        if (octet && (at == length || text[at++] != '.'))
+            return false;
+        size_t start = at;
+        for (; at < length && is_digit(text[at]) && at - start < 3; at++)
+            value = value * 10 + (unsigned)(text[at] - '0');
+        if (at == start || value > 255 || (text[start] == '0' && at - start > 1))
+            return false;
+        bytes[octet] = (uint8_t)value;
+    }
+    return at == length;
+}
+
+static size_t format_ipv4(char *out, const uint8_t *bytes)
+{
+    char *at = out;
+    for (unsigned octet = 0; octet < 4; octet++) {
+        unsigned value = bytes[octet];
+        if (octet)
+            *at++ = '.';
+        if (value >= 100)
+            *at++ = (char)('0' + value / 100);
+        if (value >= 10)
+            *at++ = (char)('0' + value / 10 % 10);
+        *at++ = (char)('0' + value % 10);
+    }
+    *at = 0;
+    return (size_t)(at - out);
+}
+
 /*
  * Splits "address%zone" and parses the address. *zone points into `text` behind the '%', or is NULL.
  */
@@ -65,15 +101,11 @@ static bool parse_split(meshping_address *out, const char **zone, const char *te
     *zone = percent ? percent + 1 : NULL;
     if (length == 0 || length >= sizeof plain)
         return false;
+    *out = (meshping_address){.family = MESHPING_FAMILY_IPV4};
+    if (parse_ipv4(out->bytes, text, length))
+        return !percent;
     memcpy(plain, text, length);
     plain[length] = 0;
-    if (inet_pton(AF_INET, plain, bytes) == 1) {
-        if (percent)
-            return false;
-        *out = (meshping_address){.family = MESHPING_FAMILY_IPV4};
-        memcpy(out->bytes, bytes, 4);
-        return true;
-    }
     if (inet_pton(AF_INET6, plain, bytes) != 1)
         return false;
     set_ipv6(out, bytes);
@@ -112,7 +144,7 @@ const char *meshping_address_format(const meshping_address *address, char *text)
 {
     text[0] = 0;
     if (address->family == MESHPING_FAMILY_IPV4) {
-        inet_ntop(AF_INET, address->bytes, text, MESHPING_ADDRESS_TEXT_MAX);
+        format_ipv4(text, address->bytes);
     } else if (address->family == MESHPING_FAMILY_IPV6) {
         inet_ntop(AF_INET6, address->bytes, text, MESHPING_ADDRESS_TEXT_MAX);
         size_t length = strlen(text);
@@ -223,21 +255,30 @@ static meshping_status canonical_name(char *out, const char *text, meshping_erro
     return MESHPING_OK;
 }
 
-meshping_status meshping_host_canonical(char *out, const char *text, meshping_error *err)
+meshping_status meshping__host_parse(char *out, meshping_address *address, const char *text, meshping_error *err)
 {
-    meshping_address address;
     const char *zone;
 
+    *address = (meshping_address){0};
     if (!*text)
         return meshping_error_set(err, MESHPING_INVALID, "the address or host name is empty");
-    if (parse_split(&address, &zone, text)) {
-        char plain[MESHPING_ADDRESS_TEXT_MAX];
-        meshping_address_format(&address, plain);
-        /* the zone stays as text: it names an interface of the host that will use it, which may not be this one */
-        snprintf(out, MESHPING_HOST_MAX, "%s%s%s", plain, zone ? "%" : "", zone ? zone : "");
+    meshping_address found;
+    if (parse_split(&found, &zone, text)) {
+        *address = found;
+        meshping_address_format(&found, out);
+        if (zone) { /* stays as text: it names an interface of the host that will use it, which may not be this one */
+            size_t length = strlen(out);
+            snprintf(out + length, MESHPING_HOST_MAX - length, "%%%s", zone);
+        }
         return MESHPING_OK;
     }
     if (strpbrk(text, ":/%[]"))
         return refuse_address(err, text);
     return canonical_name(out, text, err);
+}
+
+meshping_status meshping_host_canonical(char *out, const char *text, meshping_error *err)
+{
+    meshping_address address;
+    return meshping__host_parse(out, &address, text, err);
 }

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "core/schedule.h"
+#include "core/target.h"
 #include <string.h>
 
 /* What a new or changed target needs, made before anything is changed. */
@@ -68,14 +69,11 @@ static meshping_status prepare(meshping_prober *prober, const meshping_target *t
 {
     char host[MESHPING_HOST_MAX];
     *out = (prepared){.index = meshping__idmap_get(&prober->by_id, target->id)};
-    meshping_status status = meshping_target_check(target, err);
+    meshping_status status = meshping__target_check(host, &out->address, target, err);
     if (status != MESHPING_OK)
         return status;
     if (target->id == 0)
         return meshping_error_set(err, MESHPING_INVALID, "target %s has no id", target->host);
-    status = meshping_host_canonical(host, target->host, err);
-    if (status != MESHPING_OK)
-        return status;
     status = meshping__flights_queue(&prober->flights, &out->queue, target->timeout_ms);
     if (status != MESHPING_OK)
         return no_memory(err);
@@ -85,8 +83,8 @@ static meshping_status prepare(meshping_prober *prober, const meshping_target *t
     out->host = meshping__strdup(host);
     if (!out->host)
         return no_memory(err);
+    out->is_name = out->address.family == MESHPING_FAMILY_NONE;
     out->zoned = strchr(host, '%') != NULL;
-    out->is_name = !out->zoned && meshping_address_parse(&out->address, host, NULL) != MESHPING_OK;
     return MESHPING_OK;
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/target.h"
+
 #include "base/alloc.h"
 #include "base/utf8.h"
-#include <meshping/target.h>
+#include "core/address.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,50 +43,43 @@ static meshping_status check_range(const char *field, uint64_t value, uint64_t m
 }
 
 /* An echo request to these is answered from another address, if at all: no reply could ever be believed. */
-static meshping_status check_unicast(const char *host, meshping_error *err)
+static meshping_status check_unicast(const char *host, const meshping_address *address, meshping_error *err)
 {
-    meshping_address address;
-    char plain[MESHPING_HOST_MAX];
     static const uint8_t zero[16];
+    uint8_t first = address->bytes[0];
 
-    snprintf(plain, sizeof plain, "%s", host);
-    plain[strcspn(plain, "%")] = 0;
-    if (meshping_address_parse(&address, plain, NULL) != MESHPING_OK)
-        return MESHPING_OK; /* a name */
-    uint8_t first = address.bytes[0];
-    if (memcmp(address.bytes, zero, sizeof zero) == 0)
+    if (memcmp(address->bytes, zero, sizeof zero) == 0)
         return meshping_error_set(err, MESHPING_INVALID, "host %s is the unspecified address", host);
-    if (address.family == MESHPING_FAMILY_IPV4 ? first >= 224 && first < 240 : first == 0xff)
+    if (address->family == MESHPING_FAMILY_IPV4 ? first >= 224 && first < 240 : first == 0xff)
         return meshping_error_set(err, MESHPING_INVALID, "host %s is a multicast address", host);
-    if (address.family == MESHPING_FAMILY_IPV4 && memcmp(address.bytes, "\xff\xff\xff\xff", 4) == 0)
+    if (address->family == MESHPING_FAMILY_IPV4 && memcmp(address->bytes, "\xff\xff\xff\xff", 4) == 0)
         return meshping_error_set(err, MESHPING_INVALID, "host %s is the broadcast address", host);
     return MESHPING_OK;
 }
 
-static meshping_status check_host(const meshping_target *target, meshping_error *err)
+static meshping_status check_host(char *canonical, meshping_address *address, const meshping_target *target,
+                                  meshping_error *err)
 {
-    char canonical[MESHPING_HOST_MAX];
-    meshping_address address;
-
     if (!memchr(target->host, 0, sizeof target->host))
         return meshping_error_set(err, MESHPING_INVALID, "host is longer than %d bytes", MESHPING_HOST_MAX - 1);
-    meshping_status status = meshping_host_canonical(canonical, target->host, err);
+    meshping_status status = meshping__host_parse(canonical, address, target->host, err);
     if (status != MESHPING_OK)
         return status;
     if (target->family != MESHPING_FAMILY_NONE && target->family != MESHPING_FAMILY_IPV4 &&
         target->family != MESHPING_FAMILY_IPV6)
         return meshping_error_set(err, MESHPING_INVALID, "family is %u, allowed are 0 (any), 4 and 6", target->family);
-    canonical[strcspn(canonical, "%")] = 0;
-    if (target->family != MESHPING_FAMILY_NONE && meshping_address_parse(&address, canonical, NULL) == MESHPING_OK &&
-        address.family != target->family)
+    if (address->family == MESHPING_FAMILY_NONE)
+        return MESHPING_OK;
+    if (target->family != MESHPING_FAMILY_NONE && address->family != target->family)
         return meshping_error_set(err, MESHPING_INVALID, "family is IPv%u, but host %s is IPv%u", target->family,
-                                  target->host, address.family);
-    return check_unicast(target->host, err);
+                                  target->host, address->family);
+    return check_unicast(target->host, address, err);
 }
 
-meshping_status meshping_target_check(const meshping_target *target, meshping_error *err)
+meshping_status meshping__target_check(char *host, meshping_address *address, const meshping_target *target,
+                                       meshping_error *err)
 {
-    meshping_status status = check_host(target, err);
+    meshping_status status = check_host(host, address, target, err);
     if (status == MESHPING_OK)
         status = check_name(target->name, err);
     if (status == MESHPING_OK)
@@ -99,6 +94,13 @@ meshping_status meshping_target_check(const meshping_target *target, meshping_er
     if (status == MESHPING_OK)
         status = check_range("dscp", target->dscp, 0, 63, err);
     return status;
+}
+
+meshping_status meshping_target_check(const meshping_target *target, meshping_error *err)
+{
+    char host[MESHPING_HOST_MAX];
+    meshping_address address;
+    return meshping__target_check(host, &address, target, err);
 }
 
 void meshping_target_list_dispose(meshping_target_list *list)
@@ -141,9 +143,8 @@ static meshping_status append(meshping_target_list *list, const meshping_target 
                               meshping_error *err)
 {
     meshping_target copy = *target; /* also: `target` may lie in the list itself, which moves */
-    meshping_status status = meshping_target_check(target, err);
-    if (status == MESHPING_OK)
-        status = meshping_host_canonical(copy.host, target->host, err);
+    meshping_address address;
+    meshping_status status = meshping__target_check(copy.host, &address, target, err);
     if (status != MESHPING_OK)
         return status;
     for (size_t i = 0; unique && i < list->count; i++) {

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MESHPING_CORE_ADDRESS_H
+#define MESHPING_CORE_ADDRESS_H
+
+#include <meshping/address.h>
+
+/*
+ * meshping_host_canonical, which tells the address as well: family NONE for a name. A zone is in the text only, the
+ * address has no scope.
+ */
+meshping_status meshping__host_parse(char *out, meshping_address *address, const char *text, meshping_error *err);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef MESHPING_CORE_TARGET_H
+#define MESHPING_CORE_TARGET_H
+
+#include <meshping/target.h>
+
+/*
+ * meshping_target_check, which also tells the canonical host (MESHPING_HOST_MAX bytes) and its address, see
+ * meshping__host_parse.
+ */
+meshping_status meshping__target_check(char *host, meshping_address *address, const meshping_target *target,
+                                       meshping_error *err);
+
+#endif
