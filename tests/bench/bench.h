@@ -7,7 +7,8 @@
 
 #define BENCH_MAP(XX)                                                                                                  \
     XX(probe, "CPU and wall time a ping, flat out over loopback, beside fping and a bare loop")                        \
-    XX(store, "bytes a sample on disk, beside a SQLite row a sample and VictoriaMetrics")
+    XX(store, "bytes a sample on disk, beside a SQLite row a sample and VictoriaMetrics")                              \
+    XX(ingest, "a full mesh through a real server: CPU, memory, time to the ack, questions meanwhile, restart")
 
 #define XX(name, text) int name##_main(int argc, char **argv);
 BENCH_MAP(XX)

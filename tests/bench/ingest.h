@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the bench `ingest` share: a mesh of seeded agents, and the processes that act in it. */
+#ifndef MESHPING_BENCH_INGEST_H
+#define MESHPING_BENCH_INGEST_H
+
+#include <meshping/block.h>
+#include <meshping/protocol.h>
+#include <openssl/ssl.h>
+
+#define INGEST_STEP_US INT64_C(5000000)
+#define INGEST_PATH_MAX 300
+#define INGEST_TOKEN                                                                                                   \
+    "bench-bench-bench-bench-bench-bench-bench-0" /* of the web session that is seeded: 43 characters */
+
+typedef struct ingest_mesh {
+    char directory[INGEST_PATH_MAX]; /* the server's state is in it */
+    uint32_t agents, targets, seconds;
+    uint16_t port;
+    uint64_t *acked; /* blocks, one number an agent; memory that the processes share */
+} ingest_mesh;
+
+typedef struct ingest_latency {
+    uint64_t count;
+    double p50_ms, p99_ms, max_ms;
+} ingest_latency;
+
+/* What was asked for. */
+typedef struct ingest_setting {
+    ingest_mesh mesh;
+    const char *meshpingd;
+    uint32_t day_agents;
+    bool hour, json;
+    int64_t filled_from, filled_to; /* rounds of the hour that was there before */
+} ingest_setting;
+
+/* What the agents' process tells at its end. */
+typedef struct ingest_load {
+    uint64_t sessions, frames_sent, frames_acked, samples_sent, samples_acked, bytes_sent, lost_sessions;
+    double cpu_s; /* of the process itself */
+    ingest_latency ack;
+} ingest_load;
+
+/* What the reader's process tells. */
+typedef struct ingest_queries {
+    uint64_t failed;
+    ingest_latency hour, day;
+} ingest_queries;
+
+/* Makes the database: agents as approved, targets, and the samples that the setting asks for; sets filled_*. */
+bool ingest_prepare(ingest_setting *o);
+/* Prints it; false. */
+bool ingest_said(const char *what, const meshping_error *err);
+uint64_t ingest_agent_id(uint32_t agent);
+void ingest_agent_seed(uint8_t seed[MESHPING_KEY_LEN], uint32_t agent);
+/* What the agent measures of the target (from 0) in the slot of round `round` (Unix time / 5 s): always the same. */
+meshping_sample ingest_sample(uint32_t agent, uint32_t target, int64_t round);
+/* Sorts `values_ms`. */
+ingest_latency ingest_latency_of(double *values_ms, size_t count);
+double ingest_now_ms(void);
+
+/* TLS to the server on loopback, blocking; NULL: no. SNI picks the agents' key or the browsers'. */
+SSL *ingest_connect(SSL_CTX *ctx, uint16_t port, const char *sni);
+SSL_CTX *ingest_tls(void);
+
+/*
+ * Runs the agents: connects all, writes one byte to `ready` when all are approved, waits for one on `go`, sends for
+ * mesh->seconds, waits for the last acks. For a process of its own.
+ */
+bool ingest_run_agents(const ingest_mesh *mesh, int ready, int go, ingest_load *out);
+/* Asks for the last hour and for 24 hours of pairs over HTTPS until `stop` is readable. For a process of its own. */
+bool ingest_run_queries(const ingest_mesh *mesh, uint32_t day_agents, int stop, ingest_queries *out);
+/* One GET with the seeded session; the body is the caller's (free). -1: no answer. */
+int ingest_get(SSL *tls, const char *path, char **body, size_t *length);
+
+#endif
