@@ -39,21 +39,21 @@ static void on_result(void *user, const meshping_probe_result *result)
     run->verdicts++;
     ping_stats_add(&run->stats[index], result);
     if (run->options.json)
-        ping_print_json(run->options.labels[index], result);
+        ping_print_json(ping_options_label(&run->options, index), result);
     else if (run->live)
-        ping_print_live(run->options.labels[index], result);
+        ping_print_live(ping_options_label(&run->options, index), result);
 }
 
 static bool print_summaries(ping_run *run)
 {
     bool all_reachable = true;
-    for (size_t i = 0; i < run->options.targets.count; i++) {
+    for (size_t i = 0; i < run->options.target_count; i++) {
         meshping_prober_target_stats counts = {0};
         ping_summary summary;
         (void)meshping_prober_get_target_stats(run->prober, i + 1, &counts);
         ping_stats_summarise(&run->stats[i], &summary);
-        (run->options.json ? ping_print_json_summary : ping_print_summary)(run->options.labels[i], &run->stats[i],
-                                                                           &summary, &counts);
+        (run->options.json ? ping_print_json_summary : ping_print_summary)(ping_options_label(&run->options, i),
+                                                                           &run->stats[i], &summary, &counts);
         if (run->stats[i].received == 0)
             all_reachable = false;
     }
@@ -94,6 +94,24 @@ static void probe(ping_run *run)
     }
 }
 
+/* Their first probes are spread evenly over the interval. */
+static bool add_targets(ping_run *run, meshping_error *err)
+{
+    size_t count = run->options.target_count;
+    meshping_now start = meshping_now_read();
+    if (meshping_prober_reserve(run->prober, (uint32_t)count, err) != MESHPING_OK)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        meshping_target target;
+        int64_t delay_ns = (int64_t)(run->options.interval_ms * 1e6 / (double)count * (double)i);
+        meshping_now first = {.mono_ns = start.mono_ns + delay_ns, .unix_ns = start.unix_ns + delay_ns};
+        ping_options_target(&run->options, i, &target);
+        if (meshping_prober_set_target(run->prober, &target, &first, err) != MESHPING_OK)
+            return false;
+    }
+    return true;
+}
+
 static bool start(ping_run *run, meshping_error *err)
 {
     meshping_prober_options options;
@@ -104,7 +122,7 @@ static bool start(ping_run *run, meshping_error *err)
     options.paced = run->options.interval_ms != 0;
     options.probes_per_target = run->options.count;
     options.start_now = true;
-    run->stats = calloc(run->options.targets.count, sizeof *run->stats);
+    run->stats = calloc(run->options.target_count, sizeof *run->stats);
     if (!run->stats) {
         meshping_error_set(err, MESHPING_NOMEM, "out of memory");
         return false;
@@ -113,8 +131,7 @@ static bool start(ping_run *run, meshping_error *err)
         return false;
     /* the kernel starts to stamp packets a moment after a first socket has asked for it */
     (void)poll(NULL, 0, TIMESTAMPS_READY_MS);
-    meshping_now now = meshping_now_read();
-    return meshping_prober_set_targets(run->prober, &run->options.targets, &now, err) == MESHPING_OK;
+    return add_targets(run, err);
 }
 
 int ping_main(int argc, char **argv)
@@ -131,9 +148,9 @@ int ping_main(int argc, char **argv)
         goto out;
     }
     run.live = !run.options.json && isatty(STDOUT_FILENO);
-    if (run.live && run.options.targets.count == 1 && !run.options.count_given)
+    if (run.live && run.options.target_count == 1 && !run.options.count_given)
         run.options.count = 0;
-    run.wanted = run.options.count * run.options.targets.count;
+    run.wanted = run.options.count * run.options.target_count;
     if (!start(&run, &err)) {
         fprintf(stderr, "meshping-agent ping: %s\n", err.message);
         goto out;
@@ -145,7 +162,7 @@ int ping_main(int argc, char **argv)
         code = 2;
     }
 out:
-    for (size_t i = 0; run.stats && i < run.options.targets.count; i++)
+    for (size_t i = 0; run.stats && i < run.options.target_count; i++)
         ping_stats_dispose(&run.stats[i]);
     free(run.stats);
     meshping_prober_free(run.prober);

@@ -69,62 +69,96 @@ static bool parse_number(const char *option, const char *text, uint64_t *out, ui
     return complain("%s takes a whole number from %s", option, range);
 }
 
-static bool add_target(ping_options *options, const char *text, const char *where)
+/* At 0, 16, 32, 64, ...: room for twice as many. A target is its text only, for lists are long. */
+static bool keep_label(ping_options *options, const char *text, size_t size)
+{
+    size_t count = options->target_count;
+    if (count == 0 || (count >= 16 && (count & (count - 1)) == 0)) {
+        size_t *labels = realloc(options->labels, (count ? 2 * count : 16) * sizeof *labels);
+        if (!labels)
+            return complain("out of memory");
+        options->labels = labels;
+    }
+    if (options->text_room - options->text_used < size) {
+        size_t room = options->text_room * 2 + 4096;
+        char *grown = realloc(options->text, room);
+        if (!grown)
+            return complain("out of memory");
+        options->text = grown;
+        options->text_room = room;
+    }
+    options->labels[count] = options->text_used;
+    memcpy(options->text + options->text_used, text, size);
+    options->text_used += size;
+    options->target_count++;
+    return true;
+}
+
+/* Where a target was written: a line of a file, or line 0: the command. */
+typedef struct place {
+    const char *file;
+    unsigned line;
+} place;
+
+static bool complain_at(place where, const char *what)
+{
+    return where.line ? complain("%.120s:%u: %s", where.file, where.line, what) : complain("target: %s", what);
+}
+
+static bool add_target(ping_options *options, const char *text, place where)
 {
     meshping_error err = {0};
     meshping_target target = options->model;
     size_t length = strlen(text);
 
     if (length >= sizeof target.host)
-        return complain("%s: '%.40s...' is too long for a target", where, text);
-    memcpy(target.host, text, length + 1);
-    target.id = options->targets.count + 1;
-    if (meshping_target_list_append(&options->targets, &target, &err) != MESHPING_OK)
-        return complain("%s: %s", where, err.message);
-    if ((options->targets.count & (options->targets.count - 1)) == 0) { /* at 1, 2, 4, ...: room for twice as many */
-        char **labels = realloc(options->labels, options->targets.count * 2 * sizeof *labels);
-        if (!labels)
-            return complain("out of memory");
-        options->labels = labels;
-    }
-    options->labels[options->targets.count - 1] = strdup(text);
-    if (!options->labels[options->targets.count - 1]) {
-        options->targets.count--;
-        return complain("out of memory");
-    }
-    return true;
+        meshping_error_set(&err, MESHPING_INVALID, "'%.40s...' is too long for a target", text);
+    else if (options->target_count == PING_TARGETS_MAX)
+        meshping_error_set(&err, MESHPING_LIMIT, "at most %d targets are allowed", PING_TARGETS_MAX);
+    else
+        memcpy(target.host, text, length + 1);
+    if (err.status == MESHPING_OK)
+        (void)meshping_target_check(&target, &err);
+    if (err.status != MESHPING_OK)
+        return complain_at(where, err.message);
+    return keep_label(options, text, length + 1);
 }
 
-static bool add_line(ping_options *options, char *line, const char *file, unsigned number)
+void ping_options_target(const ping_options *options, size_t index, meshping_target *out)
 {
-    char where[160], *rest = NULL;
+    const char *label = ping_options_label(options, index);
+    *out = options->model;
+    out->id = index + 1;
+    memcpy(out->host, label, strlen(label) + 1);
+}
+
+static bool add_line(ping_options *options, char *line, place where)
+{
+    char *rest = NULL;
     line[strcspn(line, "#\r\n")] = 0;
     const char *word = strtok_r(line, " \t", &rest);
     if (!word)
         return true;
-    snprintf(where, sizeof where, "%.120s:%u", file, number);
     if (strtok_r(NULL, " \t", &rest))
-        return complain("%s: more than one word in a line: one target a line", where);
+        return complain_at(where, "more than one word in a line: one target a line");
     return add_target(options, word, where);
 }
 
 static bool add_file(ping_options *options, const char *path)
 {
     bool from_stdin = strcmp(path, "-") == 0, good = true;
-    char line[LINE_MAX_BYTES], where[160];
+    char line[LINE_MAX_BYTES];
     FILE *file = from_stdin ? stdin : fopen(path, "r");
-    unsigned number = 0;
+    place where = {.file = from_stdin ? "standard input" : path};
 
     if (!file)
         return complain("cannot read %s: %s", path, strerror(errno));
     while (good && fgets(line, sizeof line, file)) {
-        number++;
-        if (!strchr(line, '\n') && !feof(file)) {
-            snprintf(where, sizeof where, "%.120s:%u", path, number);
-            good = complain("%s: the line is too long", where);
-        } else {
-            good = add_line(options, line, from_stdin ? "standard input" : path, number);
-        }
+        where.line++;
+        if (!strchr(line, '\n') && !feof(file))
+            good = complain_at(where, "the line is too long");
+        else
+            good = add_line(options, line, where);
     }
     if (good && ferror(file))
         good = complain("cannot read %s: %s", path, strerror(errno));
@@ -209,7 +243,7 @@ bool ping_options_parse(ping_options *options, int argc, char **argv)
     const char *file = NULL;
     int code;
 
-    *options = (ping_options){.count = 1, .interval_ms = 1000, .targets.limit = PING_TARGETS_MAX};
+    *options = (ping_options){.count = 1, .interval_ms = 1000};
     meshping_target_init(&options->model);
     opterr = 0;
     optind = 1;
@@ -223,19 +257,17 @@ bool ping_options_parse(ping_options *options, int argc, char **argv)
         return true;
     options->model.interval_ms = options->interval_ms ? options->interval_ms : 1000;
     for (int i = optind; i < argc; i++)
-        if (!add_target(options, argv[i], "target"))
+        if (!add_target(options, argv[i], (place){0}))
             return false;
     if (file && !add_file(options, file))
         return false;
-    if (options->targets.count == 0)
+    if (options->target_count == 0)
         return complain("no targets: name some, or a file with --file; see --help");
     return true;
 }
 
 void ping_options_dispose(ping_options *options)
 {
-    for (size_t i = 0; options->labels && i < options->targets.count; i++)
-        free(options->labels[i]);
     free(options->labels);
-    meshping_target_list_dispose(&options->targets);
+    free(options->text);
 }

@@ -13,10 +13,12 @@ typedef struct ping_options {
     bool help;
     uint64_t count; /* 0: until Ctrl-C */
     bool count_given;
-    uint32_t interval_ms;         /* 0: as fast as replies come home */
-    meshping_target model;        /* timeout, size, dscp, ttl, family of all targets */
-    meshping_target_list targets; /* ids 1, 2, 3, ... */
-    char **labels;                /* targets as they were written, one each */
+    uint32_t interval_ms;  /* 0: as fast as replies come home */
+    meshping_target model; /* timeout, size, dscp, ttl, family of all targets */
+    size_t target_count;
+    size_t *labels; /* targets as they were written: where in `text` */
+    char *text;
+    size_t text_used, text_room;
 } ping_options;
 
 extern const char ping_usage[];
@@ -24,5 +26,12 @@ extern const char ping_usage[];
 /* Returns false after one line to stderr. ping_options_dispose is due in either case. */
 bool ping_options_parse(ping_options *options, int argc, char **argv);
 void ping_options_dispose(ping_options *options);
+/* The target at `index` as it was written. */
+static inline const char *ping_options_label(const ping_options *options, size_t index)
+{
+    return options->text + options->labels[index];
+}
+/* The target at `index`, with the id index + 1. */
+void ping_options_target(const ping_options *options, size_t index, meshping_target *out);
 
 #endif

@@ -3,12 +3,19 @@
 
 #include <stdlib.h>
 
-static void keep(ping_stats *stats, uint32_t rtt_us)
+/* `before`: the RTT of the reply before, which is the only one kept when there is no memory for them yet. */
+static void keep(ping_stats *stats, uint32_t rtt_us, uint32_t before)
 {
-    if (stats->rtt_count == stats->rtt_capacity && stats->rtt_count < PING_RTTS_MAX) {
+    if (stats->received == 1) {
+        stats->rtt_count = 1;
+        return;
+    }
+    if ((stats->rtt_capacity == 0 || stats->rtt_count == stats->rtt_capacity) && stats->rtt_count < PING_RTTS_MAX) {
         uint32_t capacity = stats->rtt_capacity ? stats->rtt_capacity * 2 : 4;
         uint32_t *grown = realloc(stats->rtts_us, capacity * sizeof *grown);
         if (grown) {
+            if (stats->rtt_capacity == 0)
+                grown[0] = before;
             stats->rtts_us = grown;
             stats->rtt_capacity = capacity;
         } else {
@@ -45,10 +52,11 @@ void ping_stats_add(ping_stats *stats, const meshping_probe_result *result)
         stats->max_us = rtt_us;
     if (stats->received)
         stats->jitter_sum_us += rtt_us > stats->last_us ? rtt_us - stats->last_us : stats->last_us - rtt_us;
+    uint32_t before = stats->last_us;
     stats->last_us = rtt_us;
     stats->sum_us += rtt_us;
     stats->received++;
-    keep(stats, rtt_us);
+    keep(stats, rtt_us, before);
 }
 
 static int compare(const void *left, const void *right)
@@ -61,7 +69,9 @@ static int compare(const void *left, const void *right)
 static double percentile(const ping_stats *stats, unsigned percent)
 {
     uint64_t rank = ((uint64_t)stats->rtt_count * percent + 99) / 100;
-    return stats->rtt_count ? stats->rtts_us[rank ? rank - 1 : 0] / 1000.0 : 0;
+    if (!stats->rtts_us)
+        return stats->last_us / 1000.0;
+    return stats->rtts_us[rank ? rank - 1 : 0] / 1000.0;
 }
 
 void ping_stats_summarise(ping_stats *stats, ping_summary *out)
@@ -69,7 +79,7 @@ void ping_stats_summarise(ping_stats *stats, ping_summary *out)
     *out = (ping_summary){0};
     if (stats->received == 0)
         return;
-    if (stats->rtt_count)
+    if (stats->rtts_us)
         qsort(stats->rtts_us, stats->rtt_count, sizeof *stats->rtts_us, compare);
     out->min = stats->min_us / 1000.0;
     out->avg = stats->sum_us / (double)stats->received / 1000.0;

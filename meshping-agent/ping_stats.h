@@ -9,7 +9,7 @@
 
 typedef struct ping_stats {
     uint64_t sent, received, lost, local_errors; /* verdicts; probes still in the air count nowhere */
-    uint32_t *rtts_us;                           /* owned */
+    uint32_t *rtts_us;                           /* owned; NULL while there is but one, which is last_us */
     uint32_t rtt_count, rtt_capacity;
     uint32_t min_us, max_us, last_us;
     double sum_us, jitter_sum_us;

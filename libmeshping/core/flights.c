@@ -89,7 +89,8 @@ meshping__flight *meshping__flights_take(meshping__flights *flights)
         (void)meshping__flights_reserve(flights, flights->capacity * 2);
     if (flights->count >= flights->capacity)
         return NULL;
-    while (is_busy(slot_of(flights, flights->next_number)))
+    /* no number's low 32 bits are 0: that stands for "none" where neighbours are named */
+    while (is_busy(slot_of(flights, flights->next_number)) || (uint32_t)flights->next_number == 0)
         flights->next_number++;
     meshping__flight *flight = slot_of(flights, flights->next_number);
     *flight = (meshping__flight){.number = flights->next_number++, .state = MESHPING__FLIGHT_SENDING};
@@ -124,10 +125,10 @@ void meshping__flights_launch(meshping__flights *flights, meshping__flight *flig
 {
     struct meshping__timeout_queue *queue = &flights->queues[flight->queue];
     flight->state = MESHPING__FLIGHT_FLYING;
-    flight->before = queue->last;
+    flight->before = (uint32_t)queue->last;
     flight->after = 0;
     if (queue->last)
-        slot_of(flights, queue->last)->after = flight->number;
+        slot_of(flights, queue->last)->after = (uint32_t)flight->number;
     queue->last = flight->number;
     if (!queue->first) {
         queue->first = flight->number;
@@ -139,14 +140,16 @@ void meshping__flights_finish(meshping__flights *flights, meshping__flight *flig
 {
     if (flight->state == MESHPING__FLIGHT_FLYING) {
         struct meshping__timeout_queue *queue = &flights->queues[flight->queue];
-        if (flight->before)
-            slot_of(flights, flight->before)->after = flight->after;
-        if (flight->after)
-            slot_of(flights, flight->after)->before = flight->before;
+        meshping__flight *before = flight->before ? slot_of(flights, flight->before) : NULL;
+        meshping__flight *after = flight->after ? slot_of(flights, flight->after) : NULL;
+        if (before)
+            before->after = flight->after;
+        if (after)
+            after->before = flight->before;
         else
-            queue->last = flight->before;
+            queue->last = before ? before->number : 0;
         if (queue->first == flight->number) {
-            queue->first = flight->after;
+            queue->first = after ? after->number : 0;
             update_head(flights, flight->queue);
         }
     }

@@ -22,14 +22,14 @@ typedef enum meshping__flight_state {
 typedef struct meshping__flight {
     uint64_t number; /* from 1 */
     uint64_t cookie;
-    uint64_t sequence;      /* of its target */
-    uint64_t before, after; /* neighbours in the timeout's queue; 0: none */
+    uint64_t sequence; /* of its target */
     int64_t slot_unix_ns;
     int64_t sent_mono_ns, sent_unix_ns;
     meshping_address address;
     uint32_t target;     /* index, and */
     uint32_t generation; /* what tells it from a later target of the same index */
     uint32_t queue;
+    uint32_t before, after; /* neighbours in the timeout's queue, low bits of their numbers; 0: none */
     uint16_t size;
     uint8_t state; /* meshping__flight_state */
     uint8_t flags; /* meshping_sample_flag, those known at sending */

@@ -29,9 +29,7 @@ static meshping_status grow_places(meshping_prober *prober, uint32_t places)
         return MESHPING_NOMEM;
     if (places <= prober->target_capacity)
         return MESHPING_OK;
-    uint32_t capacity = prober->target_capacity ? prober->target_capacity : 16;
-    while (capacity < places)
-        capacity *= 2;
+    uint32_t capacity = prober->target_capacity * 2 > places ? prober->target_capacity * 2 : places;
     meshping__probe_target *targets = meshping__realloc(prober->targets, (size_t)capacity * sizeof *targets);
     if (!targets)
         return MESHPING_NOMEM;
@@ -163,7 +161,7 @@ static void apply(meshping_prober *prober, const meshping_target *from, prepared
         meshping__heap_remove(&prober->due, index);
         meshping__heap_remove(&prober->lookups, index);
         if (how->is_name)
-            meshping__heap_set(&prober->lookups, index, now->mono_ns);
+            meshping__heap_set(&prober->lookups, index, prober->now_mono_ns); /* also when it starts later */
     } else if (!new_interval || !prober->options.paced) {
         return;
     }
@@ -179,6 +177,15 @@ static void know_offset(meshping_prober *prober, const meshping_now *now)
     prober->offset_ns = now->unix_ns - now->mono_ns;
     prober->now_mono_ns = now->mono_ns;
     prober->offset_known = true;
+}
+
+meshping_status meshping_prober_reserve(meshping_prober *prober, uint32_t targets, meshping_error *err)
+{
+    if (targets > prober->options.max_targets)
+        return meshping_error_set(err, MESHPING_LIMIT, "prober: at most %u targets are allowed",
+                                  prober->options.max_targets);
+    uint32_t added = targets > prober->target_count ? targets - prober->target_count : 0;
+    return reserve(prober, added, MESHPING_SIZE_DEFAULT) == MESHPING_OK ? MESHPING_OK : no_memory(err);
 }
 
 meshping_status meshping_prober_set_target(meshping_prober *prober, const meshping_target *target,
@@ -234,6 +241,11 @@ static meshping_status check_ids(const meshping_target_list *list, meshping_erro
 {
     meshping__idmap seen = {0};
     meshping_status status = MESHPING_OK;
+    size_t ascending = 0;
+    for (uint64_t last = 0; ascending < list->count && list->items[ascending].id > last; ascending++)
+        last = list->items[ascending].id;
+    if (ascending == list->count)
+        return MESHPING_OK; /* as lists mostly are */
     if (meshping__idmap_reserve(&seen, list->count) != MESHPING_OK)
         return no_memory(err);
     for (size_t i = 0; i < list->count && status == MESHPING_OK; i++) {

@@ -52,7 +52,8 @@ typedef struct meshping_prober_options {
     uint64_t phase_key; /* shifts the phases, so that agents with different keys do not hit a target at the same moment;
                            default 0 */
     bool start_now;     /* paced: instead of by hash, set_targets() spreads its new targets evenly from `now` on over
-                           the shortest interval, set_target() starts at once (ping); default false */
+                           the shortest interval, set_target() starts at its `now`, which may lie ahead (ping); default
+                       false */
 } meshping_prober_options;
 
 MESHPING_API void meshping_prober_options_init(meshping_prober_options *options);
@@ -90,6 +91,8 @@ MESHPING_API int64_t meshping_prober_deadline_ns(const meshping_prober *prober);
 /* Receives, times out, sends what is due. Never blocks. */
 MESHPING_API void meshping_prober_process(meshping_prober *prober, const meshping_now *now);
 
+/* Makes room for so many targets in all, which spares set_target() the growing. LIMIT (max_targets), NOMEM. */
+MESHPING_API meshping_status meshping_prober_reserve(meshping_prober *prober, uint32_t targets, meshping_error *err);
 /*
  * Adds the target, or changes the one with the same id. A change of host forgets probes in flight (no result); any
  * other keeps them. INVALID, LIMIT (max_targets), NOMEM: the target is as it was.
