@@ -13,7 +13,6 @@ static void add_flags(text_line *line, uint16_t flags)
     } names[] = {
         {MESHPING_FLAG_LATE_SEND, "late_send"}, {MESHPING_FLAG_CLOCK, "clock"},
         {MESHPING_FLAG_RX_DROPS, "rx_drops"},   {MESHPING_FLAG_COARSE_TIME, "coarse_time"},
-        {MESHPING_FLAG_DUPLICATE, "duplicate"},
     };
     const char *before = "\"";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -48,7 +48,7 @@ meshping_status meshping__prober_new(meshping_prober **out, const meshping_probe
     prober->transport = transport;
     prober->free_head = UINT32_MAX;
     prober->drops_v4_mono_ns = prober->drops_v6_mono_ns = INT64_MIN;
-    prober->drops_checked_mono_ns = INT64_MIN;
+    prober->drops_checked_mono_ns = prober->stepped_mono_ns = INT64_MIN;
     *out = prober;
     prober = NULL;
     transport = NULL;
@@ -210,6 +210,19 @@ static void check_drops(meshping_prober *prober, int64_t mono_ns)
     prober->drops_v6 = v6;
 }
 
+/* Before a miss is the target's: was it this host that could not send in time, not hear, or not reach its network? */
+static void suspect_oneself(meshping_prober *prober, const meshping__flight *flight, meshping_sample *sample)
+{
+    /* what a router said was heard in spite of all that; what this host says of itself is blame()'s to judge */
+    if (!flight->error_outcome &&
+        ((sample->flags & MESHPING_FLAG_RX_DROPS) || (flight->flags & MESHPING_FLAG_LATE_SEND)))
+        sample->outcome = MESHPING_OUTCOME_OVERLOADED;
+    uint8_t own =
+        prober->transport->blame(prober->transport, &flight->address, &flight->error_from, flight->sent_mono_ns);
+    if (own)
+        sample->outcome = own;
+}
+
 static void expire(meshping_prober *prober, int64_t mono_ns)
 {
     meshping__flight *flight;
@@ -226,12 +239,11 @@ static void expire(meshping_prober *prober, int64_t mono_ns)
             .via_loopback = flight->error_via_loopback,
             .done_mono_ns = mono_ns,
         };
-        if (flight->sent_mono_ns <= (v4 ? prober->drops_v4_mono_ns : prober->drops_v6_mono_ns)) {
-            /* its reply may be among the packets that this host dropped */
+        if (flight->sent_mono_ns <= (v4 ? prober->drops_v4_mono_ns : prober->drops_v6_mono_ns))
             result.sample.flags |= MESHPING_FLAG_RX_DROPS;
-            if (!flight->error_outcome)
-                result.sample.outcome = MESHPING_OUTCOME_OVERLOADED;
-        }
+        if (flight->sent_mono_ns <= prober->stepped_mono_ns)
+            result.sample.flags |= MESHPING_FLAG_CLOCK;
+        suspect_oneself(prober, flight, &result.sample);
         meshping__prober_conclude(prober, flight, &result);
     }
 }
@@ -245,8 +257,6 @@ static uint8_t send_outcome(int sys_errno)
     case EWOULDBLOCK:
 #endif
         return MESHPING_OUTCOME_QUEUE_FULL;
-    case EHOSTUNREACH:
-        return MESHPING_OUTCOME_UNREACHABLE; /* there is a route, and it says no: not a lack of our own network */
     default:
         return MESHPING_OUTCOME_SEND_ERROR;
     }
@@ -420,6 +430,7 @@ static void follow_clock(meshping_prober *prober, const meshping_now *now)
         return;
     }
     prober->step_suspected = false;
+    prober->stepped_mono_ns = now->mono_ns;
     prober->offset_ns = offset;
     if (!prober->options.paced)
         return;
@@ -433,6 +444,7 @@ void meshping_prober_process(meshping_prober *prober, const meshping_now *now)
     prober->now_mono_ns = now->mono_ns;
     prober->more_to_do = false;
     follow_clock(prober, now);
+    prober->transport->watch(prober->transport, now->mono_ns);
     meshping__prober_resolve(prober, now);
     for (unsigned round = 0;; round++) {
         /* verdicts only when every packet that came in time has been looked at */

@@ -60,6 +60,7 @@ struct meshping_prober {
     uint64_t drops_v4, drops_v6;
     int64_t drops_v4_mono_ns, drops_v6_mono_ns; /* when the last drop was noticed; INT64_MIN: never */
     int64_t drops_checked_mono_ns;
+    int64_t stepped_mono_ns; /* when the wall clock was last seen to be set; INT64_MIN: never */
     meshping_prober_stats stats;
 };
 

@@ -61,6 +61,14 @@ struct meshping__transport {
     size_t (*receive)(meshping__transport *self, meshping__rx *packets, size_t max);
     /* Packets that the family's socket had no room for, since the start. */
     uint64_t (*drops)(meshping__transport *self, uint8_t family);
+    /* Takes note of this host's own network, its links and suspends; once a process(). */
+    void (*watch)(meshping__transport *self, int64_t now_mono_ns);
+    /*
+     * Did this host itself stand between a probe and its reply, between sent_mono_ns and now? The outcome of class
+     * LOCAL_ERROR that says so, or 0. `error_from`: who sent an ICMP error about it; family NONE: nobody.
+     */
+    uint8_t (*blame)(meshping__transport *self, const meshping_address *to, const meshping_address *error_from,
+                     int64_t sent_mono_ns);
     /* Messages of up to `length` bytes will be received. NOMEM: as it was. */
     meshping_status (*reserve)(meshping__transport *self, size_t length);
     /*

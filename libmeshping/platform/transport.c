@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "platform/icmp_socket.h"
+#include "platform/network_watch.h"
 #include "platform/resolver.h"
 #include <errno.h>
 #include <netinet/in.h>
@@ -21,6 +22,7 @@
 #define LOOPBACK_INDEX 1 /* Linux gives it to `lo` in every network namespace */
 #define TORN_NS 20000    /* between two clock readings, more means that somebody else ran in between */
 #define SEND_TRIES 3
+#define WATCH_NS 1000000 /* how often this host's own network is looked at */
 
 typedef union socket_name {
     struct sockaddr sa;
@@ -32,6 +34,8 @@ typedef struct real_transport {
     meshping__transport base; /* first */
     meshping__icmp_socket v4, v6;
     meshping__resolver *resolver;
+    meshping__network_watch *network; /* NULL: not to be had */
+    int64_t watched_mono_ns;
     uint8_t *buffers; /* BATCH of buffer_size */
     size_t buffer_size;
     bool v4_empty;
@@ -255,6 +259,22 @@ static uint64_t transport_drops(meshping__transport *self, uint8_t family)
     return meshping__icmp_socket_drops(family == MESHPING_FAMILY_IPV4 ? &transport->v4 : &transport->v6);
 }
 
+static void transport_watch(meshping__transport *self, int64_t now_mono_ns)
+{
+    real_transport *transport = (real_transport *)self;
+    if (!transport->network || now_mono_ns - transport->watched_mono_ns < WATCH_NS)
+        return;
+    transport->watched_mono_ns = now_mono_ns;
+    meshping__network_watch_update(transport->network);
+}
+
+static uint8_t transport_blame(meshping__transport *self, const meshping_address *to,
+                               const meshping_address *error_from, int64_t sent_mono_ns)
+{
+    const real_transport *transport = (const real_transport *)self;
+    return transport->network ? meshping__network_watch_blame(transport->network, to, error_from, sent_mono_ns) : 0;
+}
+
 static meshping_status transport_reserve(meshping__transport *self, size_t length)
 {
     real_transport *transport = (real_transport *)self;
@@ -288,6 +308,7 @@ static void transport_close(meshping__transport *self)
 {
     real_transport *transport = (real_transport *)self;
     meshping__resolver_free(transport->resolver);
+    meshping__network_watch_free(transport->network);
     meshping__icmp_socket_close(&transport->v4);
     meshping__icmp_socket_close(&transport->v6);
     if (transport->base.fd >= 0)
@@ -330,6 +351,8 @@ meshping_status meshping__transport_new(meshping__transport **out, uint16_t iden
         .send = transport_send,
         .receive = transport_receive,
         .drops = transport_drops,
+        .watch = transport_watch,
+        .blame = transport_blame,
         .reserve = transport_reserve,
         .resolve = transport_resolve,
         .resolved = transport_resolved,
@@ -350,6 +373,10 @@ meshping_status meshping__transport_new(meshping__transport **out, uint16_t iden
         status = watch(transport, &transport->v6, err);
     if (status == MESHPING_OK)
         status = meshping__resolver_new(&transport->resolver, transport->base.fd, err);
+    /* where rtnetlink is not to be had, pings go on, and nothing is known of this host's own network */
+    if (status == MESHPING_OK &&
+        meshping__network_watch_new(&transport->network, transport->base.fd, err) == MESHPING_NOMEM)
+        status = MESHPING_NOMEM;
     if (status != MESHPING_OK) {
         transport_close(&transport->base);
         return status;

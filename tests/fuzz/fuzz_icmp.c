@@ -63,6 +63,22 @@ static uint64_t transport_drops(meshping__transport *self, uint8_t family)
     return 0;
 }
 
+static void transport_watch(meshping__transport *self, int64_t now_mono_ns)
+{
+    (void)self;
+    (void)now_mono_ns;
+}
+
+static uint8_t transport_blame(meshping__transport *self, const meshping_address *to,
+                               const meshping_address *error_from, int64_t sent_mono_ns)
+{
+    (void)self;
+    (void)to;
+    (void)error_from;
+    (void)sent_mono_ns;
+    return 0;
+}
+
 static meshping_status transport_reserve(meshping__transport *self, size_t length)
 {
     (void)self;
@@ -118,6 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                  .send = transport_send,
                  .receive = transport_receive,
                  .drops = transport_drops,
+                 .watch = transport_watch,
+                 .blame = transport_blame,
                  .reserve = transport_reserve,
                  .resolve = transport_resolve,
                  .resolved = transport_resolved,

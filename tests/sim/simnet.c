@@ -323,9 +323,36 @@ static void send_error(sim_net *net, const meshping__tx *tx, sim_truth *truth, i
     truth->error_code = which[1];
 }
 
+static bool own_is_down_between(const sim_net *net, int64_t from_ns, int64_t to_ns)
+{
+    return net->own_down_to_ns > net->own_down_from_ns && from_ns < net->own_down_to_ns &&
+           to_ns >= net->own_down_from_ns;
+}
+
+/* The kernel's own word about a neighbour that does not answer. */
+static void say_unreachable(sim_net *net, const meshping__tx *tx, int64_t arrival_ns)
+{
+    sim_packet packet;
+    bool v4 = tx->to.family == MESHPING_FAMILY_IPV4;
+    make_error(&packet, tx, v4 ? 3 : 1, v4 ? 1 : 3, 500, arrival_ns);
+    packet.rx.from = packet.rx.to;
+    packet.rx.via_loopback = true;
+    put_checksum(&packet, v4 ? IPV4_HEADER : 0);
+    push(net, &packet);
+}
+
 static void answer(sim_net *net, const meshping__tx *tx, sim_truth *truth)
 {
     sim_host *host = find_host(net, &tx->to);
+    if (own_is_down_between(net, net->mono_ns, net->mono_ns)) {
+        truth->own_down = true;
+        return;
+    }
+    if (net->gateway_down) {
+        truth->own_down = true;
+        say_unreachable(net, tx, net->mono_ns + 1000000000);
+        return;
+    }
     if (!host || host->down)
         return;
     int64_t delay = host->delay_ns + (host->jitter_ns ? sim_random(net, (uint32_t)host->jitter_ns) : 0);
@@ -368,8 +395,12 @@ static size_t net_receive(meshping__transport *self, meshping__rx *packets, size
 {
     sim_net *net = (sim_net *)self;
     size_t count = 0;
-    for (; count < max && count < 64 && net->packet_count && net->packets[0].arrival_ns <= net->mono_ns; count++) {
+    while (count < max && count < 64 && net->packet_count && net->packets[0].arrival_ns <= net->mono_ns) {
         sim_packet *packet = &net->packets[0];
+        if (own_is_down_between(net, packet->arrival_ns, packet->arrival_ns)) {
+            pop(net);
+            continue;
+        }
         packets[count] = packet->rx;
         memcpy(net->buffers[count], packet->bytes, packet->length);
         packets[count].bytes = net->buffers[count];
@@ -378,6 +409,7 @@ static size_t net_receive(meshping__transport *self, meshping__rx *packets, size
         packets[count].read_mono_ns = net->mono_ns;
         packets[count].read_unix_ns = net->mono_ns + net->offset_ns;
         pop(net);
+        count++;
     }
     return count;
 }
@@ -386,6 +418,22 @@ static uint64_t net_drops(meshping__transport *self, uint8_t family)
 {
     const sim_net *net = (const sim_net *)self;
     return family == MESHPING_FAMILY_IPV4 ? net->drops_v4 : net->drops_v6;
+}
+
+static void net_watch(meshping__transport *self, int64_t now_mono_ns)
+{
+    (void)self;
+    (void)now_mono_ns;
+}
+
+static uint8_t net_blame(meshping__transport *self, const meshping_address *to, const meshping_address *error_from,
+                         int64_t sent_mono_ns)
+{
+    const sim_net *net = (const sim_net *)self;
+    (void)to;
+    if (own_is_down_between(net, sent_mono_ns, net->mono_ns))
+        return net->own_outcome;
+    return meshping_address_equal(error_from, own_address(error_from->family)) ? MESHPING_OUTCOME_ISOLATED : 0;
 }
 
 static meshping_status net_reserve(meshping__transport *self, size_t length)
@@ -453,6 +501,8 @@ void sim_init(sim_net *net, uint64_t seed, unsigned number_bits)
         .send = net_send,
         .receive = net_receive,
         .drops = net_drops,
+        .watch = net_watch,
+        .blame = net_blame,
         .reserve = net_reserve,
         .resolve = net_resolve,
         .resolved = net_resolved,

@@ -55,6 +55,7 @@ typedef struct sim_truth {
     int64_t error_mono_ns; /* of the last ICMP error before that; 0: none */
     uint32_t valid_replies;
     uint8_t error_type, error_code;
+    bool own_down; /* sent while this host's own network was down */
     bool judged;
 } sim_truth;
 
@@ -75,7 +76,11 @@ typedef struct sim_net {
     int send_errno; /* every send fails with it */
     bool no_stamps;
     uint64_t drops_v4, drops_v6;
-    int64_t send_cost_ns; /* simulated time that a send takes; at least 1 */
+    /* this host's own network: between these times nothing leaves or arrives, and blame() knows */
+    int64_t own_down_from_ns, own_down_to_ns; /* to <= from: never */
+    uint8_t own_outcome;                      /* what blame() says then; 0: it does not know */
+    bool gateway_down;                        /* instead of replies, `unreachable` from our own address */
+    int64_t send_cost_ns;                     /* simulated time that a send takes; at least 1 */
     /* names */
     const char *name; /* the one name there is */
     meshping_address name_addresses[4];

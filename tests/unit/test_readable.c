@@ -75,7 +75,7 @@ static void test_a_block_survives_being_read_by_people(void **unused)
         meshping_sample sample = {.slot_unix_us = 1700000000 * SECOND + i * 5 * SECOND + i * 1001,
                                   .outcome = (uint8_t)outcome,
                                   .rtt_us = outcome ? 0 : rtts[i / 8],
-                                  .flags = i % 3 ? MESHPING_FLAG_DUPLICATE : 0};
+                                  .flags = i % 3 ? MESHPING_FLAG_COARSE_TIME : 0};
         assert_int_equal(meshping_block_builder_add(builder, (uint64_t)(1 + i % 5), &sample), MESHPING_OK);
     }
     meshping_monitoring_data *data = &sent.u.monitoring_data;
@@ -94,10 +94,10 @@ static void test_a_reply_and_a_loss_as_the_document_has_them(void **unused)
 {
     (void)unused;
     meshping_sample sample = read_one("[{\"target\":9,\"timestamp\":\"2026-11-23T01:02:03.250000Z\",\"result\":\"ok\","
-                                      "\"latency\":12.345,\"flags\":16,\"colour\":\"blue\"}]");
+                                      "\"latency\":12.345,\"flags\":8,\"colour\":\"blue\"}]");
     assert_int_equal(sample.rtt_us, 12345);
     assert_int_equal(sample.outcome, MESHPING_OUTCOME_OK);
-    assert_int_equal(sample.flags, MESHPING_FLAG_DUPLICATE);
+    assert_int_equal(sample.flags, MESHPING_FLAG_COARSE_TIME);
     assert_true(sample.slot_unix_us == 1795395723250000);
     sample = read_one("[{" GOOD ",\"result\":\"fail\",\"latency\":0,\"reason\":\"unreachable\"}]");
     assert_int_equal(sample.outcome, MESHPING_OUTCOME_UNREACHABLE);

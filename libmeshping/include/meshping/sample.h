@@ -20,12 +20,13 @@ extern "C" {
     XX(3, PROHIBITED, "prohibited")   /* ICMP unreachable by filter: v4 codes 9, 10, 13; v6 codes 1, 5, 6 */           \
     XX(4, TIME_EXCEEDED, "time_exceeded")                                                                              \
     XX(5, TOO_BIG, "too_big")                                                                                          \
-    XX(6, ICMP_ERROR, "icmp_error") /* any other ICMP error that quotes the probe */                                   \
-    XX(16, SEND_ERROR, "send_error")                                                                                   \
+    XX(6, ICMP_ERROR, "icmp_error")  /* any other ICMP error that quotes the probe */                                  \
+    XX(16, SEND_ERROR, "send_error") /* the kernel refused to send; sys_errno says why */                              \
     XX(17, QUEUE_FULL, "queue_full") /* the kernel's send queue was full (ENOBUFS, EAGAIN) */                          \
     XX(18, UNRESOLVED, "unresolved") /* the host name has no address now */                                            \
-    XX(19, ISOLATED, "isolated")     /* the agent itself was cut off: see isolation.h */                               \
-    XX(20, OVERLOADED, "overloaded") /* replies were dropped or the process did not run: no verdict is honest */
+    XX(19, ISOLATED, "isolated")     /* the agent itself was cut off: no route, link or gateway; see isolation.h */    \
+    XX(20, OVERLOADED, "overloaded") /* sent too late, replies dropped, process or host asleep: no verdict is honest   \
+                                      */
 
 typedef enum meshping_outcome {
 #define XX(value, name, text) MESHPING_OUTCOME_##name = (value),
@@ -47,8 +48,8 @@ enum meshping_sample_flag {
     MESHPING_FLAG_CLOCK = 1 << 1,       /* a clock step or suspend during the probe; RTT is from the monotonic clock */
     MESHPING_FLAG_RX_DROPS = 1 << 2,    /* the socket dropped packets while this probe was unanswered */
     MESHPING_FLAG_COARSE_TIME = 1 << 3, /* no kernel receive timestamp: RTT includes the process's wake-up */
-    MESHPING_FLAG_DUPLICATE = 1 << 4,   /* more than one valid reply had come by the verdict */
-    MESHPING_FLAG_LATE_DATA = 1 << 5,   /* set by the server: arrived over 30 s after its slot */
+    /* 1 << 4: unused. Duplicates come after the verdict, which does not wait for them: they are counted a target */
+    MESHPING_FLAG_LATE_DATA = 1 << 5, /* set by the server: arrived over 30 s after its slot */
 };
 
 typedef struct meshping_sample {

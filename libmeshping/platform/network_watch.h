@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the kernel knows of this host's own network: its links, routes and gateways, by rtnetlink (rtnetlink(7)), and
+ * whether it was suspended. For the question whose fault a miss is. Needs no privilege.
+ */
+#ifndef MESHPING_PLATFORM_NETWORK_WATCH_H
+#define MESHPING_PLATFORM_NETWORK_WATCH_H
+
+#include <meshping/address.h>
+
+#define MESHPING__LINKS_MAX 1024 /* interfaces watched; of those beyond nothing is claimed */
+
+typedef struct meshping__network_watch meshping__network_watch;
+
+/* Its descriptor joins the epoll set, with -1 as data. NOMEM, IO. */
+meshping_status meshping__network_watch_new(meshping__network_watch **out, int epoll_fd, meshping_error *err);
+void meshping__network_watch_free(meshping__network_watch *watch);
+/* Takes what the kernel has told since; cheap when that is nothing. */
+void meshping__network_watch_update(meshping__network_watch *watch);
+/*
+ * Did this host itself stand between a probe and its reply, between sent_mono_ns and now? OVERLOADED: it was suspended;
+ * ISOLATED: it has no route, its link was down, or its gateway does not answer; 0: nothing is known against it.
+ * `error_from`: who sent an ICMP error about the probe; family NONE: nobody.
+ */
+uint8_t meshping__network_watch_blame(meshping__network_watch *watch, const meshping_address *to,
+                                      const meshping_address *error_from, int64_t sent_mono_ns);
+
+#endif
