@@ -11,8 +11,10 @@ static void add_flags(text_line *line, uint16_t flags)
         uint16_t flag;
         const char *name;
     } names[] = {
-        {MESHPING_FLAG_LATE_SEND, "late_send"}, {MESHPING_FLAG_CLOCK, "clock"},
-        {MESHPING_FLAG_RX_DROPS, "rx_drops"},   {MESHPING_FLAG_COARSE_TIME, "coarse_time"},
+        {MESHPING_FLAG_LATE_SEND, "late_send"},
+        {MESHPING_FLAG_CLOCK, "clock"},
+        {MESHPING_FLAG_RX_DROPS, "rx_drops"},
+        {MESHPING_FLAG_COARSE_TIME, "coarse_time"},
     };
     const char *before = "\"";
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
