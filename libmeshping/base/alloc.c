@@ -41,6 +41,8 @@ void *meshping__calloc(size_t count, size_t size)
     size_t total;
     if (__builtin_mul_overflow(count, size, &total))
         return NULL;
+    if (malloc_hook == malloc)
+        return calloc(1, total ? total : 1); /* fresh pages are zero already: large tables are not touched */
     void *memory = meshping__malloc(total);
     if (memory)
         memset(memory, 0, total);

@@ -161,7 +161,7 @@ void meshping__prober_conclude(meshping_prober *prober, meshping__flight *flight
 
     result->sequence = flight->sequence;
     result->sample.slot_unix_us = flight->slot_unix_ns / 1000;
-    result->sample.flags |= flight->flags;
+    result->sample.flags |= ok ? flight->flags : (uint16_t)(flight->flags & ~MESHPING_FLAG_COARSE_TIME);
     result->address = flight->address;
     result->sent_unix_ns = flight->sent_unix_ns;
     result->sent_mono_ns = flight->sent_mono_ns;
@@ -264,11 +264,13 @@ static uint8_t send_outcome(int sys_errno)
 
 static void send_batch(meshping_prober *prober, meshping__tx *packets, const uint64_t *numbers, size_t count)
 {
-    prober->transport->send(prober->transport, packets, count);
+    prober->transport->send(prober->transport, packets, count, !prober->options.paced);
     for (size_t i = 0; i < count; i++) {
         meshping__flight *flight = meshping__flights_get(&prober->flights, numbers[i]);
         flight->sent_mono_ns = packets[i].sent_mono_ns;
         flight->sent_unix_ns = packets[i].sent_unix_ns;
+        if (packets[i].held_up)
+            flight->flags |= MESHPING_FLAG_COARSE_TIME;
         if (!prober->options.paced)
             flight->slot_unix_ns = flight->sent_unix_ns;
         else if (flight->sent_mono_ns + prober->offset_ns - flight->slot_unix_ns >

@@ -16,7 +16,8 @@ typedef struct meshping__tx {
     uint8_t dscp, ttl; /* ttl 0: the system's default */
     /* set by send: */
     int sys_errno;                      /* 0: sent */
-    int64_t sent_mono_ns, sent_unix_ns; /* right before the system call */
+    int64_t sent_mono_ns, sent_unix_ns; /* never after it was sent, and shortly before, but where */
+    bool held_up;                       /* the process was: it may have been sent more than 0.1 ms later */
 } meshping__tx;
 
 /* A received packet, or an error that the kernel queued about one of ours. */
@@ -55,8 +56,11 @@ struct meshping__transport {
     unsigned number_bits;
     uint16_t identifier_v4, identifier_v6;
 
-    /* Sends all, in order, without blocking; fills errno and times of each. */
-    void (*send)(meshping__transport *self, meshping__tx *packets, size_t count);
+    /*
+     * Sends all, in order, without blocking; fills errno and times of each. `together`: several may share a system
+     * call, which is cheaper; their times are then some 10 us less exact.
+     */
+    void (*send)(meshping__transport *self, meshping__tx *packets, size_t count, bool together);
     /* Up to `max` packets; 0: nothing is waiting. */
     size_t (*receive)(meshping__transport *self, meshping__rx *packets, size_t max);
     /* Packets that the family's socket had no room for, since the start. */

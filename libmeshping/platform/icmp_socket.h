@@ -17,6 +17,7 @@ typedef struct meshping__icmp_socket {
     uint32_t drops_seen;   /* the kernel's counter */
     uint32_t fill_high;    /* most bytes seen waiting since the drops were last asked for */
     uint32_t receive_room; /* SO_RCVBUF */
+    int64_t send_ns;       /* what a packet of many in one system call takes at least; 0: not known yet */
 } meshping__icmp_socket;
 
 /*

@@ -2,7 +2,7 @@
 #include "platform/transport.h"
 
 #include "base/alloc.h"
-#include "platform/icmp_socket.h"
+#include "platform/icmp_send.h"
 #include "platform/network_watch.h"
 #include "platform/resolver.h"
 #include <errno.h>
@@ -17,18 +17,12 @@
 
 #define BATCH 64
 #define BUFFER_MIN 2048
+#define IPV4_HEADER_MIN 20
 #define IPV4_HEADER_MAX 60
 #define CONTROL_BYTES 256
 #define LOOPBACK_INDEX 1 /* Linux gives it to `lo` in every network namespace */
-#define TORN_NS 20000    /* between two clock readings, more means that somebody else ran in between */
-#define SEND_TRIES 3
+#define RECEIVE_TRIES 3
 #define WATCH_NS 1000000 /* how often this host's own network is looked at */
-
-typedef union socket_name {
-    struct sockaddr sa;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-} socket_name;
 
 typedef struct real_transport {
     meshping__transport base; /* first */
@@ -41,88 +35,19 @@ typedef struct real_transport {
     bool v4_empty;
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
-    socket_name names[BATCH];
+    meshping__socket_name names[BATCH];
     uint8_t control[BATCH][CONTROL_BYTES] __attribute__((aligned(8)));
 } real_transport;
 
-/* Both clocks at one moment, as nearly as can be had. */
-static meshping_now read_clocks(void)
-{
-    meshping_now now;
-    for (int i = 0; i < 3; i++) {
-        struct timespec after;
-        now = meshping_now_read();
-        clock_gettime(CLOCK_MONOTONIC, &after);
-        if ((int64_t)after.tv_sec * 1000000000 + after.tv_nsec - now.mono_ns < TORN_NS)
-            break;
-    }
-    return now;
-}
-
-static socklen_t to_name(socket_name *name, const meshping_address *address)
-{
-    memset(name, 0, sizeof *name);
-    if (address->family == MESHPING_FAMILY_IPV4) {
-        name->in.sin_family = AF_INET;
-        memcpy(&name->in.sin_addr, address->bytes, 4);
-        return sizeof name->in;
-    }
-    name->in6.sin6_family = AF_INET6;
-    name->in6.sin6_scope_id = address->scope_id;
-    memcpy(&name->in6.sin6_addr, address->bytes, 16);
-    return sizeof name->in6;
-}
-
-static void add_control(struct msghdr *header, int level, int type, int value)
-{
-    size_t used = header->msg_controllen;
-    struct cmsghdr *control = (struct cmsghdr *)(void *)((uint8_t *)header->msg_control + used);
-    control->cmsg_level = level;
-    control->cmsg_type = type;
-    control->cmsg_len = CMSG_LEN(sizeof value);
-    memcpy(CMSG_DATA(control), &value, sizeof value);
-    header->msg_controllen = used + CMSG_SPACE(sizeof value);
-}
-
-/*
- * One system call a packet: the send time is read right before it. Many in one sendmmsg() would share a time, and a
- * packet of a batch of 64 leaves up to 200 us after the first.
- */
-static void send_one(const meshping__icmp_socket *sock, meshping__tx *packet)
-{
-    uint8_t control[2 * CMSG_SPACE(sizeof(int))] __attribute__((aligned(8))) = {0};
-    socket_name name;
-    struct iovec vector = {.iov_base = (void *)(uintptr_t)packet->bytes, .iov_len = packet->length};
-    struct msghdr header = {.msg_name = &name, .msg_iov = &vector, .msg_iovlen = 1};
-    bool v4 = packet->to.family == MESHPING_FAMILY_IPV4;
-
-    header.msg_namelen = to_name(&name, &packet->to);
-    header.msg_control = control;
-    if (packet->dscp)
-        add_control(&header, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, packet->dscp << 2);
-    if (packet->ttl)
-        add_control(&header, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_HOPLIMIT, packet->ttl);
-    if (header.msg_controllen == 0)
-        header.msg_control = NULL;
-    for (int i = 0; i < SEND_TRIES; i++) {
-        meshping_now now = read_clocks();
-        packet->sent_mono_ns = now.mono_ns;
-        packet->sent_unix_ns = now.unix_ns;
-        packet->sys_errno = sock->fd < 0 ? EAFNOSUPPORT : 0;
-        if (sock->fd < 0 || sendmsg(sock->fd, &header, MSG_DONTWAIT) >= 0)
-            return;
-        packet->sys_errno = errno;
-        if (sock->raw || errno == EAGAIN || errno == ENOBUFS)
-            return;
-        /* a ping socket hands out here the ICMP error of an earlier packet: what is true of this one comes again */
-    }
-}
-
-static void transport_send(meshping__transport *self, meshping__tx *packets, size_t count)
+static void transport_send(meshping__transport *self, meshping__tx *packets, size_t count, bool together)
 {
     real_transport *transport = (real_transport *)self;
-    for (size_t i = 0; i < count; i++)
-        send_one(packets[i].to.family == MESHPING_FAMILY_IPV4 ? &transport->v4 : &transport->v6, &packets[i]);
+    for (size_t i = 0, run; i < count; i += run) { /* runs of one family */
+        bool v4 = packets[i].to.family == MESHPING_FAMILY_IPV4;
+        for (run = 1; i + run < count && packets[i + run].to.family == packets[i].to.family;)
+            run++;
+        meshping__icmp_send(v4 ? &transport->v4 : &transport->v6, packets + i, run, together);
+    }
 }
 
 static void take_control(meshping__rx *out, struct msghdr *header)
@@ -149,12 +74,28 @@ static void take_control(meshping__rx *out, struct msghdr *header)
     }
 }
 
-static void prepare_message(real_transport *transport, size_t i)
+/* A raw IPv4 socket hands the IP header out: no need to ask for addresses that are in it. */
+static bool has_header(const meshping__icmp_socket *sock)
 {
+    return sock->raw && sock->family == MESHPING_FAMILY_IPV4;
+}
+
+static void take_header(meshping__rx *out)
+{
+    if (out->length < IPV4_HEADER_MIN)
+        return;
+    out->from.family = out->to.family = MESHPING_FAMILY_IPV4;
+    memcpy(out->from.bytes, out->bytes + 12, 4);
+    memcpy(out->to.bytes, out->bytes + 16, 4);
+}
+
+static void prepare_message(real_transport *transport, const meshping__icmp_socket *sock, size_t i)
+{
+    bool named = !has_header(sock);
     transport->vectors[i] = (struct iovec){transport->buffers + i * transport->buffer_size, transport->buffer_size};
     transport->messages[i].msg_hdr = (struct msghdr){
-        .msg_name = &transport->names[i],
-        .msg_namelen = sizeof transport->names[i],
+        .msg_name = named ? &transport->names[i] : NULL,
+        .msg_namelen = named ? sizeof transport->names[i] : 0,
         .msg_iov = &transport->vectors[i],
         .msg_iovlen = 1,
         .msg_control = transport->control[i],
@@ -169,28 +110,31 @@ static size_t receive_from(real_transport *transport, const meshping__icmp_socke
     if (sock->fd < 0)
         return 0;
     for (size_t i = 0; i < max; i++)
-        prepare_message(transport, i);
-    for (int i = 0; i < SEND_TRIES && count < 0; i++) {
+        prepare_message(transport, sock, i);
+    for (int i = 0; i < RECEIVE_TRIES && count < 0; i++) {
         count = recvmmsg(sock->fd, transport->messages, (unsigned)max, MSG_DONTWAIT, NULL);
         if (count < 0 && (sock->raw || errno == EAGAIN))
             return 0;
     }
-    meshping_now now = count > 0 ? read_clocks() : (meshping_now){0};
+    meshping_now now = count > 0 ? meshping__read_clocks() : (meshping_now){0};
     for (int i = 0; i < count; i++) {
         struct msghdr *header = &transport->messages[i].msg_hdr;
         packets[i] = (meshping__rx){
             .family = sock->family,
-            .ip_header = sock->raw && sock->family == MESHPING_FAMILY_IPV4,
+            .ip_header = has_header(sock),
             .truncated = (header->msg_flags & MSG_TRUNC) != 0,
             .bytes = transport->vectors[i].iov_base,
             .length = transport->messages[i].msg_len,
             .read_mono_ns = now.mono_ns,
             .read_unix_ns = now.unix_ns,
         };
-        (void)meshping_address_from_sockaddr(&packets[i].from, &transport->names[i].sa);
+        if (has_header(sock))
+            take_header(&packets[i]);
+        else
+            (void)meshping_address_from_sockaddr(&packets[i].from, &transport->names[i].sa);
         take_control(&packets[i], header);
         /* this host's other addresses: the kernel names their interface, but no packet was on it */
-        if (meshping_address_equal(&packets[i].from, &packets[i].to))
+        if (meshping_address_equal(&packets[i].from, &packets[i].to) || meshping_address_is_loopback(&packets[i].from))
             packets[i].via_loopback = true;
     }
     return count > 0 ? (size_t)count : 0;
@@ -202,7 +146,7 @@ static size_t receive_error(real_transport *transport, const meshping__icmp_sock
     struct msghdr *header = &transport->messages[0].msg_hdr;
     if (sock->fd < 0 || sock->raw)
         return 0;
-    prepare_message(transport, 0);
+    prepare_message(transport, sock, 0);
     ssize_t length = recvmsg(sock->fd, header, MSG_ERRQUEUE | MSG_DONTWAIT);
     if (length < 0)
         return 0;
@@ -216,7 +160,7 @@ static size_t receive_error(real_transport *transport, const meshping__icmp_sock
             continue;
         struct {
             struct sock_extended_err error;
-            socket_name offender;
+            meshping__socket_name offender;
         } queued = {0};
         size_t size = c->cmsg_len - CMSG_LEN(0);
         memcpy(&queued, CMSG_DATA(c), size < sizeof queued ? size : sizeof queued);

@@ -16,8 +16,9 @@ typedef struct fuzz_transport {
     uint8_t *packet; /* exactly as long as it is, so that a sanitizer sees one byte too far */
 } fuzz_transport;
 
-static void transport_send(meshping__transport *self, meshping__tx *packets, size_t count)
+static void transport_send(meshping__transport *self, meshping__tx *packets, size_t count, bool together)
 {
+    (void)together;
     for (size_t i = 0; i < count; i++)
         packets[i].sent_mono_ns = packets[i].sent_unix_ns = ((fuzz_transport *)self)->mono_ns;
 }

@@ -375,8 +375,9 @@ static void answer(sim_net *net, const meshping__tx *tx, sim_truth *truth)
         reply(net, tx, truth, at + 1 + sim_random(net, 50000000));
 }
 
-static void net_send(meshping__transport *self, meshping__tx *packets, size_t count)
+static void net_send(meshping__transport *self, meshping__tx *packets, size_t count, bool together)
 {
+    (void)together;
     sim_net *net = (sim_net *)self;
     for (size_t i = 0; i < count; i++) {
         net->mono_ns += net->send_cost_ns;

@@ -47,7 +47,8 @@ enum meshping_sample_flag {
     MESHPING_FLAG_LATE_SEND = 1 << 0,   /* sent more than 100 ms after its slot */
     MESHPING_FLAG_CLOCK = 1 << 1,       /* a clock step or suspend during the probe; RTT is from the monotonic clock */
     MESHPING_FLAG_RX_DROPS = 1 << 2,    /* the socket dropped packets while this probe was unanswered */
-    MESHPING_FLAG_COARSE_TIME = 1 << 3, /* no kernel receive timestamp: RTT includes the process's wake-up */
+    MESHPING_FLAG_COARSE_TIME = 1 << 3, /* no kernel receive timestamp, or the process was held up in sending: RTT may
+                                           include more than 0.1 ms of this host's own */
     /* 1 << 4: unused. Duplicates come after the verdict, which does not wait for them: they are counted a target */
     MESHPING_FLAG_LATE_DATA = 1 << 5, /* set by the server: arrived over 30 s after its slot */
 };
