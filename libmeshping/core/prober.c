@@ -462,4 +462,5 @@ void meshping_prober_process(meshping_prober *prober, const meshping_now *now)
             break;
         }
     }
+    prober->transport->rest(prober->transport);
 }

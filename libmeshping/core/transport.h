@@ -63,6 +63,8 @@ struct meshping__transport {
     void (*send)(meshping__transport *self, meshping__tx *packets, size_t count, bool together);
     /* Up to `max` packets; 0: nothing is waiting. */
     size_t (*receive)(meshping__transport *self, meshping__rx *packets, size_t max);
+    /* process() ends: from now on fd has to tell when something comes. */
+    void (*rest)(meshping__transport *self);
     /* Packets that the family's socket had no room for, since the start. */
     uint64_t (*drops)(meshping__transport *self, uint8_t family);
     /* Takes note of this host's own network, its links and suspends; once a process(). */

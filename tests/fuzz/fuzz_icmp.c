@@ -23,6 +23,11 @@ static void transport_send(meshping__transport *self, meshping__tx *packets, siz
         packets[i].sent_mono_ns = packets[i].sent_unix_ns = ((fuzz_transport *)self)->mono_ns;
 }
 
+static void transport_rest(meshping__transport *self)
+{
+    (void)self;
+}
+
 static size_t transport_receive(meshping__transport *self, meshping__rx *packets, size_t max)
 {
     fuzz_transport *t = (fuzz_transport *)self;
@@ -134,6 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                  .identifier_v6 = 0x1230,
                  .send = transport_send,
                  .receive = transport_receive,
+                 .rest = transport_rest,
                  .drops = transport_drops,
                  .watch = transport_watch,
                  .blame = transport_blame,

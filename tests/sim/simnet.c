@@ -392,6 +392,11 @@ static void net_send(meshping__transport *self, meshping__tx *packets, size_t co
     }
 }
 
+static void net_rest(meshping__transport *self)
+{
+    (void)self;
+}
+
 static size_t net_receive(meshping__transport *self, meshping__rx *packets, size_t max)
 {
     sim_net *net = (sim_net *)self;
@@ -501,6 +506,7 @@ void sim_init(sim_net *net, uint64_t seed, unsigned number_bits)
         .identifier_v6 = (uint16_t)(sim_random(net, 65536) & (number_bits > 16 ? 0xfff0 : 0xffff)),
         .send = net_send,
         .receive = net_receive,
+        .rest = net_rest,
         .drops = net_drops,
         .watch = net_watch,
         .blame = net_blame,
