@@ -3,6 +3,7 @@
 #include "meshpingd/admin_cli.h"
 #include "meshpingd/keys.h"
 #include "meshpingd/listener.h"
+#include "meshpingd/maintain.h"
 #include "meshpingd/server.h"
 #include "meshpingd/web.h"
 #include <errno.h>
@@ -24,6 +25,7 @@ static void usage(FILE *file)
 {
     fputs("usage: meshpingd [--config FILE] [--state-dir DIR] [--listen ADDR:PORT] [--check-config]\n"
           "       meshpingd admin create --name NAME --password-file FILE --state-dir DIR\n"
+          "       meshpingd maintain check|backup|restore|vacuum|export ...   (see meshpingd maintain --help)\n"
           "\n"
           "The Meshping server: keeps what agents measure and shows the mesh. Runs in the foreground.\n"
           "\n"
@@ -208,6 +210,8 @@ static int serve(server *s)
     uv_loop_init(&s->loop);
     meshping_status status = open_state_dir(s->config.state_dir, &err);
     if (status == MESHPING_OK)
+        status = maintain_check_pending(s->config.state_dir, &err);
+    if (status == MESHPING_OK)
         status = open_store(s, &err);
     if (status == MESHPING_OK)
         status = keys_open(&keys, s->config.state_dir, s->config.advertise, &err);
@@ -244,6 +248,8 @@ int main(int argc, char **argv)
     static server s;
     if (argc > 1 && strcmp(argv[1], "admin") == 0)
         return admin_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "maintain") == 0)
+        return maintain_main(argc - 1, argv + 1);
     int code = read_options(&s.config, argc, argv);
     if (code >= 0)
         return code;

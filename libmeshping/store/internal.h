@@ -60,6 +60,8 @@ struct meshping_store {
 
 /* schema.c: MESHPING_OK when `sql` is ours and, unless read_only, brought up to date. */
 meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshping_error *err);
+/* MESHPING_OK: ours, and not newer than this program; *current: no older either. Changes nothing. */
+meshping_status meshping__schema_identify(meshping__sql *sql, bool *current, meshping_error *err);
 /* What every writing connection needs. */
 meshping_status meshping__schema_prepare_writer(meshping__sql *sql, meshping_error *err);
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static meshping_status open_failed(int sys_errno, const char *name, meshping_error *err)
@@ -36,6 +37,14 @@ static bool write_pid(int fd)
     return ftruncate(fd, 0) == 0 && pwrite(fd, pid, (size_t)length, 0) == length;
 }
 
+/* Root may be first (maintain, admin): the lock must not keep the server out, which is another user. */
+static void give_to_owner(int fd, const char *path)
+{
+    struct stat st;
+    if (geteuid() == 0 && stat(path, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
+        return; /* the server will say what it cannot open */
+}
+
 meshping_status meshping__lock_take(int *out, const char *path, meshping_error *err)
 {
     meshping_status status = MESHPING_OK;
@@ -59,6 +68,7 @@ meshping_status meshping__lock_take(int *out, const char *path, meshping_error *
             status = meshping_error_set_errno(err, MESHPING_IO, sys_errno, "cannot lock %s", name);
         goto out;
     }
+    give_to_owner(fd, path);
     (void)write_pid(fd);
     *out = fd;
     fd = -1;

@@ -124,24 +124,46 @@ static meshping_status migrate(meshping__sql *sql, int64_t version, meshping_err
     return MESHPING_OK;
 }
 
-meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshping_error *err)
+/* MESHPING_OK: ours, or empty, and not newer than this program. */
+static meshping_status identify(meshping__sql *sql, int64_t *version, bool *empty, meshping_error *err)
 {
-    int64_t application, version, tables;
+    int64_t application, tables;
     meshping_status status = meshping__sql_number(sql, "PRAGMA application_id", &application, err);
     if (status == MESHPING_OK)
-        status = meshping__sql_number(sql, "PRAGMA user_version", &version, err);
+        status = meshping__sql_number(sql, "PRAGMA user_version", version, err);
     if (status == MESHPING_OK)
         status = meshping__sql_number(sql, "SELECT count(*) FROM sqlite_master", &tables, err);
     if (status != MESHPING_OK)
         return status;
-    bool empty = application == 0 && version == 0 && tables == 0;
-    if (!empty && application != APPLICATION_ID)
+    *empty = application == 0 && *version == 0 && tables == 0;
+    if (!*empty && application != APPLICATION_ID)
         return meshping_error_set(err, MESHPING_CORRUPT, "%s: a database, but not one of meshping", sql->path);
-    if (version > VERSION)
+    if (*version > VERSION)
         return meshping_error_set(err, MESHPING_UNSUPPORTED,
                                   "%s: its schema is version %" PRId64 ", this program knows up to %" PRId64
                                   ": use a newer meshpingd",
-                                  sql->path, version, VERSION);
+                                  sql->path, *version, VERSION);
+    return MESHPING_OK;
+}
+
+meshping_status meshping__schema_identify(meshping__sql *sql, bool *current, meshping_error *err)
+{
+    int64_t version;
+    bool empty;
+    meshping_status status = identify(sql, &version, &empty, err);
+    *current = status == MESHPING_OK && version == VERSION;
+    if (status == MESHPING_OK && empty)
+        return meshping_error_set(err, MESHPING_CORRUPT, "%s: an empty database", sql->path);
+    return status;
+}
+
+meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshping_error *err)
+{
+    int64_t version;
+    bool empty;
+    meshping_status status = identify(sql, &version, &empty, err);
+    if (status != MESHPING_OK)
+        return status;
     if (read_only && version < VERSION)
         return meshping_error_set(err, MESHPING_UNSUPPORTED,
                                   "%s: its schema is version %" PRId64 ", older than %" PRId64

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include <inttypes.h>
+#include <meshping/maintain.h>
 
 #define TARGET_ID_MAX ((INT64_C(1) << 53) - 1)
 
@@ -46,6 +47,34 @@ meshping_status meshping_store_targets(meshping_store *store, meshping_target_li
         return status;
     }
     list.limit = out->limit;
+    meshping_target_list_dispose(out);
+    *out = list;
+    return MESHPING_OK;
+}
+
+meshping_status meshping_store_all_targets(meshping_store *store, meshping_target_list *out, meshping_error *err)
+{
+    sqlite3_stmt *row;
+    meshping_target_list list = {.limit = SIZE_MAX};
+    meshping_status status = meshping__sql_query(&store->sql, &row, err,
+                                                 "SELECT h.id, h.host, h.family, t.name FROM target_hosts h"
+                                                 " LEFT JOIN targets t USING(id) ORDER BY h.id",
+                                                 "");
+    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
+        meshping_target target;
+        meshping_target_init(&target);
+        target.id = (uint64_t)sqlite3_column_int64(row, 0);
+        meshping__sql_text(row, 1, target.host, sizeof target.host);
+        target.family = (uint8_t)sqlite3_column_int(row, 2);
+        meshping__sql_text(row, 3, target.name, sizeof target.name);
+        status = meshping_target_list_append(&list, &target, err);
+        if (status != MESHPING_OK)
+            sqlite3_reset(row);
+    }
+    if (status != MESHPING_NOT_FOUND) {
+        meshping_target_list_dispose(&list);
+        return status;
+    }
     meshping_target_list_dispose(out);
     *out = list;
     return MESHPING_OK;
