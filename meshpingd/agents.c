@@ -159,6 +159,28 @@ static bool address_is_approved(const agent_entry *agent, const char *peer)
            meshping_address_parse(&address, peer, NULL) == MESHPING_OK && cidr_list_contains(&approved, &address);
 }
 
+static bool set_text(char *field, size_t size, const char *text)
+{
+    if (strcmp(field, text) == 0)
+        return false;
+    snprintf(field, size, "%s", text);
+    return true;
+}
+
+/* True when the store does not know it yet: ten thousand that come back as they were are no transaction each. */
+static bool note_info(agent_entry *agent, const meshping_agent_info *info, const char *peer)
+{
+    meshping_agent_record *record = &agent->record;
+    bool changed = record->revision == 0;
+    changed |= set_text(record->host_name, sizeof record->host_name, info->host_name);
+    changed |= set_text(record->version, sizeof record->version, info->version);
+    changed |= set_text(record->reported_address, sizeof record->reported_address, info->address);
+    changed |= set_text(record->observed_address, sizeof record->observed_address, peer);
+    if (changed)
+        record->last_seen_ms = agent->last_seen_ms;
+    return changed;
+}
+
 /* The handshake was good: this connection is this agent's. A newer session displaces the older. */
 static void welcome_agent(agent_connection *c, agent_entry *agent, const meshping_agent_info *info)
 {
@@ -175,14 +197,13 @@ static void welcome_agent(agent_connection *c, agent_entry *agent, const meshpin
     c->epoch = info->epoch;
     note_heard(c);
     agent->online = true; /* now, not with the next tick: what it sends in between is live */
-    snprintf(record->host_name, sizeof record->host_name, "%s", info->host_name);
-    snprintf(record->version, sizeof record->version, "%s", info->version);
-    snprintf(record->reported_address, sizeof record->reported_address, "%s", info->address);
-    snprintf(record->observed_address, sizeof record->observed_address, "%s", c->peer);
-    record->last_seen_ms = agent->last_seen_ms;
-    if (server_agent_save(s, agent, &err) != MESHPING_OK) {
-        connection_refuse(c, 1011, "the store does not take it: %s", err.message);
-        return;
+    s->live_version++;
+    if (note_info(agent, info, c->peer)) {
+        s->names_changed = true;
+        if (server_agent_save(s, agent, &err) != MESHPING_OK) {
+            connection_refuse(c, 1011, "the store does not take it: %s", err.message);
+            return;
+        }
     }
     log_info("agents", "%016llx %s connected from %s, %s", (unsigned long long)record->id, record->host_name, c->peer,
              meshping_agent_state_name(record->state));
@@ -449,7 +470,6 @@ void agents_closed(agent_connection *c)
     if (!agent || agent->connection != c)
         return;
     agent->connection = NULL;
-    agent->record.last_seen_ms = agent->last_seen_ms;
     log_info("agents", "%016llx %s disconnected", (unsigned long long)agent->record.id, agent->record.host_name);
 }
 

@@ -118,16 +118,29 @@ static void add_number(json_object *object, const char *name, int64_t value)
     json_object_object_add(object, name, json_object_new_int64(value));
 }
 
-static bool shares_host_name(const server *s, const agent_entry *agent)
+static int compare_names(const void *a, const void *b)
 {
-    for (size_t i = 0; i < s->agent_count; i++)
-        if (s->agents[i] != agent && strcmp(s->agents[i]->record.host_name, agent->record.host_name) == 0)
-            return true;
-    return false;
+    return strcmp((*(agent_entry *const *)a)->record.host_name, (*(agent_entry *const *)b)->record.host_name);
 }
 
-json_object *live_agent_json(const server *s, const agent_entry *agent)
+static void flag_same_names(server *s)
 {
+    agent_entry **sorted = s->agent_count ? malloc(s->agent_count * sizeof *sorted) : NULL;
+    if (!sorted)
+        return; /* nobody, or the next who asks tries again */
+    s->names_changed = false;
+    memcpy(sorted, s->agents, s->agent_count * sizeof *sorted);
+    qsort(sorted, s->agent_count, sizeof *sorted, compare_names);
+    for (size_t i = 0; i < s->agent_count; i++)
+        sorted[i]->same_host_name = (i && compare_names(&sorted[i - 1], &sorted[i]) == 0) ||
+                                    (i + 1 < s->agent_count && compare_names(&sorted[i], &sorted[i + 1]) == 0);
+    free(sorted);
+}
+
+json_object *live_agent_json(server *s, const agent_entry *agent)
+{
+    if (s->names_changed)
+        flag_same_names(s);
     const meshping_agent_record *record = &agent->record;
     char id[17], fingerprint[MESHPING_FINGERPRINT_MAX];
     json_object *object = json_object_new_object();
@@ -148,7 +161,7 @@ json_object *live_agent_json(const server *s, const agent_entry *agent)
     add_number(object, "dropped_samples", (int64_t)agent->dropped_samples);
     add_number(object, "targets_revision", (int64_t)agent->targets_revision);
     add_number(object, "revision", (int64_t)record->revision);
-    json_object_object_add(object, "same_host_name", json_object_new_boolean(shares_host_name(s, agent)));
+    json_object_object_add(object, "same_host_name", json_object_new_boolean(agent->same_host_name));
     return object;
 }
 

@@ -16,6 +16,8 @@
 #define EXPIRE_EVERY_S 5
 #define EXPIRE_BLOCKS 200
 #define CACHE_PAIRS_A_TICK 2000
+#define SEEN_A_TICK 500
+#define SEEN_EVERY_MS 300000
 
 int64_t server_unix_ms(void)
 {
@@ -35,7 +37,10 @@ static meshping_status append_agent(server *s, agent_entry *entry)
     if (!grown)
         return MESHPING_NOMEM;
     s->agents = grown;
+    if (agent_index_add(&s->agent_index, entry, entry->record.id, entry->record.public_key) != MESHPING_OK)
+        return MESHPING_NOMEM;
     s->agents[s->agent_count++] = entry;
+    s->names_changed = true;
     s->live_version++;
     return MESHPING_OK;
 }
@@ -47,10 +52,10 @@ static meshping_status load_agents(server *s, meshping_error *err)
     meshping_status status = meshping_store_agents(s->store, &records, &count, err);
     for (size_t i = 0; i < count && status == MESHPING_OK; i++) {
         agent_entry *entry = calloc(1, sizeof *entry);
-        status = entry ? append_agent(s, entry) : MESHPING_NOMEM;
-        if (status == MESHPING_OK)
+        if (entry)
             entry->record = records[i];
-        else
+        status = entry ? append_agent(s, entry) : MESHPING_NOMEM;
+        if (status != MESHPING_OK)
             free(entry);
     }
     meshping_free(records);
@@ -110,6 +115,7 @@ void server_dispose(server *s)
     free(s->agents);
     s->agents = NULL;
     s->agent_count = 0;
+    agent_index_dispose(&s->agent_index);
     meshping_target_list_dispose(&s->targets);
     free(s->columns);
     s->columns = NULL;
@@ -121,17 +127,16 @@ void server_dispose(server *s)
 
 agent_entry *server_agent_by_id(server *s, uint64_t id)
 {
-    for (size_t i = 0; i < s->agent_count; i++)
-        if (s->agents[i]->record.id == id)
-            return s->agents[i];
-    return NULL;
+    return agent_index_by_id(&s->agent_index, id);
 }
 
 agent_entry *server_agent_by_key(server *s, const uint8_t public_key[MESHPING_KEY_LEN])
 {
-    for (size_t i = 0; i < s->agent_count; i++)
-        if (memcmp(s->agents[i]->record.public_key, public_key, MESHPING_KEY_LEN) == 0)
-            return s->agents[i];
+    size_t at = 0;
+    agent_entry *agent;
+    while ((agent = agent_index_by_key(&s->agent_index, public_key, &at)))
+        if (memcmp(agent->record.public_key, public_key, MESHPING_KEY_LEN) == 0)
+            return agent;
     return NULL;
 }
 
@@ -275,6 +280,23 @@ meshping_status server_samples(server *s, uint64_t agent_id, uint64_t target_id,
 
 /* ---- time ---- */
 
+/* Who went offline is noted at once, who is there each five minutes; a part of a large crowd with each tick. */
+static void save_seen(server *s)
+{
+    meshping_agent_record *records[SEEN_A_TICK];
+    size_t count = 0;
+    for (size_t i = 0; i < s->agent_count && count < SEEN_A_TICK; i++) {
+        agent_entry *agent = s->agents[i];
+        int64_t unsaved_ms = agent->last_seen_ms - agent->record.last_seen_ms;
+        if (agent->last_seen_ms && (unsaved_ms > SEEN_EVERY_MS || (unsaved_ms && !agent->online))) {
+            agent->record.last_seen_ms = agent->last_seen_ms;
+            records[count++] = &agent->record;
+        }
+    }
+    if (count)
+        meshping_store_agents_seen(s->store, records, count, NULL); /* for people: not worth more than this try */
+}
+
 static void update_online(server *s)
 {
     int64_t limit_ms = server_mono_ms() - (int64_t)s->config.offline_s * 1000;
@@ -287,8 +309,6 @@ static void update_online(server *s)
         s->live_version++;
         log_info("agents", "%016llx %s is %s", (unsigned long long)agent->record.id, agent->record.host_name,
                  online ? "online" : "offline");
-        if (!online)
-            server_agent_save(s, agent, NULL);
     }
 }
 
@@ -299,6 +319,7 @@ void server_tick(server *s)
     int64_t now_us = server_unix_ms() * 1000;
     agents_tick(s);
     update_online(s);
+    save_seen(s);
     meshping_cache_expire(s->cache, now_us, CACHE_PAIRS_A_TICK);
     if ((now_us / 1000000) % EXPIRE_EVERY_S == 0 &&
         meshping_store_expire(s->store, now_us - s->config.retention_hours * HOUR_US, EXPIRE_BLOCKS, &deleted, &err) !=

@@ -6,6 +6,7 @@
 #ifndef MESHPINGD_SERVER_H
 #define MESHPINGD_SERVER_H
 
+#include "meshpingd/agent_index.h"
 #include "meshpingd/config.h"
 #include <json-c/json.h>
 #include <meshping/cache.h>
@@ -29,6 +30,7 @@ typedef struct agent_entry {
     uint64_t targets_revision;                  /* the list it has applied */
     int64_t heard_ms;                           /* last word, monotonic clock; 0: not since the start */
     int64_t last_seen_ms;                       /* the same on the wall clock, for people */
+    bool same_host_name;                        /* another agent has it too; live.c keeps it */
     meshping_cell *cells;     /* one a target, in the order of server.targets; NULL until the first sample */
     struct shown_cell *shown; /* live.c: what viewers were told of each */
     size_t cell_count;
@@ -51,6 +53,8 @@ typedef struct server {
     meshping_cache *cache;
     agent_entry **agents; /* ordered by first_seen; never NULL inside */
     size_t agent_count;
+    agent_index agent_index;
+    bool names_changed; /* who shares a host name with another is to be worked out anew */
     meshping_target_list targets;
     struct target_column *columns; /* of all targets, ascending by id; NULL: none, or out of memory */
     meshping_cell_thresholds thresholds;
@@ -139,7 +143,7 @@ void live_forget(agent_entry *agent);
 /* "6f0c...", 16 hex digits into text[17]. */
 const char *live_agent_id(char *text, uint64_t id);
 /* One agent as docs/API.md, Agent. */
-json_object *live_agent_json(const server *s, const agent_entry *agent);
+json_object *live_agent_json(server *s, const agent_entry *agent);
 json_object *live_target_json(const meshping_target *target);
 /* The whole matrix, docs/API.md, Live. */
 json_object *live_snapshot_json(server *s);

@@ -97,19 +97,48 @@ static meshping_status save(meshping__sql *sql, const meshping_agent_record *rec
     return status;
 }
 
-meshping_status meshping_store_agent_save(meshping_store *store, meshping_agent_record *record, meshping_error *err)
+static meshping_status check(const meshping_agent_record *record, meshping_error *err)
 {
     if (record->id == 0)
         return meshping_error_set(err, MESHPING_INVALID, "an agent's id must not be 0");
     if ((unsigned)record->state > MESHPING_AGENT_BLACKLISTED)
         return meshping_error_set(err, MESHPING_INVALID, "unknown agent state %u", (unsigned)record->state);
+    return MESHPING_OK;
+}
+
+meshping_status meshping_store_agents_save(meshping_store *store, meshping_agent_record *const *records, size_t count,
+                                           meshping_error *err)
+{
+    meshping_status status = MESHPING_OK;
+    for (size_t i = 0; i < count && status == MESHPING_OK; i++)
+        status = check(records[i], err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_begin(&store->sql, err);
+    if (status != MESHPING_OK)
+        return status;
+    for (size_t i = 0; i < count && status == MESHPING_OK; i++)
+        status = save(&store->sql, records[i], err);
+    status = meshping__sql_end(&store->sql, status, err);
+    for (size_t i = 0; i < count && status == MESHPING_OK; i++)
+        records[i]->revision++;
+    return status;
+}
+
+meshping_status meshping_store_agent_save(meshping_store *store, meshping_agent_record *record, meshping_error *err)
+{
+    return meshping_store_agents_save(store, &record, 1, err);
+}
+
+meshping_status meshping_store_agents_seen(meshping_store *store, meshping_agent_record *const *records, size_t count,
+                                           meshping_error *err)
+{
     meshping_status status = meshping__sql_begin(&store->sql, err);
     if (status != MESHPING_OK)
         return status;
-    status = meshping__sql_end(&store->sql, save(&store->sql, record, err), err);
-    if (status == MESHPING_OK)
-        record->revision++;
-    return status;
+    for (size_t i = 0; i < count && status == MESHPING_OK; i++)
+        status = meshping__sql_run(&store->sql, err, "UPDATE agents SET last_seen_ms = ?2 WHERE id = ?1", "ii",
+                                   (int64_t)records[i]->id, records[i]->last_seen_ms);
+    return meshping__sql_end(&store->sql, status, err);
 }
 
 meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agent_id, meshping_error *err)

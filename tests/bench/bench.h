@@ -6,6 +6,7 @@
 #include <meshping/common.h>
 
 #define BENCH_MAP(XX)                                                                                                  \
+    XX(agents, "thousands of agents on one server: memory, CPU, the time until all are back")                          \
     XX(probe, "CPU and wall time a ping, flat out over loopback, beside fping and a bare loop")                        \
     XX(store, "bytes a sample on disk, beside a SQLite row a sample and VictoriaMetrics")                              \
     XX(ingest, "a full mesh through a real server: CPU, memory, time to the ack, questions meanwhile, restart")

@@ -87,6 +87,34 @@ static void test_a_public_key_belongs_to_one_agent(void **state)
     assert_int_equal(meshping_store_agent_save(f->store, &zero, NULL), MESHPING_INVALID);
 }
 
+static void test_many_agents_are_saved_together_or_not_at_all(void **state)
+{
+    fixture *f = *state;
+    size_t count;
+    meshping_agent_record *all;
+    meshping_agent_record a = add_agent(f->store, AGENT, MESHPING_AGENT_PENDING), b = a;
+    meshping_agent_record c = agent_record(AGENT + 1, MESHPING_AGENT_PENDING);
+    meshping_agent_record *both[] = {&c, &b};
+    a.state = b.state = MESHPING_AGENT_APPROVED;
+    assert_int_equal(meshping_store_agent_save(f->store, &a, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_agents_save(f->store, both, 2, NULL), MESHPING_STATE); /* b is an older look */
+    assert_int_equal(c.revision, 0);
+    both[1] = &a;
+    assert_int_equal(meshping_store_agents_save(f->store, both, 2, NULL), MESHPING_OK);
+    assert_int_equal(c.revision, 1);
+    a.last_seen_ms = 77;
+    c.id = 12345; /* gone meanwhile */
+    assert_int_equal(meshping_store_agents_seen(f->store, both, 2, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_agents(f->store, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 2);
+    for (size_t i = 0; i < count; i++)
+        if (all[i].id == AGENT) {
+            assert_int_equal(all[i].last_seen_ms, 77);
+            assert_int_equal(all[i].revision, a.revision);
+        }
+    meshping_free(all);
+}
+
 /* ---- targets ---- */
 
 static void put(meshping_target_list *list, const char *host, uint64_t id)
@@ -391,6 +419,7 @@ int main(void)
         T(test_agents_are_kept_whole_in_order_of_their_first_word),
         T(test_who_saw_an_older_revision_changes_nothing),
         T(test_a_public_key_belongs_to_one_agent),
+        T(test_many_agents_are_saved_together_or_not_at_all),
         T(test_targets_are_kept_in_order_with_all_their_fields),
         T(test_an_id_stays_with_its_host_for_good),
         T(test_a_wrong_list_leaves_the_old_one),

@@ -145,6 +145,12 @@ MESHPING_API meshping_status meshping_store_agents(meshping_store *store, meshpi
  */
 MESHPING_API meshping_status meshping_store_agent_save(meshping_store *store, meshping_agent_record *record,
                                                        meshping_error *err);
+/* The same for many in one transaction: all or none; the error is that of the first which cannot be saved. */
+MESHPING_API meshping_status meshping_store_agents_save(meshping_store *store, meshping_agent_record *const *records,
+                                                        size_t count, meshping_error *err);
+/* Stores last_seen_ms alone, in one transaction; revisions stay. Agents that are gone are passed over. */
+MESHPING_API meshping_status meshping_store_agents_seen(meshping_store *store, meshping_agent_record *const *records,
+                                                        size_t count, meshping_error *err);
 /* The agent and everything of it. */
 MESHPING_API meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agent_id, meshping_error *err);
 
