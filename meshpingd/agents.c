@@ -321,7 +321,7 @@ static void stored(void *user, const meshping_block_done *done)
         s->counters.blocks += done->stored;
         s->counters.blocks_duplicate += !done->stored;
         if (done->stored)
-            server_take_block(s, write->agent_id, write->bytes, write->length, write->received_unix_us, true);
+            server_take_block(s, write->agent_id, write->bytes, write->length, write->received_unix_us);
     }
     agent_connection *c = agent ? agent->connection : NULL;
     if (!c || c->closing || c->epoch != write->epoch)

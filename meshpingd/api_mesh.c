@@ -45,14 +45,13 @@ static int64_t newest_before(server *s, uint64_t agent_id, uint64_t target_id, i
 {
     static const int64_t looks_ms[] = {60000, HOUR_MS, SERIES_SPAN_MAX_MS};
     for (size_t i = 0; i < sizeof looks_ms / sizeof looks_ms[0]; i++) {
-        meshping_sample *samples = NULL;
-        size_t count = 0;
+        meshping_series found;
         int64_t slot_ms = INT64_MIN;
-        if (server_samples(s, agent_id, target_id, (from_ms - looks_ms[i]) * 1000, from_ms * 1000, &samples, &count,
-                           NULL) == MESHPING_OK &&
-            count)
-            slot_ms = samples[count - 1].slot_unix_us / 1000;
-        meshping_free(samples);
+        if (server_series(s, agent_id, target_id, (from_ms - looks_ms[i]) * 1000, from_ms * 1000, &found, NULL) ==
+                MESHPING_OK &&
+            found.count)
+            slot_ms = found.samples[found.count - 1].slot_unix_us / 1000;
+        meshping_series_dispose(&found);
         if (slot_ms != INT64_MIN)
             return slot_ms;
     }
@@ -63,7 +62,7 @@ void api_series(http_exchange *x)
 {
     server *s = x->server;
     uint64_t agent_id, target_id;
-    meshping_sample *samples = NULL;
+    meshping_series found;
     meshping_error err = {0};
     text_buffer body = {0};
     int64_t now_ms = server_unix_ms();
@@ -90,13 +89,12 @@ void api_series(http_exchange *x)
         http_respond_problem(x, 400, "from_ms must be before to_ms, by 24 hours at most");
         return;
     }
-    if (server_samples(s, agent_id, target_id, out.from_ms * 1000, out.to_ms * 1000, &samples, &out.count, &err) !=
-        MESHPING_OK) {
+    if (server_series(s, agent_id, target_id, out.from_ms * 1000, out.to_ms * 1000, &found, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;
     }
-    if (out.count > SERIES_POINTS_MAX) {
-        http_respond_problem(x, 400, "%zu samples are over the limit of %d: ask for a shorter time", out.count,
+    if (found.count > SERIES_POINTS_MAX) {
+        http_respond_problem(x, 400, "%zu samples are over the limit of %d: ask for a shorter time", found.count,
                              SERIES_POINTS_MAX);
         goto out;
     }
@@ -104,15 +102,18 @@ void api_series(http_exchange *x)
     out.target_id = target_id;
     out.interval_ms = target->interval_ms;
     out.timeout_ms = target->timeout_ms;
-    out.samples = samples;
+    out.samples = found.samples;
+    out.count = found.count;
+    out.damaged = found.damaged;
+    out.damaged_count = found.damaged_count;
     out.settled_ms = now_ms - target->timeout_ms - SERIES_DELIVERY_MS;
     out.before_ms = INT64_MIN;
-    if (out.count == 0 || samples[0].slot_unix_us / 1000 - out.from_ms > (int64_t)target->interval_ms * 5 / 2)
+    if (out.count == 0 || found.samples[0].slot_unix_us / 1000 - out.from_ms > (int64_t)target->interval_ms * 5 / 2)
         out.before_ms = newest_before(s, agent_id, target_id, out.from_ms);
     series_json(&body, &out);
     http_respond_text(x, 200, "application/json", &body);
 out:
-    meshping_free(samples);
+    meshping_series_dispose(&found);
 }
 
 /* ---- events ---- */

@@ -90,8 +90,7 @@ static const meshping_target *find_target(const server *s, const char *name)
 void original_monitoring(http_exchange *x)
 {
     uint64_t agent_id;
-    size_t count = 0;
-    meshping_sample *samples = NULL;
+    meshping_series found;
     meshping_error err = {0};
     text_buffer body = {0};
     const meshping_target *target = find_target(x->server, x->params.value[1]);
@@ -104,29 +103,28 @@ void original_monitoring(http_exchange *x)
         return;
     }
     int64_t now_us = server_unix_ms() * 1000;
-    if (server_samples(x->server, agent_id, target->id, now_us - HOUR_US, now_us + 1, &samples, &count, &err) !=
-        MESHPING_OK) {
+    if (server_series(x->server, agent_id, target->id, now_us - HOUR_US, now_us + 1, &found, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;
     }
     bool first = true;
     text_puts(&body, "[");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < found.count; i++) {
+        const meshping_sample *sample = &found.samples[i];
         /* the original knows two results; what the agent could not measure is neither */
-        if (meshping_outcome_classify(samples[i].outcome) == MESHPING_CLASS_LOCAL_ERROR)
+        if (meshping_outcome_classify(sample->outcome) == MESHPING_CLASS_LOCAL_ERROR)
             continue;
-        bool ok = samples[i].outcome == MESHPING_OUTCOME_OK;
+        bool ok = sample->outcome == MESHPING_OUTCOME_OK;
         char at[32];
-        time_t seconds = (time_t)(samples[i].slot_unix_us / 1000000);
+        time_t seconds = (time_t)(sample->slot_unix_us / 1000000);
         struct tm tm;
         gmtime_r(&seconds, &tm);
         strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%S", &tm);
         text_printf(&body, "%s{\"timestamp\":\"%s.%03dZ\",\"result\":\"%s\",\"latency\":%.3f}", first ? "" : ",", at,
-                    (int)(samples[i].slot_unix_us / 1000 % 1000), ok ? "ok" : "fail",
-                    ok ? samples[i].rtt_us / 1000.0 : 0.0);
+                    (int)(sample->slot_unix_us / 1000 % 1000), ok ? "ok" : "fail", ok ? sample->rtt_us / 1000.0 : 0.0);
         first = false;
     }
     text_puts(&body, "]");
-    meshping_free(samples);
+    meshping_series_dispose(&found);
     http_respond_text(x, 200, "application/json", &body);
 }

@@ -118,6 +118,15 @@ static void put_store(text_buffer *out, meshping_store *store)
     one(out, "meshping_store_duplicates_total", "counter", "Submitted blocks that the database had.", stats.duplicates);
     one(out, "meshping_store_commits_total", "counter", "Transactions committed.", stats.commits);
     one(out, "meshping_store_commit_errors_total", "counter", "Transactions that failed.", stats.commit_errors);
+    one(out, "meshping_store_journal_blocks", "gauge", "Blocks as agents sent them, not joined yet.",
+        stats.journal_blocks);
+    one(out, "meshping_store_journal_samples", "gauge", "Samples in these.", stats.journal_samples);
+    one(out, "meshping_store_seals_total", "counter", "Times that an agent's blocks were joined.", stats.seals);
+    one(out, "meshping_store_long_seals_total", "counter", "Times that joined blocks were joined again.",
+        stats.long_seals);
+    one(out, "meshping_store_seal_errors_total", "counter", "Times that joining blocks failed.", stats.seal_errors);
+    one(out, "meshping_store_damaged_blocks_total", "counter", "Damaged blocks that joining came upon.",
+        stats.damaged_blocks);
     one(out, "meshping_store_queued_bytes", "gauge", "Submitted and not yet committed.", stats.queued_bytes);
     one(out, "meshping_store_file_bytes", "gauge", "Size of the database file.", stats.file_bytes);
 }

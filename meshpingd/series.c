@@ -8,10 +8,19 @@ static int64_t slot_ms(const meshping_sample *sample)
     return sample->slot_unix_us / 1000;
 }
 
-static void put_gap(text_buffer *out, size_t *gaps, int64_t from_ms, int64_t to_ms)
+/* What the disk has spoiled was no pause of the agent's. */
+static const char *reason_of(const series *s, int64_t from_ms, int64_t to_ms)
 {
-    text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 ",\"reason\":\"connection_trouble\"}",
-                *gaps ? "," : "", from_ms, to_ms);
+    for (size_t i = 0; i < s->damaged_count; i++)
+        if (s->damaged[i].last_unix_us / 1000 >= from_ms && s->damaged[i].first_unix_us / 1000 <= to_ms)
+            return "damaged";
+    return "connection_trouble";
+}
+
+static void put_gap(text_buffer *out, const series *s, size_t *gaps, int64_t from_ms, int64_t to_ms)
+{
+    text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 ",\"reason\":\"%s\"}", *gaps ? "," : "", from_ms,
+                to_ms, reason_of(s, from_ms, to_ms));
     ++*gaps;
 }
 
@@ -27,12 +36,12 @@ static void put_gaps(text_buffer *out, const series *s)
     for (size_t i = 0; i < s->count; i++) {
         int64_t at_ms = slot_ms(&s->samples[i]);
         if (last_ms != INT64_MIN && at_ms - last_ms > most_ms)
-            put_gap(out, &gaps, last_ms > s->from_ms ? last_ms : s->from_ms, at_ms);
+            put_gap(out, s, &gaps, last_ms > s->from_ms ? last_ms : s->from_ms, at_ms);
         last_ms = at_ms;
     }
     int64_t end_ms = s->to_ms < s->settled_ms ? s->to_ms : s->settled_ms;
     if (last_ms != INT64_MIN && end_ms - last_ms > most_ms)
-        put_gap(out, &gaps, last_ms > s->from_ms ? last_ms : s->from_ms, end_ms);
+        put_gap(out, s, &gaps, last_ms > s->from_ms ? last_ms : s->from_ms, end_ms);
 }
 
 void series_json(text_buffer *out, const series *s)
@@ -59,5 +68,9 @@ void series_json(text_buffer *out, const series *s)
         text_printf(out, "%s%u", i ? "," : "", s->samples[i].flags);
     text_puts(out, "],\"gaps\":[");
     put_gaps(out, s);
+    text_puts(out, "],\"damaged\":[");
+    for (size_t i = 0; i < s->damaged_count; i++)
+        text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 "}", i ? "," : "",
+                    s->damaged[i].first_unix_us / 1000, s->damaged[i].last_unix_us / 1000);
     text_puts(out, "]}");
 }

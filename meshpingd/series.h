@@ -5,7 +5,7 @@
 
 #include "common/text.h"
 #include <meshping/buffer.h>
-#include <meshping/sample.h>
+#include <meshping/store.h>
 
 #define SERIES_POINTS_MAX 100000 /* in one answer */
 
@@ -15,6 +15,8 @@ typedef struct series {
     uint32_t interval_ms, timeout_ms;
     const meshping_sample *samples; /* ascending, of from..to */
     size_t count;
+    const meshping_damage *damaged;
+    size_t damaged_count;
     int64_t before_ms;  /* slot of the newest sample before from; INT64_MIN: none */
     int64_t settled_ms; /* samples up to here should have come by now */
 } series;

@@ -12,7 +12,6 @@
 
 #define PENDING_MAX 256
 #define HOUR_US INT64_C(3600000000)
-#define LATE_US INT64_C(30000000)
 #define EXPIRE_EVERY_S 5
 #define EXPIRE_BLOCKS 200
 #define CACHE_PAIRS_A_TICK 2000
@@ -62,11 +61,20 @@ static meshping_status load_agents(server *s, meshping_error *err)
     return status;
 }
 
-static meshping_status load_block(void *user, uint64_t agent_id, int64_t received_unix_us, const uint8_t *bytes,
-                                  size_t length)
+static void take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us,
+                       bool journal, bool live);
+
+static meshping_status load_block(void *user, const meshping_stored_block *block)
 {
-    server_take_block(user, agent_id, bytes, length, received_unix_us, false);
+    take_block(user, block->agent_id, block->bytes, block->length, block->received_unix_us, block->id != 0, false);
     return MESHPING_OK;
+}
+
+static void on_trouble(void *user, meshping_status status, const char *message)
+{
+    (void)user;
+    (void)status;
+    log_error("store", "blocks cannot be joined, it is tried again: %s", message);
 }
 
 static meshping_status load_server_id(server *s, meshping_error *err)
@@ -95,6 +103,7 @@ meshping_status server_load(server *s, meshping_error *err)
     s->thresholds.lossy_count = (uint32_t)s->config.lossy_count;
     s->thresholds.stale_intervals = (uint32_t)s->config.stale_intervals;
     s->started_unix_ms = server_unix_ms();
+    meshping_store_watch(s->store, &(meshping_store_watcher){.trouble = on_trouble, .user = s});
     status = load_server_id(s, err);
     if (status == MESHPING_OK)
         status = meshping_store_targets(s->store, &s->targets, err);
@@ -225,8 +234,6 @@ meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action a
 static void take_sample(server *s, agent_entry *agent, uint64_t target_id, meshping_sample *sample,
                         int64_t received_unix_us, bool live)
 {
-    if (received_unix_us - sample->slot_unix_us > LATE_US)
-        sample->flags |= MESHPING_FLAG_LATE_DATA;
     meshping_cache_add(s->cache, agent->record.id, target_id, sample, received_unix_us);
     meshping_cell *cell = live_cell(s, agent, target_id);
     if (cell)
@@ -239,8 +246,8 @@ static void take_sample(server *s, agent_entry *agent, uint64_t target_id, meshp
         s->counters.samples_late++;
 }
 
-void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us,
-                       bool live)
+static void take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us,
+                       bool journal, bool live)
 {
     meshping_block_reader *reader = NULL;
     meshping_sample *samples = NULL;
@@ -262,6 +269,8 @@ void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_
         }
         if (!samples || meshping_block_reader_samples(reader, i, samples, capacity, &count, NULL) != MESHPING_OK)
             break;
+        if (journal)
+            meshping_samples_mark_late(samples, count, received_unix_us);
         for (size_t k = 0; k < count; k++)
             take_sample(s, agent, entry.target_id, &samples[k], received_unix_us, live);
     }
@@ -269,13 +278,19 @@ void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_
     meshping_block_reader_free(reader);
 }
 
-meshping_status server_samples(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
-                               meshping_sample **samples, size_t *count, meshping_error *err)
+void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us)
 {
+    take_block(s, agent_id, bytes, length, received_unix_us, true, true);
+}
+
+meshping_status server_series(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
+                              meshping_series *out, meshping_error *err)
+{
+    *out = (meshping_series){0};
     /* a little less than the cache keeps, so that nothing is on its way out while it is read */
     if (from_us >= server_unix_ms() * 1000 - HOUR_US + 2000000)
-        return meshping_cache_range(s->cache, agent_id, target_id, from_us, to_us, samples, count);
-    return meshping_store_samples(s->store, agent_id, target_id, from_us, to_us, samples, count, err);
+        return meshping_cache_range(s->cache, agent_id, target_id, from_us, to_us, &out->samples, &out->count);
+    return meshping_store_series(s->store, agent_id, target_id, from_us, to_us, out, err);
 }
 
 /* ---- time ---- */

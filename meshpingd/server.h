@@ -93,9 +93,8 @@ meshping_status server_agent_save(server *s, agent_entry *agent, meshping_error 
 /* Applies an action that no administrator took (address_changed), with its reason. */
 meshping_status server_agent_move(server *s, agent_entry *agent, meshping_agent_action action, const char *reason,
                                   const char *user, meshping_error *err);
-/* Takes a durable block's samples into cells, cache and counters; `live` false: from the database, at start. */
-void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us,
-                       bool live);
+/* Takes a durable block's samples into cells, cache and counters. */
+void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us);
 
 /* ---- targets ---- */
 /*
@@ -124,8 +123,8 @@ meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID
 
 /* ---- samples ---- */
 /* A pair's samples of [from_us, to_us): from the hour cache where it reaches, else from the store. */
-meshping_status server_samples(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
-                               meshping_sample **samples, size_t *count, meshping_error *err);
+meshping_status server_series(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
+                              meshping_series *out, meshping_error *err);
 
 /* ---- agents' connections (agents.c) ---- */
 void agents_tell_state(server *s, agent_entry *agent);   /* registration_status, and targets when approved */

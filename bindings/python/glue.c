@@ -189,6 +189,25 @@ meshping_status glue_store_open(meshping_store **out, const char *path, bool rea
     Py_END_ALLOW_THREADS return status;
 }
 
+meshping_status glue_store_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id, int64_t from_us,
+                                   int64_t to_us, meshping_sample **samples, size_t *count, meshping_error *err)
+{
+    meshping_series found;
+    meshping_status status = meshping_store_series(store, agent_id, target_id, from_us, to_us, &found, err);
+    if (status == MESHPING_OK && found.damaged_count)
+        status = meshping_error_set(err, MESHPING_CORRUPT, "%zu stored blocks are damaged, the first is %lld",
+                                    found.damaged_count, (long long)found.damaged[0].block_id);
+    *samples = NULL;
+    *count = 0;
+    if (status == MESHPING_OK) {
+        *samples = found.samples;
+        *count = found.count;
+        found.samples = NULL;
+    }
+    meshping_series_dispose(&found);
+    return status;
+}
+
 PyObject *glue_store_agents(meshping_store *store)
 {
     meshping_agent_record *records = NULL;

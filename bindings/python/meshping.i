@@ -154,7 +154,7 @@ typedef struct {} RawStore;
                             meshping_sample **samples, size_t *count, meshping_error *err) {
         meshping_status status;
         Py_BEGIN_ALLOW_THREADS
-        status = meshping_store_samples($self, agent_id, target_id, from_us, to_us, samples, count, err);
+        status = glue_store_samples($self, agent_id, target_id, from_us, to_us, samples, count, err);
         Py_END_ALLOW_THREADS
         return status;
     }

@@ -61,9 +61,12 @@ static bool outcome_known(unsigned outcome)
     return false;
 }
 
-static bool sample_valid(uint64_t target_id, const meshping_sample *sample)
+/* Who joins blocks passes on outcomes that only a newer agent knows. */
+static bool sample_valid(const meshping_block_builder *builder, uint64_t target_id, const meshping_sample *sample)
 {
-    if (target_id == 0 || target_id > MESHPING__TARGET_ID_MAX || !outcome_known(sample->outcome))
+    bool known = builder->effort == MESHPING__EFFORT_SEAL ? sample->outcome < MESHPING_OUTCOME_COUNT
+                                                          : outcome_known(sample->outcome);
+    if (target_id == 0 || target_id > MESHPING__TARGET_ID_MAX || !known)
         return false;
     if (sample->slot_unix_us < -MESHPING__SLOT_US_MAX || sample->slot_unix_us > MESHPING__SLOT_US_MAX)
         return false;
@@ -90,7 +93,7 @@ static meshping__block_shape shape_with(const meshping_block_builder *builder, u
 meshping_status meshping_block_builder_add(meshping_block_builder *builder, uint64_t target_id,
                                            const meshping_sample *sample)
 {
-    if (!sample_valid(target_id, sample))
+    if (!sample_valid(builder, target_id, sample))
         return MESHPING_INVALID;
     meshping__block_shape shape = shape_with(builder, target_id, sample);
     if (shape.samples > MESHPING_BLOCK_SAMPLES_MAX || shape.series > MESHPING__BLOCK_TARGETS_MAX ||
@@ -136,6 +139,14 @@ static int compare_rows(const void *left, const void *right)
     return a->order < b->order ? -1 : 1;
 }
 
+static bool is_sorted(const meshping__block_row *rows, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (compare_rows(&rows[i - 1], &rows[i]) > 0)
+            return false;
+    return true;
+}
+
 static size_t remove_duplicates(meshping__block_row *rows, size_t count)
 {
     size_t kept = 1;
@@ -151,7 +162,8 @@ meshping_status meshping_block_builder_finish(meshping_block_builder *builder, u
 {
     if (builder->count == 0)
         return MESHPING_STATE;
-    qsort(builder->rows, builder->count, sizeof *builder->rows, compare_rows);
+    if (!is_sorted(builder->rows, builder->count))
+        qsort(builder->rows, builder->count, sizeof *builder->rows, compare_rows);
     builder->count = remove_duplicates(builder->rows, builder->count);
     for (size_t i = 0; i < builder->count; i++)
         builder->rows[i].order = (uint32_t)i; /* what is added after a failed finish is younger still */

@@ -60,7 +60,7 @@ typedef struct meshping__block_shape {
     int64_t first_us, last_us;
 } meshping__block_shape;
 
-/* block.c: blocks that stay are worth more work. */
+/* block.c: blocks that stay are worth more work; they are made of others, whose outcomes they take as they are. */
 void meshping__block_builder_set_effort(meshping_block_builder *builder, meshping__block_effort effort);
 
 /* block_directory.c */

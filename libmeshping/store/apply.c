@@ -87,6 +87,7 @@ static meshping_status insert_block(meshping__sql *sql, meshping__write *item, m
         item->last_us, write->received_unix_us, keep_us(item->last_us, write->received_unix_us),
         (int64_t)item->sample_count, (const void *)write->bytes, write->length);
     item->stored = status == MESHPING_OK && meshping__sql_changes(sql) == 1;
+    item->id = item->stored ? sqlite3_last_insert_rowid(sql->db) : 0;
     return status;
 }
 

@@ -4,13 +4,22 @@
 #define MESHPING_STORE_INTERNAL_H
 
 #include "store/ranges.h"
+#include "store/seal.h"
 #include "store/sql.h"
 
 #include <meshping/store.h>
 #include <pthread.h>
 
+/* What the watcher is to be told, in the list of completions. */
+typedef struct meshping__notice {
+    meshping_status status; /* not OK: trouble, else sealed */
+    char message[MESHPING_ERROR_MESSAGE_MAX];
+    meshping_store_sealed sealed; /* its blocks and their bytes are the notice's */
+} meshping__notice;
+
 typedef struct meshping__write {
     struct meshping__write *next;
+    meshping__notice *notice; /* not NULL: no write at all */
     meshping_block_write write;
     bool is_gap;
     meshping_gap gap;
@@ -23,6 +32,7 @@ typedef struct meshping__write {
     /* the outcome */
     meshping_status status;
     bool stored;
+    int64_t id;
     meshping__ranges ranges;
     char error[MESHPING_ERROR_MESSAGE_MAX];
 } meshping__write;
@@ -43,9 +53,11 @@ typedef struct meshping__writer {
     size_t queued_bytes; /* of both lists and of what is being committed */
     meshping_store_stats stats;
     uint32_t commit_ms;
-    int64_t seal_after_us; /* 0: never */
-    int64_t newest_us;     /* latest time of receipt: the clock that sealing goes by */
-    int64_t seal_mono_ns;  /* not before */
+    meshping__sealer sealer; /* the thread's */
+    bool seals;
+    int64_t newest_us, newest_mono_ns; /* latest time of receipt, and when it came: the clock that sealing goes by */
+    int64_t seal_mono_ns;              /* not before */
+    meshping_store_watcher watcher;
     size_t queue_bytes_max;
     int event_fd; /* set when `done` is not empty */
 } meshping__writer;
@@ -76,7 +88,10 @@ void meshping__writer_stop(meshping__writer *writer);
 void meshping__writer_dispose(meshping__writer *writer);
 /* apply.c: commits a list in one transaction and fills in each outcome. */
 void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats);
-/* seal.c: one step, for blocks whose keep_us is before before_us. NOT_FOUND: there are none. */
-meshping_status meshping__seal_step(meshping__sql *sql, int64_t before_us, meshping_error *err);
+/* writer_seal.c: a piece of sealing when it is time, in the thread, mutex not held. NULL or what is to be told of it.
+ */
+meshping__write *meshping__writer_seal(meshping__writer *writer);
+void meshping__notice_tell(const meshping__notice *notice, const meshping_store_watcher *watcher);
+void meshping__notice_free(meshping__notice *notice);
 
 #endif

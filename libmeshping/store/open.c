@@ -17,7 +17,8 @@ void meshping_store_options_init(meshping_store_options *options)
         .struct_size = sizeof *options,
         .commit_ms = 50,
         .queue_bytes_max = (size_t)64 << 20,
-        .seal_after_s = 7200,
+        .seal_after_s = 600,
+        .long_after_s = 7200,
     };
 }
 

@@ -79,6 +79,16 @@ static const char *const migrations[] = {
     "CREATE INDEX sealed_by_time ON sealed(agent_id, last_us, first_us, first_target, last_target);"
     "CREATE INDEX sealed_by_age ON sealed(keep_us);"
     "PRAGMA user_version = 2;",
+    /* sealed in two steps: level 1 short, level 2 long. The journal is read by agent in the order of its ids */
+    "ALTER TABLE sealed ADD COLUMN level INTEGER NOT NULL DEFAULT 2 CHECK(level BETWEEN 1 AND 2);"
+    "CREATE INDEX sealed_short ON sealed(agent_id, id, received_us, sample_count) WHERE level = 1;"
+    "DROP INDEX sealed_by_time;"
+    "CREATE INDEX sealed_by_time"
+    " ON sealed(agent_id, last_us, first_us, first_target, last_target, received_us, level);"
+    "CREATE INDEX blocks_by_agent ON blocks(agent_id, id, first_us, last_us, received_us, sample_count);"
+    "DROP INDEX blocks_by_time;"
+    "DROP INDEX blocks_by_age;"
+    "PRAGMA user_version = 3;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

@@ -180,6 +180,11 @@ meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)
     return meshping__sql_run(sql, err, "BEGIN IMMEDIATE", "");
 }
 
+meshping_status meshping__sql_begin_reading(meshping__sql *sql, meshping_error *err)
+{
+    return meshping__sql_run(sql, err, "BEGIN DEFERRED", "");
+}
+
 meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, meshping_error *err)
 {
     if (status == MESHPING_OK)

@@ -42,6 +42,8 @@ int64_t meshping__sql_changes(const meshping__sql *sql);
 
 /* BEGIN IMMEDIATE; what is read inside stays true until the end. */
 meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err);
+/* BEGIN for reading only: all until the end is of one moment. */
+meshping_status meshping__sql_begin_reading(meshping__sql *sql, meshping_error *err);
 /* COMMIT when status is OK, else ROLLBACK; returns status, or why the commit failed (rolled back then). */
 meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, meshping_error *err);
 

@@ -26,16 +26,6 @@ static void append(meshping__write_list *list, meshping__write *item)
 
 /* ---- the thread ---- */
 
-/* Mutex held. Waits for company until the first one has waited long enough. */
-static void wait_for_group(meshping__writer *writer)
-{
-    int64_t due_ns = writer->queue.head->queued_mono_ns + (int64_t)writer->commit_ms * 1000000;
-    struct timespec due = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
-    while (!writer->stopping && writer->queue.bytes < GROUP_BYTES)
-        if (pthread_cond_timedwait(&writer->wake, &writer->mutex, &due) == ETIMEDOUT)
-            break;
-}
-
 static void deliver(meshping__writer *writer, meshping__write *list)
 {
     while (list) {
@@ -50,50 +40,80 @@ static void deliver(meshping__writer *writer, meshping__write *list)
     while (written < 0 && errno == EINTR);
 }
 
-#define SEAL_PAUSE_NS INT64_C(250000000)         /* between two steps, so that reports come first */
-#define SEAL_RETRY_NS (INT64_C(30) * 1000000000) /* nothing to do, or an error */
-
-static void note_time(meshping__writer *writer, const meshping__write *list)
+static void note_blocks(meshping__writer *writer, const meshping__write *list)
 {
-    for (; list; list = list->next)
-        if (list->write.received_unix_us > writer->newest_us)
+    for (; list; list = list->next) {
+        if (list->status != MESHPING_OK || !list->stored || list->is_gap)
+            continue;
+        meshping__sealer_note(&writer->sealer, list->write.agent_id, list->sample_count, list->write.received_unix_us);
+        if (list->write.received_unix_us > writer->newest_us) {
             writer->newest_us = list->write.received_unix_us;
+            writer->newest_mono_ns = meshping_now_read().mono_ns;
+        }
+    }
 }
 
-/* One step of sealing, when it is time; the mutex is not held. Of an error the next commit tells soon enough. */
-static void seal(meshping__writer *writer)
+static void put_stats(meshping__writer *writer, const meshping_store_stats *stats)
 {
-    int64_t now_ns = meshping_now_read().mono_ns;
-    if (writer->seal_after_us == 0 || now_ns < writer->seal_mono_ns)
-        return;
-    meshping_status status = meshping__seal_step(&writer->sql, writer->newest_us - writer->seal_after_us, NULL);
-    writer->seal_mono_ns = meshping_now_read().mono_ns + (status == MESHPING_OK ? SEAL_PAUSE_NS : SEAL_RETRY_NS);
+    const meshping__seal_stats *seal = &writer->sealer.stats;
+    writer->stats = *stats;
+    writer->stats.journal_blocks = seal->journal_blocks;
+    writer->stats.journal_samples = seal->journal_samples;
+    writer->stats.seals = seal->jobs[MESHPING__LEVEL_JOURNAL];
+    writer->stats.long_seals = seal->jobs[MESHPING__LEVEL_SHORT];
+    writer->stats.seal_errors = seal->errors;
+    writer->stats.damaged_blocks = seal->damaged;
 }
 
+/* Mutex held, here and below; it is not while the database works. */
+static void commit_group(meshping__writer *writer)
+{
+    meshping__write *list = writer->queue.head;
+    meshping_store_stats stats = writer->stats;
+    writer->queue = (meshping__write_list){0};
+    pthread_mutex_unlock(&writer->mutex);
+    meshping__apply(&writer->sql, list, &stats);
+    note_blocks(writer, list);
+    pthread_mutex_lock(&writer->mutex);
+    put_stats(writer, &stats);
+    deliver(writer, list);
+}
+
+static void seal_some(meshping__writer *writer)
+{
+    meshping_store_stats stats = writer->stats;
+    pthread_mutex_unlock(&writer->mutex);
+    meshping__write *told = meshping__writer_seal(writer);
+    pthread_mutex_lock(&writer->mutex);
+    put_stats(writer, &stats);
+    if (told)
+        deliver(writer, told);
+}
+
+static void wait_until(meshping__writer *writer, int64_t due_ns)
+{
+    struct timespec due = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
+    if (due_ns == INT64_MAX)
+        pthread_cond_wait(&writer->wake, &writer->mutex);
+    else
+        pthread_cond_timedwait(&writer->wake, &writer->mutex, &due);
+}
+
+/* The first of a group waits for company, not too long; meanwhile there is time for sealing. */
 static void *run(void *argument)
 {
     meshping__writer *writer = argument;
     pthread_mutex_lock(&writer->mutex);
-    for (;;) {
-        while (!writer->queue.head && !writer->stopping)
-            pthread_cond_wait(&writer->wake, &writer->mutex);
-        if (!writer->queue.head)
-            break;
-        wait_for_group(writer);
-        meshping__write *list = writer->queue.head;
-        meshping_store_stats stats = writer->stats;
-        writer->queue = (meshping__write_list){0};
-        pthread_mutex_unlock(&writer->mutex);
-        note_time(writer, list);
-        meshping__apply(&writer->sql, list, &stats);
-        pthread_mutex_lock(&writer->mutex);
-        writer->stats = stats;
-        deliver(writer, list);
-        if (writer->queue.head || writer->stopping)
-            continue;
-        pthread_mutex_unlock(&writer->mutex);
-        seal(writer);
-        pthread_mutex_lock(&writer->mutex);
+    while (writer->queue.head || !writer->stopping) {
+        int64_t now_ns = meshping_now_read().mono_ns, group_ns = INT64_MAX;
+        if (writer->queue.head)
+            group_ns = writer->queue.head->queued_mono_ns + (int64_t)writer->commit_ms * 1000000;
+        if (writer->queue.head && (writer->stopping || now_ns >= group_ns || writer->queue.bytes >= GROUP_BYTES))
+            commit_group(writer);
+        else if (writer->seals && now_ns >= writer->seal_mono_ns)
+            seal_some(writer);
+        else
+            wait_until(writer, writer->seals && writer->seal_mono_ns < group_ns ? writer->seal_mono_ns : group_ns);
     }
     pthread_mutex_unlock(&writer->mutex);
     return NULL;
@@ -124,15 +144,21 @@ meshping_status meshping__writer_start(meshping__writer *writer, const char *pat
 {
     writer->commit_ms = options->commit_ms;
     writer->queue_bytes_max = options->queue_bytes_max;
-    writer->seal_after_us = (int64_t)options->seal_after_s * 1000000;
+    writer->seals = options->seal_after_s > 0;
     writer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (writer->event_fd < 0)
         return meshping_error_set_errno(err, MESHPING_IO, errno, "eventfd");
     meshping_status status = meshping__sql_open(&writer->sql, path, false, err);
     if (status == MESHPING_OK)
         status = meshping__schema_prepare_writer(&writer->sql, err);
+    meshping__sealer_init(&writer->sealer, &writer->sql, (int64_t)options->seal_after_s * 1000000,
+                          (int64_t)options->long_after_s * 1000000);
+    if (status == MESHPING_OK)
+        status = meshping__sealer_load(&writer->sealer, &writer->newest_us, err);
+    writer->newest_mono_ns = meshping_now_read().mono_ns;
     if (status != MESHPING_OK)
         return status;
+    put_stats(writer, &(meshping_store_stats){0});
     init_sync(writer);
     int sys_errno = start_thread(writer);
     if (sys_errno != 0) {
@@ -157,6 +183,7 @@ void meshping__writer_stop(meshping__writer *writer)
 
 void meshping__writer_dispose(meshping__writer *writer)
 {
+    meshping__sealer_dispose(&writer->sealer);
     meshping__sql_close(&writer->sql);
     if (writer->event_fd >= 0)
         close(writer->event_fd);
@@ -171,6 +198,7 @@ void meshping__writer_dispose(meshping__writer *writer)
 static void free_write(meshping__write *item)
 {
     meshping_free(item->write.bytes);
+    meshping__notice_free(item->notice);
     meshping__free(item);
 }
 
@@ -297,12 +325,22 @@ static void complete(const meshping__write *item)
     meshping_block_done done = {
         .status = item->status,
         .stored = item->stored,
+        .id = item->id,
         .write = &item->write,
         .ranges = item->ranges.items,
         .range_count = item->ranges.count,
         .error = item->error,
     };
     item->fn(item->user, &done);
+}
+
+void meshping_store_watch(meshping_store *store, const meshping_store_watcher *watcher)
+{
+    if (!store->writer.started)
+        return;
+    pthread_mutex_lock(&store->writer.mutex);
+    store->writer.watcher = watcher ? *watcher : (meshping_store_watcher){0};
+    pthread_mutex_unlock(&store->writer.mutex);
 }
 
 void meshping_store_process(meshping_store *store)
@@ -317,11 +355,15 @@ void meshping_store_process(meshping_store *store)
     meshping__write *list = writer->done.head;
     writer->queued_bytes -= writer->done.bytes;
     writer->done = (meshping__write_list){0};
+    meshping_store_watcher watcher = writer->watcher;
     pthread_mutex_unlock(&writer->mutex);
     while (list) {
         meshping__write *item = list;
         list = item->next;
-        complete(item);
+        if (item->notice)
+            meshping__notice_tell(item->notice, &watcher);
+        else
+            complete(item);
         free_write(item);
     }
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the store's tests share. A backend is known here only by fixture_open(): a second one passes the same suite by
- * giving another body to it.
+ * What the store's tests share. A backend is known here only by fixture_open() and seal_now(): a second one passes the
+ * same suite by giving other bodies to them.
  */
 #ifndef TESTS_STORE_FIXTURE_H
 #define TESTS_STORE_FIXTURE_H
 
+#include "store/internal.h"
 #include <meshping/block.h>
-#include <meshping/store.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,14 +20,15 @@
 
 #define T0 1700000000000000LL
 #define STEP 5000000LL
-#define AGENT 0x8000000000000001ULL /* ids are 64 bits: the top one must survive */
+#define AGENT 0x8000000000000001ULL             /* ids are 64 bits: the top one must survive */
+#define END (T0 + INT64_C(86400000000) * 36500) /* after all that happens here */
 #define EPOCH 0xfedcba9876543210ULL
 
 typedef struct fixture {
     char directory[64];
     char path[96];
     meshping_store *store;
-    uint32_t seal_after_s; /* 0: never, so that tests find blocks where they put them */
+    uint32_t seal_after_s, long_after_s; /* 0: never, so that tests find blocks where they put them */
 } fixture;
 
 static inline meshping_store *fixture_open(fixture *f)
@@ -38,6 +39,7 @@ static inline meshping_store *fixture_open(fixture *f)
     options.path = f->path;
     options.commit_ms = 1;
     options.seal_after_s = f->seal_after_s;
+    options.long_after_s = f->long_after_s;
     meshping_store *store = NULL;
     if (meshping_store_open(&store, &options, &err) != MESHPING_OK)
         fail_msg("%s", err.message);
@@ -182,13 +184,48 @@ static inline void assert_range(const meshping_range *range, uint64_t first, uin
     assert_int_equal(range->last, last);
 }
 
+/* A pair's samples, all of which must be readable; the caller's (meshping_free). */
+static inline meshping_status pair_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id,
+                                           int64_t from_us, int64_t to_us, meshping_sample **samples, size_t *count)
+{
+    meshping_series series;
+    meshping_error err = {0};
+    meshping_status status = meshping_store_series(store, agent_id, target_id, from_us, to_us, &series, &err);
+    if (status != MESHPING_OK)
+        print_message("%s\n", err.message);
+    assert_int_equal(series.damaged_count, 0);
+    *samples = series.samples;
+    *count = series.count;
+    return status;
+}
+
+/*
+ * Joins the whole journal, as far as agents' oldest blocks were received by now_us, and joins again what was received
+ * long_after_us before that; returns the jobs that it took.
+ */
+static inline int seal_now(fixture *f, int64_t now_us, int64_t long_after_us)
+{
+    meshping__sealer sealer;
+    meshping__seal_result result;
+    meshping_error err = {0};
+    int64_t newest_us;
+    int jobs = 0;
+    meshping_status status;
+    meshping__sealer_init(&sealer, &f->store->sql, 0, long_after_us);
+    assert_int_equal(meshping__sealer_load(&sealer, &newest_us, &err), MESHPING_OK);
+    while ((status = meshping__sealer_step(&sealer, now_us, &result, &err)) == MESHPING_OK)
+        jobs += result.agent_id != 0;
+    if (status != MESHPING_NOT_FOUND)
+        fail_msg("%s", err.message);
+    meshping__sealer_dispose(&sealer);
+    return jobs;
+}
+
 static inline size_t sample_count(meshping_store *store, uint64_t target_id)
 {
     meshping_sample *samples = NULL;
     size_t count = 0;
-    meshping_error err = {0};
-    if (meshping_store_samples(store, AGENT, target_id, INT64_MIN, INT64_MAX, &samples, &count, &err) != MESHPING_OK)
-        fail_msg("%s", err.message);
+    assert_int_equal(pair_samples(store, AGENT, target_id, INT64_MIN, INT64_MAX, &samples, &count), MESHPING_OK);
     for (size_t i = 1; i < count; i++)
         assert_true(samples[i - 1].slot_unix_us < samples[i].slot_unix_us);
     meshping_free(samples);

@@ -63,7 +63,7 @@ static void test_the_files_are_the_owners_alone(void **state)
         assert_int_equal(st.st_mode & 0777, 0600);
     }
     assert_int_equal(sql(f, "PRAGMA auto_vacuum"), 2);
-    assert_int_equal(sql(f, "PRAGMA user_version"), 2);
+    assert_int_equal(sql(f, "PRAGMA user_version"), 3);
 }
 
 static void test_a_second_server_is_told_who_has_the_file(void **state)
@@ -165,25 +165,25 @@ static void test_a_newer_schema_is_named_and_left_alone(void **state)
     assert_int_equal(sql(f, "PRAGMA user_version"), 99);
 }
 
-static void test_a_damaged_block_is_reported_not_skipped(void **state)
+static void test_a_damaged_block_is_reported_and_costs_only_itself(void **state)
 {
     fixture *f = *state;
     add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
     store_block(f->store, 1);
     store_block(f->store, 2);
     sql(f, "UPDATE blocks SET bytes = zeroblob(length(bytes)) WHERE sequence = 1");
-    meshping_sample *samples = NULL;
-    size_t count;
-    meshping_error err = {0};
-    assert_int_equal(meshping_store_samples(f->store, AGENT, 1, 0, INT64_MAX, &samples, &count, &err),
-                     MESHPING_CORRUPT);
-    assert_non_null(strstr(err.message, "block 1 is damaged"));
-    assert_null(samples);
-    int64_t second = T0 + 4 * STEP; /* the other is still to be had */
-    assert_int_equal(meshping_store_samples(f->store, AGENT, 1, second, INT64_MAX, &samples, &count, &err),
-                     MESHPING_OK);
-    assert_int_equal(count, 2);
-    meshping_free(samples);
+    meshping_series series;
+    assert_int_equal(meshping_store_series(f->store, AGENT, 1, 0, INT64_MAX, &series, NULL), MESHPING_OK);
+    assert_int_equal(series.damaged_count, 1);
+    assert_int_equal(series.damaged[0].block_id, 1);
+    assert_int_equal(series.damaged[0].first_unix_us, T0 + 2 * STEP);
+    assert_int_equal(series.damaged[0].last_unix_us, T0 + 3 * STEP);
+    assert_int_equal(series.count, 2);
+    assert_int_equal(series.samples[0].slot_unix_us, T0 + 4 * STEP);
+    meshping_series_dispose(&series);
+    assert_int_equal(meshping_store_series(f->store, AGENT, 1, T0 + 4 * STEP, INT64_MAX, &series, NULL), MESHPING_OK);
+    assert_int_equal(series.damaged_count, 0);
+    meshping_series_dispose(&series);
 }
 
 /* ---- the disk fails ---- */
@@ -256,6 +256,7 @@ static void test_the_file_stops_growing_when_old_samples_go(void **state)
         wait_done(f->store, &o, 10);
         size_t deleted;
         int64_t keep_from = T0 + (int64_t)(round * 10) * 100 * STEP; /* the last round and this one stay */
+        seal_now(f, END, END);
         do
             assert_int_equal(meshping_store_expire(f->store, keep_from, 5, &deleted, NULL), MESHPING_OK);
         while (deleted > 0);
@@ -383,7 +384,7 @@ int main(void)
         T(test_files_that_are_not_ours_are_refused_and_untouched),
         T(test_wrong_paths_say_what_is_wrong),
         T(test_a_newer_schema_is_named_and_left_alone),
-        T(test_a_damaged_block_is_reported_not_skipped),
+        T(test_a_damaged_block_is_reported_and_costs_only_itself),
         T(test_when_the_disk_is_full_nothing_is_acked_and_after_it_all_goes_on),
         T(test_the_file_stops_growing_when_old_samples_go),
         T(test_what_was_acked_before_a_kill_is_there_once),

@@ -50,8 +50,10 @@ enum meshping_sample_flag {
     MESHPING_FLAG_COARSE_TIME = 1 << 3, /* no kernel receive timestamp, or the process was held up in sending: RTT may
                                            include more than 0.1 ms of this host's own */
     /* 1 << 4: unused. Duplicates come after the verdict, which does not wait for them: they are counted a target */
-    MESHPING_FLAG_LATE_DATA = 1 << 5, /* set by the server: arrived over 30 s after its slot */
+    MESHPING_FLAG_LATE_DATA = 1 << 5, /* set by the server: arrived over MESHPING_LATE_DATA_US after its slot */
 };
+
+#define MESHPING_LATE_DATA_US INT64_C(30000000)
 
 typedef struct meshping_sample {
     int64_t slot_unix_us; /* the scheduled slot on the agent's clock, microseconds since 1970-01-01 UTC */
@@ -67,6 +69,8 @@ typedef struct meshping_sample {
 /* "timeout"; "unknown" for a value outside the list. Static storage. */
 MESHPING_API const char *meshping_outcome_name(unsigned outcome);
 MESHPING_API meshping_outcome_class meshping_outcome_classify(unsigned outcome);
+/* Sets or clears MESHPING_FLAG_LATE_DATA of samples that were received at received_unix_us (the server's clock). */
+MESHPING_API void meshping_samples_mark_late(meshping_sample *samples, size_t count, int64_t received_unix_us);
 
 #ifdef __cplusplus
 }

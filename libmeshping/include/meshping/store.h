@@ -28,8 +28,12 @@ typedef struct meshping_store_options {
     bool read_only;         /* no writer; several processes may read */
     uint32_t commit_ms;     /* longest wait for a group; default 50, at most 200 */
     size_t queue_bytes_max; /* submitted and not yet committed; default 64 MiB */
-    uint32_t
-        seal_after_s; /* blocks of this age are joined into long ones, in the writer thread; default 7200, 0: never */
+    /*
+     * The writer thread joins the blocks of an agent when the oldest was received this long ago (default 600; three
+     * times that where there are fewer than 8,192 samples), and what came of it again, by hours, after long_after_s
+     * (default 7200). seal_after_s 0: never; then nothing expires either.
+     */
+    uint32_t seal_after_s, long_after_s;
 } meshping_store_options;
 
 MESHPING_API void meshping_store_options_init(meshping_store_options *options);
@@ -56,6 +60,7 @@ typedef struct meshping_block_write {
 typedef struct meshping_block_done {
     meshping_status status; /* OK: durable. LIMIT: a 33rd range, not taken. Otherwise: not stored, message in error */
     bool stored;            /* false with OK: this sequence was there already, nothing was written */
+    int64_t id;             /* when stored: the block's number in the journal; ascends with each agent */
     const meshping_block_write *write; /* bytes borrowed until the callback returns */
     const meshping_range *ranges;      /* what is now received of this agent's epoch, ascending */
     size_t range_count;
@@ -74,27 +79,74 @@ MESHPING_API meshping_status meshping_store_submit_block(meshping_store *store, 
 MESHPING_API meshping_status meshping_store_submit_gap(meshping_store *store, uint64_t agent_id, uint64_t epoch,
                                                        const meshping_gap *gap, int64_t received_unix_us,
                                                        meshping_block_done_fn fn, void *user, meshping_error *err);
+
+typedef struct meshping_block_bytes {
+    const uint8_t *bytes;
+    size_t length;
+} meshping_block_bytes;
+
+/* Blocks of the journal were joined. Completions of these blocks ran before. */
+typedef struct meshping_store_sealed {
+    uint64_t agent_id;
+    int64_t first_id, last_id;          /* this agent's blocks with these numbers, and between, are gone from it */
+    const meshping_block_bytes *blocks; /* and these in their place; borrowed until the callback returns */
+    size_t count;
+} meshping_store_sealed;
+
+typedef struct meshping_store_watcher {
+    /* Either may be NULL. Both are called from meshping_store_process(). */
+    void (*sealed)(void *user, const meshping_store_sealed *sealed);
+    /* Work of the writer thread failed that nobody asked for (sealing): it is tried again later. */
+    void (*trouble)(void *user, meshping_status status, const char *message);
+    void *user;
+} meshping_store_watcher;
+/* One watcher a store; NULL: none. Call it before the first block is submitted. */
+MESHPING_API void meshping_store_watch(meshping_store *store, const meshping_store_watcher *watcher);
+
 /* Readable when completions wait. */
 MESHPING_API int meshping_store_fd(const meshping_store *store);
-/* Runs the waiting completions. */
+/* Runs the waiting completions, and what the watcher is to be told, in the order in which it happened. */
 MESHPING_API void meshping_store_process(meshping_store *store);
 /* Received ranges of an epoch, ascending; ranges[MESHPING_RANGES_MAX]. */
 MESHPING_API meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, uint64_t epoch,
                                                    meshping_range *ranges, size_t *count, meshping_error *err);
 
+/* A stored block that cannot be read. What lies between its first and its last slot may be missing. */
+typedef struct meshping_damage {
+    int64_t block_id;
+    int64_t first_unix_us, last_unix_us;
+} meshping_damage;
+
+typedef struct meshping_series {
+    meshping_sample *samples; /* ascending, no slot twice; late data is flagged */
+    size_t count;
+    meshping_damage *damaged; /* of the time asked for; a pause in the samples there is none of the agent's */
+    size_t damaged_count;
+} meshping_series;
+
+MESHPING_API void meshping_series_dispose(meshping_series *series);
+
 /*
- * A pair's samples with from_us <= slot < to_us, ascending, no slot twice. *samples is the caller's (meshping_free),
- * NULL when there are none.
+ * A pair's samples with from_us <= slot < to_us. *out is the caller's (meshping_series_dispose). OK also when some of
+ * the blocks are damaged: they are listed. LIMIT: over 4 million samples; CORRUPT: the database itself is.
  */
-MESHPING_API meshping_status meshping_store_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id,
-                                                    int64_t from_us, int64_t to_us, meshping_sample **samples,
-                                                    size_t *count, meshping_error *err);
+MESHPING_API meshping_status meshping_store_series(meshping_store *store, uint64_t agent_id, uint64_t target_id,
+                                                   int64_t from_us, int64_t to_us, meshping_series *out,
+                                                   meshping_error *err);
+
+typedef struct meshping_stored_block {
+    uint64_t agent_id;
+    int64_t id;                          /* in the journal, as in meshping_block_done; 0: a joined one */
+    int64_t received_unix_us;            /* of a joined one the latest */
+    int64_t first_unix_us, last_unix_us; /* slots */
+    const uint8_t *bytes;                /* borrowed until the callback returns; not checked */
+    size_t length;
+} meshping_stored_block;
 /*
- * Every stored block with a sample at or after from_us, for filling a cache at start: oldest received first, then the
- * sealed ones, whose time of receipt is the latest of what they were made of.
+ * Every stored block with a sample at or after from_us, for filling a cache at start: joined ones first, then the
+ * journal, each agent's in the order in which they were stored.
  */
-typedef meshping_status (*meshping_block_visit_fn)(void *user, uint64_t agent_id, int64_t received_unix_us,
-                                                   const uint8_t *bytes, size_t length);
+typedef meshping_status (*meshping_block_visit_fn)(void *user, const meshping_stored_block *block);
 MESHPING_API meshping_status meshping_store_visit_blocks(meshping_store *store, int64_t from_us,
                                                          meshping_block_visit_fn fn, void *user, meshping_error *err);
 typedef struct meshping_stored_gap {
@@ -106,7 +158,8 @@ MESHPING_API meshping_status meshping_store_gaps(meshping_store *store, uint64_t
                                                  int64_t to_us, meshping_stored_gap **gaps, size_t *count,
                                                  meshping_error *err);
 /*
- * Deletes at most max_blocks blocks, and as many sealed ones, whose last slot is before before_us; gaps likewise. As
+ * Deletes at most max_blocks joined blocks whose last slot is before before_us, and as many gaps; what is in the
+ * journal is joined first. As
  * the agent's clock may be wrong, a last slot counts as no later than its receipt, and no earlier than an hour before
  * that. Deletes also epochs without either that were silent for a day more, and gives some free pages back.
  */
@@ -115,6 +168,10 @@ MESHPING_API meshping_status meshping_store_expire(meshping_store *store, int64_
 /* Counters for metrics. */
 typedef struct meshping_store_stats {
     uint64_t blocks_written, samples_written, duplicates, commits, commit_errors;
+    uint64_t journal_blocks, journal_samples; /* not joined yet */
+    uint64_t seals, long_seals;               /* times that blocks of an agent were joined, and joined again */
+    uint64_t seal_errors;                     /* of these failed, and were or will be tried again */
+    uint64_t damaged_blocks;                  /* that sealing came upon */
     size_t queued_bytes;
     uint64_t file_bytes;
 } meshping_store_stats;
