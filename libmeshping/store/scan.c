@@ -14,9 +14,15 @@
 
 typedef struct scanned {
     uint64_t target_id;
-    int64_t block_id; /* of one slot in two blocks the one stored first counts; sealed ones are below 0 */
+    meshping__level level; /* of one slot in two blocks the one stored first counts: seal.h */
+    int64_t block_id;
     meshping_sample sample;
 } scanned;
+
+typedef struct stored {
+    meshping__level level;
+    int64_t id, received_us;
+} stored;
 
 typedef struct scan {
     meshping__sql *sql;
@@ -40,7 +46,7 @@ static meshping_status make_room(scan *s, size_t count)
     return MESHPING_OK;
 }
 
-static meshping_status keep_entry(scan *s, const meshping_block_reader *reader, size_t i, int64_t block_id,
+static meshping_status keep_entry(scan *s, const meshping_block_reader *reader, size_t i, const stored *block,
                                   meshping_error *err)
 {
     meshping_block_entry entry = {0};
@@ -51,6 +57,8 @@ static meshping_status keep_entry(scan *s, const meshping_block_reader *reader, 
     meshping_status status = make_room(s, entry.sample_count);
     if (status == MESHPING_OK)
         status = meshping_block_reader_samples(reader, i, s->samples, s->room, &count, err);
+    if (status == MESHPING_OK && block->level == MESHPING__LEVEL_JOURNAL)
+        meshping_samples_mark_late(s->samples, count, block->received_us);
     for (size_t k = 0; status == MESHPING_OK && k < count; k++) {
         if (s->samples[k].slot_unix_us < s->from_us || s->samples[k].slot_unix_us >= s->to_us)
             continue;
@@ -58,7 +66,7 @@ static meshping_status keep_entry(scan *s, const meshping_block_reader *reader, 
             return MESHPING_LIMIT;
         if (!meshping__sql_room((void **)&s->items, &s->capacity, s->count, sizeof *s->items))
             return MESHPING_NOMEM;
-        s->items[s->count++] = (scanned){entry.target_id, block_id, s->samples[k]};
+        s->items[s->count++] = (scanned){entry.target_id, block->level, block->id, s->samples[k]};
     }
     return status;
 }
@@ -68,14 +76,15 @@ static meshping_status keep_block(scan *s, sqlite3_stmt *statement)
 {
     meshping_block_reader *reader = NULL;
     meshping_error why = {0};
-    int64_t block_id = sqlite3_column_int64(statement, 0);
+    stored block = {(meshping__level)sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1),
+                    sqlite3_column_int64(statement, 2)};
     size_t before = s->count;
-    meshping_status status = meshping_block_reader_new(&reader, sqlite3_column_blob(statement, 1),
-                                                       (size_t)sqlite3_column_bytes(statement, 1), &why);
+    meshping_status status = meshping_block_reader_new(&reader, sqlite3_column_blob(statement, 3),
+                                                       (size_t)sqlite3_column_bytes(statement, 3), &why);
     if (status == MESHPING_LIMIT)
         status = MESHPING_CORRUPT;
     for (size_t i = 0; status == MESHPING_OK && i < meshping_block_reader_target_count(reader); i++)
-        status = keep_entry(s, reader, i, block_id, &why);
+        status = keep_entry(s, reader, i, &block, &why);
     meshping_block_reader_free(reader);
     if (status != MESHPING_CORRUPT)
         return status;
@@ -83,8 +92,7 @@ static meshping_status keep_block(scan *s, sqlite3_stmt *statement)
     if (s->watch && s->watch->finding) {
         char text[400];
         snprintf(text, sizeof text, "table %s, block %" PRId64 " of agent %016" PRIx64 " is damaged and left out: %s",
-                 block_id < 0 ? "sealed" : "blocks", block_id < 0 ? block_id + INT64_MAX : block_id,
-                 (uint64_t)s->agent_id, why.message);
+                 block.level ? "sealed" : "blocks", block.id, (uint64_t)s->agent_id, why.message);
         s->watch->finding(s->watch->user, text);
     }
     return MESHPING_OK;
@@ -95,13 +103,13 @@ static meshping_status read_window(scan *s, meshping_error *err)
 {
     sqlite3_stmt *statement;
     s->count = 0;
-    meshping_status status =
-        meshping__sql_query(s->sql, &statement, err,
-                            "SELECT id - 9223372036854775807, bytes FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
-                            " AND first_us < ?3"
-                            " UNION ALL"
-                            " SELECT id, bytes FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3",
-                            "iii", s->agent_id, s->from_us, s->to_us);
+    meshping_status status = meshping__sql_query(
+        s->sql, &statement, err,
+        "SELECT level, id, received_us, bytes FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
+        " AND first_us < ?3"
+        " UNION ALL"
+        " SELECT 0, id, received_us, bytes FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3",
+        "iii", s->agent_id, s->from_us, s->to_us);
     while (status == MESHPING_OK && (status = meshping__sql_step(s->sql, statement, err)) == MESHPING_OK) {
         status = keep_block(s, statement);
         if (status == MESHPING_NOMEM)
@@ -119,6 +127,8 @@ static int compare(const void *left, const void *right)
         return a->target_id < b->target_id ? -1 : 1;
     if (a->sample.slot_unix_us != b->sample.slot_unix_us)
         return a->sample.slot_unix_us < b->sample.slot_unix_us ? -1 : 1;
+    if (a->level != b->level)
+        return a->level > b->level ? -1 : 1;
     return a->block_id < b->block_id ? -1 : a->block_id > b->block_id;
 }
 

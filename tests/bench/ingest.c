@@ -186,23 +186,25 @@ static bool verify(const ingest_setting *o)
         return ingest_said(path, &err);
     for (uint32_t i = 0; good && i < 20; i++) {
         uint32_t agent = i * 7919 % o->mesh.agents, target = i * 104729 % o->mesh.targets;
-        meshping_sample *samples = NULL;
-        size_t count = 0, fresh = 0;
-        if (meshping_store_samples(store, ingest_agent_id(agent), target + 1, INT64_MIN, INT64_MAX, &samples, &count,
-                                   &err) != MESHPING_OK)
+        meshping_series back;
+        size_t fresh = 0;
+        if (meshping_store_series(store, ingest_agent_id(agent), target + 1, INT64_MIN, INT64_MAX, &back, &err) !=
+            MESHPING_OK)
             good = ingest_said("reading back", &err);
-        for (size_t k = 0; good && k < count; k++) {
-            meshping_sample want = ingest_sample(agent, target, samples[k].slot_unix_us / INGEST_STEP_US);
-            good = want.slot_unix_us == samples[k].slot_unix_us && want.rtt_us == samples[k].rtt_us &&
-                   want.outcome == samples[k].outcome;
-            fresh += samples[k].slot_unix_us >= (o->filled_to + 1) * INGEST_STEP_US;
+        good = good && back.damaged_count == 0;
+        for (size_t k = 0; good && k < back.count; k++) {
+            const meshping_sample *sample = &back.samples[k];
+            meshping_sample want = ingest_sample(agent, target, sample->slot_unix_us / INGEST_STEP_US);
+            good = want.slot_unix_us == sample->slot_unix_us && want.rtt_us == sample->rtt_us &&
+                   want.outcome == sample->outcome;
+            fresh += sample->slot_unix_us >= (o->filled_to + 1) * INGEST_STEP_US;
         }
         if (good && fresh != o->mesh.acked[agent])
             good = false;
         if (!good)
             fprintf(stderr, "meshping-bench ingest: agent %u, target %u: %zu samples, %llu were acked\n", agent, target,
                     fresh, (unsigned long long)o->mesh.acked[agent]);
-        meshping_free(samples);
+        meshping_series_dispose(&back);
     }
     meshping_store_close(store);
     return good;

@@ -81,6 +81,7 @@ export interface Series {
   outcome: string[];
   flags: number[];
   gaps: { from_ms: number; to_ms: number; reason: string }[];
+  damaged: { from_ms: number; to_ms: number }[];
 }
 
 export interface Passphrase {
