@@ -168,7 +168,7 @@ static meshping__icmp_kind parse_error(meshping__icmp_message *out)
     const uint8_t *quoted =
         quoted_icmp(out, out->icmp + MESHPING__ICMP_HEADER, out->icmp_length - MESHPING__ICMP_HEADER, &left);
     if (!quoted || quoted[0] != (v4 ? V4_ECHO : V6_ECHO))
-        return MESHPING__ICMP_OTHER;
+        return MESHPING__ICMP_BAD_QUOTE;
     if (v4 && out->type == V4_UNREACHABLE && out->code == 4)
         out->mtu = get_be16(out->icmp + 6); /* RFC 1191 */
     if (!v4 && out->type == V6_TOO_BIG)
@@ -199,12 +199,13 @@ meshping__icmp_kind meshping__icmp_parse(meshping__icmp_message *out, uint8_t fa
     out->icmp_length = length;
     out->type = bytes[0];
     out->code = bytes[1];
-    if (bytes[0] == (family == MESHPING_FAMILY_IPV4 ? V4_ECHO_REPLY : V6_ECHO_REPLY) && bytes[1] == 0) {
-        out->identifier = get_be16(bytes + 4);
-        out->sequence = get_be16(bytes + 6);
-        out->payload = bytes + MESHPING__ICMP_HEADER;
-        out->payload_length = length - MESHPING__ICMP_HEADER;
+    if (meshping__icmp_is_error(family, bytes[0]))
+        return parse_error(out);
+    out->identifier = get_be16(bytes + 4);
+    out->sequence = get_be16(bytes + 6);
+    out->payload = bytes + MESHPING__ICMP_HEADER;
+    out->payload_length = length - MESHPING__ICMP_HEADER;
+    if (bytes[0] == (family == MESHPING_FAMILY_IPV4 ? V4_ECHO_REPLY : V6_ECHO_REPLY) && bytes[1] == 0)
         return MESHPING__ICMP_ECHO_REPLY;
-    }
-    return meshping__icmp_is_error(family, bytes[0]) ? parse_error(out) : MESHPING__ICMP_OTHER;
+    return MESHPING__ICMP_OTHER_TYPE;
 }

@@ -25,7 +25,9 @@ uint16_t meshping__icmp_checksum(const uint8_t *bytes, size_t length, const mesh
                                  const meshping_address *to);
 
 typedef enum meshping__icmp_kind {
-    MESHPING__ICMP_OTHER = 0,  /* well-formed, but nothing for us */
+    MESHPING__ICMP_OTHER = 0,  /* well-formed, but no ICMP */
+    MESHPING__ICMP_OTHER_TYPE, /* neither echo reply nor error; the identifier is set, where it would be in a reply */
+    MESHPING__ICMP_BAD_QUOTE,  /* an error that quotes no echo request, or too little of it */
     MESHPING__ICMP_SHORT,      /* ends within a header */
     MESHPING__ICMP_ECHO_REPLY, /* identifier, sequence, payload are set */
     MESHPING__ICMP_ERROR,      /* an error that quotes an echo request; the same of the quoted packet, and quoted_to */

@@ -72,6 +72,16 @@ void meshping_prober_free(meshping_prober *prober)
     meshping__free(prober);
 }
 
+const char *meshping_reject_name(unsigned reject)
+{
+    static const char *const names[] = {
+#define XX(name, text) text,
+        MESHPING_REJECT_MAP(XX)
+#undef XX
+    };
+    return reject < MESHPING_REJECT_COUNT ? names[reject] : "unknown";
+}
+
 int meshping_prober_fd(const meshping_prober *prober)
 {
     return prober->transport->fd;
@@ -80,8 +90,8 @@ int meshping_prober_fd(const meshping_prober *prober)
 void meshping_prober_get_stats(const meshping_prober *prober, meshping_prober_stats *out)
 {
     *out = prober->stats;
-    out->rejected = out->rejected_short + out->rejected_checksum + out->rejected_cookie + out->rejected_source +
-                    out->rejected_length + out->rejected_unknown;
+    for (unsigned i = 0; i < MESHPING_REJECT_COUNT; i++)
+        out->rejected += out->rejected_by[i];
     out->rx_drops = prober->drops_v4 + prober->drops_v6;
     out->in_flight = prober->flights.count;
     out->targets = prober->target_count;

@@ -56,12 +56,14 @@ static int64_t measure_rtt_ns(const meshping__flight *flight, const meshping__rx
     return mono;
 }
 
-static void reject(meshping_prober *prober, const meshping__flight *flight, uint64_t *reason)
+static void reject(meshping_prober *prober, const meshping__flight *flight, meshping_reject reason)
 {
     meshping__probe_target *target = flight ? meshping__prober_target_of(prober, flight) : NULL;
-    (*reason)++;
-    if (target)
+    prober->stats.rejected_by[reason]++;
+    if (target) {
         target->stats.rejected++;
+        target->stats.rejected_by[reason]++;
+    }
 }
 
 static void count_late(meshping_prober *prober, const meshping__flight *flight)
@@ -106,20 +108,19 @@ static void stray_reply(meshping_prober *prober, const meshping__icmp_message *m
         meshping__prober_cookie(prober, number, &rx->from, (uint16_t)message->payload_length) == cookie)
         count_late(prober, NULL);
     else
-        reject(prober, NULL, &prober->stats.rejected_unknown);
+        reject(prober, NULL, MESHPING_REJECT_UNKNOWN);
 }
 
 static void take_reply(meshping_prober *prober, const meshping__icmp_message *message, const meshping__rx *rx,
                        uint32_t wire, meshping__flight *flight)
 {
-    meshping_prober_stats *stats = &prober->stats;
     if (message->payload_length < MESHPING__ICMP_IDENTITY) {
-        reject(prober, flight, &stats->rejected_short);
+        reject(prober, flight, MESHPING_REJECT_SHORT);
         return;
     }
     uint64_t number = get_be64(message->payload), cookie = get_be64(message->payload + 8);
     if (((number ^ wire) & (prober->flights.capacity_max - 1)) != 0) {
-        reject(prober, NULL, &stats->rejected_unknown); /* header and payload name different probes */
+        reject(prober, NULL, MESHPING_REJECT_UNKNOWN); /* header and payload name different probes */
         return;
     }
     if (!flight || flight->number != number) {
@@ -127,13 +128,13 @@ static void take_reply(meshping_prober *prober, const meshping__icmp_message *me
         return;
     }
     if (flight->cookie != cookie)
-        reject(prober, flight, &stats->rejected_cookie);
+        reject(prober, flight, MESHPING_REJECT_COOKIE);
     else if (!same_host(&rx->from, &flight->address))
-        reject(prober, flight, &stats->rejected_source);
+        reject(prober, flight, MESHPING_REJECT_SOURCE);
     else if (rx->truncated || message->payload_length != flight->size)
-        reject(prober, flight, &stats->rejected_length);
+        reject(prober, flight, MESHPING_REJECT_LENGTH);
     else if (!meshping__icmp_filler_ok(message->payload, message->payload_length))
-        reject(prober, flight, &stats->rejected_cookie);
+        reject(prober, flight, MESHPING_REJECT_COOKIE);
     else
         accept_reply(prober, flight, rx);
 }
@@ -150,12 +151,12 @@ static void take_error(meshping_prober *prober, const meshping__icmp_message *me
     const meshping_address *quoted_to = rx->is_error ? &rx->to : &message->quoted_to;
 
     if (!flight || !same_host(quoted_to, &flight->address)) {
-        reject(prober, NULL, &prober->stats.rejected_unknown);
+        reject(prober, NULL, MESHPING_REJECT_UNKNOWN);
         return;
     }
     if ((message->payload_length >= 8 && get_be64(message->payload) != flight->number) ||
         (message->payload_length >= 16 && get_be64(message->payload + 8) != flight->cookie)) {
-        reject(prober, NULL, &prober->stats.rejected_cookie);
+        reject(prober, NULL, MESHPING_REJECT_COOKIE);
         return;
     }
     if (flight->state != MESHPING__FLIGHT_FLYING)
@@ -203,16 +204,24 @@ static void take_packet(meshping_prober *prober, const meshping__rx *rx)
     meshping__icmp_kind kind = parse(&message, rx);
 
     if (kind == MESHPING__ICMP_SHORT)
-        reject(prober, NULL, &prober->stats.rejected_short);
-    if (kind != MESHPING__ICMP_ECHO_REPLY && kind != MESHPING__ICMP_ERROR)
+        reject(prober, NULL, MESHPING_REJECT_SHORT);
+    if (kind == MESHPING__ICMP_BAD_QUOTE)
+        reject(prober, NULL, MESHPING_REJECT_QUOTE);
+    if (kind == MESHPING__ICMP_SHORT || kind == MESHPING__ICMP_BAD_QUOTE || kind == MESHPING__ICMP_OTHER)
         return;
-    if (((message.identifier ^ base) & (uint16_t)~low) != 0)
-        return; /* another process's ping: nothing of ours is wrong */
+    if (((message.identifier ^ base) & (uint16_t)~low) != 0) {
+        prober->stats.foreign++; /* another process's ping: nothing of ours is wrong */
+        return;
+    }
+    if (kind == MESHPING__ICMP_OTHER_TYPE) {
+        reject(prober, NULL, MESHPING_REJECT_TYPE);
+        return;
+    }
     uint32_t wire = (uint32_t)(message.identifier & low) << 16 | message.sequence;
     meshping__flight *flight = meshping__flights_on_wire(&prober->flights, wire);
     if (!rx->is_error && !checksum_ok(&message, rx)) {
         bool known = flight && kind == MESHPING__ICMP_ECHO_REPLY && same_host(&rx->from, &flight->address);
-        reject(prober, known ? flight : NULL, &prober->stats.rejected_checksum);
+        reject(prober, known ? flight : NULL, MESHPING_REJECT_CHECKSUM);
         return;
     }
     if (kind == MESHPING__ICMP_ECHO_REPLY)

@@ -7,6 +7,8 @@
 #include "core/target.h"
 #include <string.h>
 
+#define REMEMBERED_MAX 65536 /* probes that memory is set aside for, beyond two a target */
+
 /* What a new or changed target needs, made before anything is changed. */
 typedef struct prepared {
     char *host;     /* owned; NULL: the host stays */
@@ -39,8 +41,14 @@ static meshping_status grow_places(meshping_prober *prober, uint32_t places)
     return MESHPING_OK;
 }
 
+/* How many of a target's probes are remembered: those that may be in the air, and about two rounds of finished ones. */
+static uint32_t rounds_of(const meshping_target *target)
+{
+    return 2 + target->timeout_ms / target->interval_ms;
+}
+
 /* Room for `added` more targets, whose messages are up to `size` bytes of payload. */
-static meshping_status reserve(meshping_prober *prober, uint32_t added, uint16_t size)
+static meshping_status reserve(meshping_prober *prober, uint32_t added, uint16_t size, uint32_t rounds)
 {
     uint32_t places = prober->target_count + added;
     size_t stride = MESHPING__ICMP_HEADER + (size_t)size;
@@ -49,8 +57,12 @@ static meshping_status reserve(meshping_prober *prober, uint32_t added, uint16_t
         places = prober->target_places;
     if (grow_places(prober, places) != MESHPING_OK)
         return MESHPING_NOMEM;
-    /* so that a finished probe is remembered for about two rounds */
-    if (meshping__flights_reserve(&prober->flights, places < UINT32_MAX / 2 ? places * 2 : places) != MESHPING_OK)
+    /* so that a duplicate is known as one, however old its probe; within reason, as most probes are short in the air */
+    uint64_t flights = (uint64_t)places * rounds;
+    if (flights > REMEMBERED_MAX)
+        flights = (uint64_t)places * 2 > REMEMBERED_MAX ? (uint64_t)places * 2 : REMEMBERED_MAX;
+    if (meshping__flights_reserve(&prober->flights, flights < UINT32_MAX ? (uint32_t)flights : UINT32_MAX) !=
+        MESHPING_OK)
         return MESHPING_NOMEM;
     if (stride > prober->tx_stride) {
         uint8_t *bytes = meshping__realloc(prober->tx_bytes, stride * MESHPING__PROBER_BATCH);
@@ -185,7 +197,7 @@ meshping_status meshping_prober_reserve(meshping_prober *prober, uint32_t target
         return meshping_error_set(err, MESHPING_LIMIT, "prober: at most %u targets are allowed",
                                   prober->options.max_targets);
     uint32_t added = targets > prober->target_count ? targets - prober->target_count : 0;
-    return reserve(prober, added, MESHPING_SIZE_DEFAULT) == MESHPING_OK ? MESHPING_OK : no_memory(err);
+    return reserve(prober, added, MESHPING_SIZE_DEFAULT, 2) == MESHPING_OK ? MESHPING_OK : no_memory(err);
 }
 
 meshping_status meshping_prober_set_target(meshping_prober *prober, const meshping_target *target,
@@ -202,7 +214,7 @@ meshping_status meshping_prober_set_target(meshping_prober *prober, const meshpi
                                     prober->options.max_targets);
         goto out;
     }
-    status = reserve(prober, is_new, target->size);
+    status = reserve(prober, is_new, target->size, rounds_of(target));
     if (status != MESHPING_OK) {
         no_memory(err);
         goto out;
@@ -267,6 +279,7 @@ static meshping_status prepare_list(meshping_prober *prober, const meshping_targ
                                     meshping_error *err)
 {
     uint32_t added = 0;
+    uint32_t rounds = 2;
     uint16_t size = MESHPING_SIZE_MIN;
     for (size_t i = 0; i < list->count; i++) {
         meshping_error inner = {0};
@@ -277,8 +290,10 @@ static meshping_status prepare_list(meshping_prober *prober, const meshping_targ
             added++;
         if (list->items[i].size > size)
             size = list->items[i].size;
+        if (rounds_of(&list->items[i]) > rounds)
+            rounds = rounds_of(&list->items[i]);
     }
-    return reserve(prober, added, size) == MESHPING_OK ? MESHPING_OK : no_memory(err);
+    return reserve(prober, added, size, rounds) == MESHPING_OK ? MESHPING_OK : no_memory(err);
 }
 
 meshping_status meshping_prober_set_targets(meshping_prober *prober, const meshping_target_list *list,

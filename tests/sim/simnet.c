@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "simnet.h"
+#include "simnet_impl.h"
 
-#include "core/icmp.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MESSAGE_MAX 1500
 #define IPV4_HEADER 20
-#define IPV6_HEADER 40
-
-typedef struct sim_packet {
-    int64_t arrival_ns;
-    meshping__rx rx; /* bytes are set on receipt */
-    size_t length;
-    uint8_t bytes[MESSAGE_MAX];
-} sim_packet;
 
 uint32_t sim_random(sim_net *net, uint32_t below)
 {
@@ -44,7 +34,7 @@ static void swap(sim_net *net, size_t a, size_t b)
     net->packets[b] = packet;
 }
 
-static void push(sim_net *net, const sim_packet *packet)
+void sim_push(sim_net *net, const sim_packet *packet)
 {
     if (net->packet_count == net->packet_capacity) {
         net->packet_capacity = net->packet_capacity ? net->packet_capacity * 2 : 256;
@@ -98,200 +88,6 @@ sim_truth *sim_find(sim_net *net, int64_t sent_mono_ns)
     return low < net->truth_count && net->truths[low].sent_mono_ns == sent_mono_ns ? &net->truths[low] : NULL;
 }
 
-static void put_checksum(sim_packet *packet, size_t start)
-{
-    uint8_t *icmp = packet->bytes + start;
-    icmp[2] = icmp[3] = 0;
-    bool v6 = packet->rx.family == MESHPING_FAMILY_IPV6;
-    uint16_t sum =
-        meshping__icmp_checksum(icmp, packet->length - start, v6 ? &packet->rx.from : NULL, v6 ? &packet->rx.to : NULL);
-    icmp[2] = (uint8_t)(sum >> 8);
-    icmp[3] = (uint8_t)sum;
-}
-
-static size_t put_ipv4_header(uint8_t *out, const meshping_address *from, const meshping_address *to, size_t payload)
-{
-    memset(out, 0, IPV4_HEADER);
-    out[0] = 0x45;
-    out[2] = (uint8_t)((payload + IPV4_HEADER) >> 8);
-    out[3] = (uint8_t)(payload + IPV4_HEADER);
-    out[8] = 64;
-    out[9] = 1;
-    memcpy(out + 12, from->bytes, 4);
-    memcpy(out + 16, to->bytes, 4);
-    return IPV4_HEADER;
-}
-
-static const meshping_address *own_address(uint8_t family)
-{
-    static const meshping_address own4 = {.family = 4, .bytes = {192, 0, 2, 254}};
-    static const meshping_address own6 = {.family = 6, .bytes = {0x20, 1, 0xd, 0xb8, [15] = 0xfe}};
-    return family == MESHPING_FAMILY_IPV4 ? &own4 : &own6;
-}
-
-/* An empty packet from a host to us; returns where its ICMP message starts. */
-static size_t begin(sim_packet *packet, const meshping_address *from, int64_t arrival_ns)
-{
-    memset(packet, 0, sizeof *packet);
-    packet->arrival_ns = arrival_ns;
-    packet->rx.family = from->family;
-    packet->rx.from = *from;
-    packet->rx.to = *own_address(from->family);
-    packet->rx.ip_header = from->family == MESHPING_FAMILY_IPV4;
-    return packet->rx.ip_header ? IPV4_HEADER : 0;
-}
-
-static void finish(sim_packet *packet, size_t start, size_t icmp_length)
-{
-    packet->length = start + icmp_length;
-    if (packet->rx.ip_header)
-        put_ipv4_header(packet->bytes, &packet->rx.from, &packet->rx.to, icmp_length);
-    if (icmp_length >= 4)
-        put_checksum(packet, start);
-}
-
-static void make_reply(sim_packet *packet, const meshping__tx *tx, int64_t arrival_ns)
-{
-    size_t start = begin(packet, &tx->to, arrival_ns);
-    memcpy(packet->bytes + start, tx->bytes, tx->length);
-    packet->bytes[start] = packet->rx.family == MESHPING_FAMILY_IPV4 ? 0 : 129;
-    finish(packet, start, tx->length);
-}
-
-/* An ICMP error of a router that quotes `quote` bytes of the request's ICMP message. */
-static void make_error(sim_packet *packet, const meshping__tx *tx, uint8_t type, uint8_t code, size_t quote,
-                       int64_t arrival_ns)
-{
-    meshping_address router = tx->to;
-    bool v4 = router.family == MESHPING_FAMILY_IPV4;
-    router.bytes[v4 ? 3 : 15] ^= 0x80;
-    size_t start = begin(packet, &router, arrival_ns);
-    uint8_t *icmp = packet->bytes + start;
-    icmp[0] = type;
-    icmp[1] = code;
-    size_t header = v4 ? IPV4_HEADER : IPV6_HEADER;
-    if (v4) {
-        put_ipv4_header(icmp + 8, own_address(4), &tx->to, tx->length);
-    } else {
-        icmp[8] = 0x60;
-        icmp[8 + 6] = 58;
-        memcpy(icmp + 8 + 8, own_address(6)->bytes, 16);
-        memcpy(icmp + 8 + 24, tx->to.bytes, 16);
-    }
-    if (quote > tx->length)
-        quote = tx->length;
-    memcpy(icmp + 8 + header, tx->bytes, quote);
-    finish(packet, start, 8 + header + quote);
-}
-
-static void forge_error(sim_net *net, const meshping__tx *tx, sim_forgery kind, int64_t arrival_ns)
-{
-    sim_packet packet;
-    bool v4 = tx->to.family == MESHPING_FAMILY_IPV4;
-    size_t start = v4 ? IPV4_HEADER : 0, header = v4 ? IPV4_HEADER : IPV6_HEADER;
-    make_error(&packet, tx, v4 ? 3 : 1, v4 ? 1 : 3, kind == SIM_ERROR_CUT_QUOTE ? 4 : 64, arrival_ns);
-    uint8_t *quoted = packet.bytes + start + 8;
-    if (kind == SIM_ERROR_WRONG_DESTINATION)
-        quoted[v4 ? 18 : 38] ^= 0x55;
-    else if (kind == SIM_ERROR_WRONG_COOKIE)
-        quoted[header + 8 + 12] ^= 0x55;
-    else if (kind == SIM_ERROR_OTHER_PROTOCOL)
-        quoted[v4 ? 9 : 6] = 17;
-    put_checksum(&packet, start);
-    push(net, &packet);
-}
-
-static void forge(sim_net *net, const meshping__tx *tx, sim_forgery kind, int64_t arrival_ns)
-{
-    sim_packet packet;
-    make_reply(&packet, tx, arrival_ns);
-    bool v4 = packet.rx.ip_header, sum = true;
-    size_t start = v4 ? IPV4_HEADER : 0, icmp_length = packet.length - start;
-    uint8_t *icmp = packet.bytes + start;
-
-    if (kind == SIM_BAD_IP_HEADER && !v4)
-        kind = SIM_WRONG_COOKIE;
-    if (kind == SIM_WRONG_FILLER && icmp_length <= 24)
-        kind = SIM_WRONG_COOKIE;
-    if (kind == SIM_CUT_PAYLOAD && icmp_length <= 24)
-        kind = SIM_CUT_IDENTITY;
-    net->forged[kind]++;
-    switch (kind) {
-    case SIM_WRONG_SOURCE:
-        packet.rx.from.bytes[v4 ? 2 : 14] ^= 0x40;
-        break;
-    case SIM_WRONG_COOKIE:
-        icmp[16 + sim_random(net, 8)] ^= (uint8_t)(1 + sim_random(net, 255));
-        break;
-    case SIM_WRONG_NUMBER:
-        icmp[8 + sim_random(net, 8)] ^= (uint8_t)(1 + sim_random(net, 255));
-        break;
-    case SIM_WRONG_FILLER:
-        icmp[24 + sim_random(net, (uint32_t)icmp_length - 24)] ^= (uint8_t)(1 + sim_random(net, 255));
-        break;
-    case SIM_CUT_PAYLOAD:
-        icmp_length = 24 + sim_random(net, (uint32_t)icmp_length - 24);
-        break;
-    case SIM_CUT_IDENTITY:
-        icmp_length = 8 + sim_random(net, 16);
-        break;
-    case SIM_CUT_HEADER:
-        icmp_length = 1 + sim_random(net, 7);
-        break;
-    case SIM_TOO_LONG:
-        icmp_length += 1 + sim_random(net, 64);
-        break;
-    case SIM_WRONG_SEQUENCE:
-        icmp[6] ^= 0x7f;
-        break;
-    case SIM_WRONG_IDENTIFIER:
-        icmp[4] ^= 0x7f;
-        break;
-    case SIM_WRONG_TYPE:
-        icmp[0] = v4 ? 14 : 131;
-        break;
-    case SIM_WRONG_CODE:
-        icmp[1] = 1;
-        break;
-    case SIM_REFLECTED_REQUEST:
-        icmp[0] = tx->bytes[0];
-        break;
-    case SIM_OTHER_HOSTS_COOKIE:
-        memcpy(icmp + 16, net->last_payload + 8, 8);
-        break;
-    case SIM_GARBAGE:
-        for (size_t i = 0; i < icmp_length; i++)
-            icmp[i] = (uint8_t)sim_random(net, 256);
-        icmp[0] = v4 ? 0 : 129;
-        icmp[4] = (uint8_t)~tx->bytes[4];
-        break;
-    case SIM_EMPTY:
-        packet.length = 0;
-        push(net, &packet);
-        return;
-    default:
-        break;
-    }
-    if (kind >= SIM_ERROR_WRONG_DESTINATION && kind <= SIM_ERROR_OTHER_PROTOCOL) {
-        forge_error(net, tx, kind, arrival_ns);
-        return;
-    }
-    sum = kind != SIM_BAD_CHECKSUM;
-    if (v4)
-        put_ipv4_header(packet.bytes, &packet.rx.from, &packet.rx.to, icmp_length);
-    packet.length = start + icmp_length;
-    if (icmp_length >= 4)
-        put_checksum(&packet, start);
-    if (!sum)
-        icmp[2 + sim_random(net, 2)] ^=
-            (uint8_t)(1 + sim_random(net, 254)); /* never 0xff: -0 is 0 in this arithmetic */
-    if (kind == SIM_BAD_IP_HEADER) {
-        packet.bytes[0] = 0x4f;
-        packet.length = 24 + sim_random(net, 8);
-    }
-    push(net, &packet);
-}
-
 static sim_host *find_host(sim_net *net, const meshping_address *address)
 {
     for (size_t i = 0; i < net->host_count; i++)
@@ -303,8 +99,8 @@ static sim_host *find_host(sim_net *net, const meshping_address *address)
 static void reply(sim_net *net, const meshping__tx *tx, sim_truth *truth, int64_t arrival_ns)
 {
     sim_packet packet;
-    make_reply(&packet, tx, arrival_ns);
-    push(net, &packet);
+    sim_make_reply(&packet, tx, arrival_ns);
+    sim_push(net, &packet);
     truth->valid_replies++;
     if (truth->reply_mono_ns == 0 || arrival_ns < truth->reply_mono_ns)
         truth->reply_mono_ns = arrival_ns;
@@ -316,8 +112,18 @@ static void send_error(sim_net *net, const meshping__tx *tx, sim_truth *truth, i
     static const uint8_t v6[][2] = {{1, 0}, {1, 3}, {1, 1}, {3, 0}, {2, 0}, {4, 0}};
     sim_packet packet;
     const uint8_t *which = tx->to.family == MESHPING_FAMILY_IPV4 ? v4[sim_random(net, 6)] : v6[sim_random(net, 6)];
-    make_error(&packet, tx, which[0], which[1], chance(net, 0.5) ? 8 : 500, arrival_ns);
-    push(net, &packet);
+    sim_make_error(&packet, tx, which[0], which[1], chance(net, 0.5) ? 8 : 500, arrival_ns);
+    bool of_ipv4 = tx->to.family == MESHPING_FAMILY_IPV4;
+    truth->error_mtu = 0;
+    if (of_ipv4 ? which[0] == 3 && which[1] == 4 : which[0] == 2) {
+        size_t start = of_ipv4 ? IPV4_HEADER : 0;
+        truth->error_mtu = (uint16_t)(1280 + sim_random(net, 200));
+        packet.bytes[start + 6] = (uint8_t)(truth->error_mtu >> 8);
+        packet.bytes[start + 7] = (uint8_t)truth->error_mtu;
+        sim_put_checksum(&packet, start);
+    }
+    truth->error_from = packet.rx.from;
+    sim_push(net, &packet);
     truth->error_mono_ns = arrival_ns;
     truth->error_type = which[0];
     truth->error_code = which[1];
@@ -334,11 +140,11 @@ static void say_unreachable(sim_net *net, const meshping__tx *tx, int64_t arriva
 {
     sim_packet packet;
     bool v4 = tx->to.family == MESHPING_FAMILY_IPV4;
-    make_error(&packet, tx, v4 ? 3 : 1, v4 ? 1 : 3, 500, arrival_ns);
+    sim_make_error(&packet, tx, v4 ? 3 : 1, v4 ? 1 : 3, 500, arrival_ns);
     packet.rx.from = packet.rx.to;
     packet.rx.via_loopback = true;
-    put_checksum(&packet, v4 ? IPV4_HEADER : 0);
-    push(net, &packet);
+    sim_put_checksum(&packet, v4 ? IPV4_HEADER : 0);
+    sim_push(net, &packet);
 }
 
 static void answer(sim_net *net, const meshping__tx *tx, sim_truth *truth)
@@ -358,8 +164,8 @@ static void answer(sim_net *net, const meshping__tx *tx, sim_truth *truth)
     int64_t delay = host->delay_ns + (host->jitter_ns ? sim_random(net, (uint32_t)host->jitter_ns) : 0);
     int64_t at = net->mono_ns + delay;
     if (chance(net, host->forge)) /* half the way: a forger is always faster */
-        forge(net, tx, host->only_forgery >= 0 ? (sim_forgery)host->only_forgery : sim_random(net, SIM_FORGERIES),
-              net->mono_ns + delay / 2);
+        sim_forge(net, tx, host->only_forgery >= 0 ? (sim_forgery)host->only_forgery : sim_random(net, SIM_FORGERIES),
+                  net->mono_ns + delay / 2);
     if (chance(net, host->loss))
         return;
     if (chance(net, host->error)) {
@@ -388,7 +194,10 @@ static void net_send(meshping__transport *self, meshping__tx *packets, size_t co
             continue;
         net->sent++;
         answer(net, &packets[i], add_truth(net, net->mono_ns));
-        memcpy(net->last_payload, packets[i].bytes + 8, sizeof net->last_payload);
+        bool v6 = packets[i].to.family == MESHPING_FAMILY_IPV6;
+        net->last[v6].to = packets[i].to;
+        net->last[v6].length = packets[i].length;
+        memcpy(net->last[v6].bytes, packets[i].bytes, packets[i].length);
     }
 }
 
@@ -439,13 +248,13 @@ static uint8_t net_blame(meshping__transport *self, const meshping_address *to, 
     (void)to;
     if (own_is_down_between(net, sent_mono_ns, net->mono_ns))
         return net->own_outcome;
-    return meshping_address_equal(error_from, own_address(error_from->family)) ? MESHPING_OUTCOME_ISOLATED : 0;
+    return meshping_address_equal(error_from, sim_own_address(error_from->family)) ? MESHPING_OUTCOME_ISOLATED : 0;
 }
 
 static meshping_status net_reserve(meshping__transport *self, size_t length)
 {
     (void)self;
-    return length <= MESSAGE_MAX - 100 ? MESHPING_OK : MESHPING_NOMEM;
+    return length <= SIM_MESSAGE_MAX - 100 ? MESHPING_OK : MESHPING_NOMEM;
 }
 
 static meshping_status net_resolve(meshping__transport *self, uint64_t token, const char *host, uint8_t family)

@@ -33,6 +33,13 @@ typedef enum sim_forgery {
     SIM_ERROR_CUT_QUOTE,
     SIM_ERROR_OTHER_PROTOCOL,
     SIM_OTHER_HOSTS_COOKIE, /* well-formed, with the cookie of a probe to another host */
+    SIM_OTHER_HOSTS_REPLY,  /* what another host would rightly answer */
+    SIM_SWAPPED_IDENTITY,   /* number and cookie in each other's place */
+    SIM_ZERO_PAYLOAD,
+    SIM_STRAY, /* of an earlier number, long forgotten, right in all but the cookie */
+    SIM_ERROR_WRONG_NUMBER,
+    SIM_ERROR_ABOUT_REPLY, /* quotes an echo reply */
+    SIM_ERROR_BAD_CHECKSUM,
     SIM_GARBAGE,
     SIM_FORGERIES,
 } sim_forgery;
@@ -55,6 +62,8 @@ typedef struct sim_truth {
     int64_t error_mono_ns; /* of the last ICMP error before that; 0: none */
     uint32_t valid_replies;
     uint8_t error_type, error_code;
+    uint16_t error_mtu;
+    meshping_address error_from;
     bool own_down; /* sent while this host's own network was down */
     bool judged;
 } sim_truth;
@@ -94,7 +103,11 @@ typedef struct sim_net {
     size_t lookup_count;
     uint64_t lookups_started;
     bool closed;
-    uint8_t last_payload[16]; /* identity of the packet sent before */
+    struct {
+        meshping_address to;
+        size_t length;
+        uint8_t bytes[1500];
+    } last[2]; /* the packet sent before, of IPv4 and of IPv6 */
 } sim_net;
 
 void sim_init(sim_net *net, uint64_t seed, unsigned number_bits);

@@ -97,10 +97,10 @@ static void test_a_quoted_packet_is_found_behind_options_and_fragment_headers(vo
     assert_int_equal(message.mtu, 1400);
     assert_int_equal(message.quoted_to.bytes[0], 198);
     assert_int_equal(message.payload_length, 0);
-    assert_int_equal(meshping__icmp_parse(&message, 4, false, v4, sizeof v4 - 1), MESHPING__ICMP_OTHER);
+    assert_int_equal(meshping__icmp_parse(&message, 4, false, v4, sizeof v4 - 1), MESHPING__ICMP_BAD_QUOTE);
     v4[8 + 6] = 0x20;
     v4[8 + 7] = 0x01; /* a later fragment: what follows is no ICMP header */
-    assert_int_equal(meshping__icmp_parse(&message, 4, false, v4, sizeof v4), MESHPING__ICMP_OTHER);
+    assert_int_equal(meshping__icmp_parse(&message, 4, false, v4, sizeof v4), MESHPING__ICMP_BAD_QUOTE);
 
     v6[8] = 0x60;
     v6[8 + 6] = 44;

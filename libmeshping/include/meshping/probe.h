@@ -58,20 +58,38 @@ typedef struct meshping_prober_options {
 
 MESHPING_API void meshping_prober_options_init(meshping_prober_options *options);
 
+/* Why a packet was not taken for a reply. What does not carry our identifier is another program's, and not rejected. */
+#define MESHPING_REJECT_MAP(XX)                                                                                        \
+    XX(SHORT, "short")       /* no room for the header or for the 16 bytes that identify a probe */                    \
+    XX(CHECKSUM, "checksum") /* the ICMP checksum; of ICMPv6 the kernel drops these before us */                       \
+    XX(COOKIE, "cookie")     /* cookie or payload altered */                                                           \
+    XX(SOURCE, "source")     /* not from the address that was probed */                                                \
+    XX(LENGTH, "length")     /* not as long as the request */                                                          \
+    XX(UNKNOWN, "unknown")   /* our identifier, but no probe of ours */                                                \
+    XX(TYPE, "type")         /* our identifier, but no echo reply */                                                   \
+    XX(QUOTE, "quote")       /* an ICMP error that quotes no echo request, or too little of it */
+
+typedef enum meshping_reject {
+#define XX(name, text) MESHPING_REJECT_##name,
+    MESHPING_REJECT_MAP(XX)
+#undef XX
+        MESHPING_REJECT_COUNT
+} meshping_reject;
+
+/* "cookie"; "unknown" for a value outside the list. Static storage. */
+MESHPING_API const char *meshping_reject_name(unsigned reject);
+
 /* Counters since the start. */
 typedef struct meshping_prober_stats {
     uint64_t sent;
     uint64_t received; /* valid, in time, first */
     uint64_t duplicates;
-    uint64_t late;              /* valid replies after the timeout, or to a probe that is no longer wanted */
-    uint64_t rejected;          /* all below together */
-    uint64_t rejected_short;    /* no room for the header or for the 16 bytes that identify a probe */
-    uint64_t rejected_checksum; /* ICMPv6: the kernel drops these before us, unless it is told not to */
-    uint64_t rejected_cookie;   /* cookie or payload altered */
-    uint64_t rejected_source, rejected_length;
-    uint64_t rejected_unknown; /* our identifier, but no probe of ours */
-    uint64_t local_errors;     /* results of class LOCAL_ERROR */
-    uint64_t rx_drops;         /* packets the sockets dropped (SO_RXQ_OVFL) */
+    uint64_t late;     /* valid replies after the timeout, or to a probe that is no longer wanted */
+    uint64_t rejected; /* all reasons together */
+    uint64_t rejected_by[MESHPING_REJECT_COUNT];
+    uint64_t foreign;      /* another program's, by its identifier; the kernel's filter keeps most of them out */
+    uint64_t local_errors; /* results of class LOCAL_ERROR */
+    uint64_t rx_drops;     /* packets the sockets dropped (SO_RXQ_OVFL) */
     size_t in_flight;
     size_t targets;
 } meshping_prober_stats;
@@ -109,6 +127,7 @@ MESHPING_API void meshping_prober_get_stats(const meshping_prober *prober, meshp
  * NOT_FOUND. */
 typedef struct meshping_prober_target_stats {
     uint64_t sent, received, duplicates, late, rejected;
+    uint32_t rejected_by[MESHPING_REJECT_COUNT];
 } meshping_prober_target_stats;
 MESHPING_API meshping_status meshping_prober_get_target_stats(const meshping_prober *prober, uint64_t target_id,
                                                               meshping_prober_target_stats *out);
