@@ -15,13 +15,18 @@
 #include <unistd.h>
 
 #define TIMESTAMPS_READY_MS 5
+#define LIVE_TARGETS_MAX 100 /* of more, nobody reads the lines */
+#define PROGRESS_MS 200
 
 typedef struct ping_run {
     ping_options options;
     meshping_prober *prober;
     ping_stats *stats;         /* one a target, by id - 1 */
     uint64_t verdicts, wanted; /* wanted 0: until Ctrl-C */
-    bool live;                 /* a line a probe, for a person */
+    uint64_t unanswered;
+    bool live;     /* a line a probe, for a person */
+    bool progress; /* instead of them, for a person with many targets */
+    int64_t progress_due_ns;
 } ping_run;
 
 static volatile sig_atomic_t stop_asked;
@@ -37,6 +42,7 @@ static void on_result(void *user, const meshping_probe_result *result)
     ping_run *run = user;
     size_t index = result->target_id - 1;
     run->verdicts++;
+    run->unanswered += result->sample.outcome != MESHPING_OUTCOME_OK;
     ping_stats_add(&run->stats[index], result);
     if (run->options.json)
         ping_print_json(ping_options_label(&run->options, index), result);
@@ -52,12 +58,36 @@ static bool print_summaries(ping_run *run)
         ping_summary summary;
         (void)meshping_prober_get_target_stats(run->prober, i + 1, &counts);
         ping_stats_summarise(&run->stats[i], &summary);
-        (run->options.json ? ping_print_json_summary : ping_print_summary)(ping_options_label(&run->options, i),
-                                                                           &run->stats[i], &summary, &counts);
+        (run->options.json ? ping_print_json_summary : ping_print_summary)(
+            ping_options_label(&run->options, i), run->options.both ? ping_options_family(&run->options, i) : 0,
+            &run->stats[i], &summary, &counts);
         if (run->stats[i].received == 0)
             all_reachable = false;
     }
+    if (run->options.stats) {
+        meshping_prober_stats totals;
+        meshping_prober_get_stats(run->prober, &totals);
+        ping_print_totals(run->options.json, &totals);
+    }
     return all_reachable;
+}
+
+/* One line that is written again and again; `last`: it goes. */
+static void show_progress(ping_run *run, bool last)
+{
+    int64_t now_ns = meshping_now_read().mono_ns;
+    if (!run->progress || (!last && now_ns < run->progress_due_ns))
+        return;
+    run->progress_due_ns = now_ns + PROGRESS_MS * INT64_C(1000000);
+    if (last)
+        fputs("\r\033[K", stderr);
+    else if (run->wanted)
+        fprintf(stderr, "\r\033[K%llu of %llu probes are done (%u %%), %llu without an answer",
+                (unsigned long long)run->verdicts, (unsigned long long)run->wanted,
+                (unsigned)(run->verdicts * 100 / run->wanted), (unsigned long long)run->unanswered);
+    else
+        fprintf(stderr, "\r\033[K%llu probes are done, %llu without an answer; Ctrl-C ends",
+                (unsigned long long)run->verdicts, (unsigned long long)run->unanswered);
 }
 
 static void wait_for_work(const ping_run *run, const sigset_t *unblocked)
@@ -65,6 +95,8 @@ static void wait_for_work(const ping_run *run, const sigset_t *unblocked)
     struct pollfd watched = {.fd = meshping_prober_fd(run->prober), .events = POLLIN};
     int64_t deadline = meshping_prober_deadline_ns(run->prober);
     int64_t wait_ns = deadline == INT64_MAX ? INT64_C(3600000000000) : deadline - meshping_now_read().mono_ns;
+    if (run->progress && wait_ns > PROGRESS_MS * INT64_C(1000000))
+        wait_ns = PROGRESS_MS * INT64_C(1000000);
     if (wait_ns <= 0)
         return;
     struct timespec wait = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
@@ -86,12 +118,14 @@ static void probe(ping_run *run)
     while (!stop_asked && (run->wanted == 0 || run->verdicts < run->wanted)) {
         meshping_now now = meshping_now_read();
         meshping_prober_process(run->prober, &now);
+        show_progress(run, false);
         if (run->wanted == 0 || run->verdicts < run->wanted)
             wait_for_work(run, &before);
         sigset_t pending;
         if (sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM)))
             break; /* flat out, ppoll is not reached */
     }
+    show_progress(run, true);
 }
 
 /* Their first probes are spread evenly over the interval. */
@@ -147,8 +181,10 @@ int ping_main(int argc, char **argv)
         code = 0;
         goto out;
     }
-    run.live = !run.options.json && isatty(STDOUT_FILENO);
-    if (run.live && run.options.target_count == 1 && !run.options.count_given)
+    bool terminal = !run.options.json && isatty(STDOUT_FILENO), many = run.options.target_count > LIVE_TARGETS_MAX;
+    run.live = terminal && !many;
+    run.progress = many && isatty(STDERR_FILENO);
+    if (terminal && run.options.target_count == 1 && !run.options.count_given)
         run.options.count = 0;
     run.wanted = run.options.count * run.options.target_count;
     if (!start(&run, &err)) {

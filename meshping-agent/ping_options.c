@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ping_options.h"
 
+#include "ping_range.h"
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
@@ -13,23 +14,42 @@
 
 const char ping_usage[] =
     "Usage: meshping-agent ping [OPTION...] [TARGET...]\n"
-    "Probes targets (addresses or host names) by ICMP echo, without a server.\n"
+    "Probes targets by ICMP echo, without a server, and sums up round-trip times and losses of each.\n"
     "\n"
-    "  -c, --count N           probes a target, 0: until Ctrl-C (default 1; one target on a terminal: 0)\n"
+    "Targets\n"
+    "  TARGET                  an address, a host name, or a range: 10.0.0.0/24 is 10.0.0.1 to 10.0.0.254 (of IPv6 "
+    "all\n"
+    "                          addresses of the prefix); at most 1000000 in all\n"
+    "  -f, --file FILE         more of them, one a line, '#' starts a comment; '-': standard input\n"
+    "  -4, -6                  IPv4 or IPv6 only\n"
+    "      --both              each host name twice, by IPv4 and by IPv6 (default: the address that comes first)\n"
+    "\n"
+    "Probes\n"
+    "  -c, --count N           of each target, 0: until Ctrl-C (default 1; one target on a terminal: 0)\n"
     "  -i, --interval SECONDS  between a target's probes, 0.1 to 3600, the targets spread over it (default 1);\n"
     "                          0: as fast as the replies come home\n"
     "  -W, --timeout SECONDS   wait for a reply, 0.01 to 60 (default 3)\n"
     "  -s, --size BYTES        ICMP payload, 16 to 65000 (default 56)\n"
     "      --dscp N            0 to 63 (default 0)\n"
     "      --ttl N             time to live, 1 to 255 (default: the system's)\n"
-    "  -4, -6                  IPv4 or IPv6 only\n"
-    "  -f, --file FILE         more targets, one a line, '#' starts a comment; '-': standard input\n"
+    "\n"
+    "Output\n"
     "      --json              one JSON line a probe, then one a target\n"
+    "      --stats             at the end, what was received in all: duplicates, late and rejected packets by reason\n"
     "  -h, --help\n"
     "\n"
-    "Times are milliseconds; p50, p95, p99 are percentiles by nearest rank; jitter is the mean absolute difference of\n"
-    "consecutive round-trip times (the D of RFC 3550). Loss counts targets' misses only, never trouble of this host.\n"
-    "Exit: 0 every target answered, 1 some did not, 2 usage or system error.\n";
+    "On a terminal each probe is a line; of over 100 targets a progress line is shown instead. Ctrl-C ends the "
+    "probing\n"
+    "and sums up. Times are milliseconds; p50, p95, p99 are percentiles by nearest rank; jitter is the mean absolute\n"
+    "difference of consecutive round-trip times (the D of RFC 3550). Loss counts targets' misses only, never trouble "
+    "of\n"
+    "this host, which is counted as local errors: not sent, sent too late, own link or gateway down, replies dropped "
+    "here.\n"
+    "\n"
+    "Needs CAP_NET_RAW, or a net.ipv4.ping_group_range that holds the user's group.\n"
+    "Exit: 0 every target answered, 1 some did not, 2 usage or system error.\n"
+    "Examples: meshping-agent ping -c 10 192.0.2.1        meshping-agent ping --json -c 3 -i 0.2 -f hosts.txt\n"
+    "          meshping-agent ping -i 0 10.0.0.0/24       echo host.example | meshping-agent ping --both -f -\n";
 
 MESHPING_PRINTF(1, 2) static bool complain(const char *format, ...)
 {
@@ -69,8 +89,8 @@ static bool parse_number(const char *option, const char *text, uint64_t *out, ui
     return complain("%s takes a whole number from %s", option, range);
 }
 
-/* At 0, 16, 32, 64, ...: room for twice as many. A target is its text only, for lists are long. */
-static bool keep_label(ping_options *options, const char *text, size_t size)
+/* At 0, 16, 32, 64, ...: room for twice as many. A target is its family and its text only, for lists are long. */
+static bool keep_label(ping_options *options, const char *text, size_t size, uint8_t family)
 {
     size_t count = options->target_count;
     if (count == 0 || (count >= 16 && (count & (count - 1)) == 0)) {
@@ -79,7 +99,7 @@ static bool keep_label(ping_options *options, const char *text, size_t size)
             return complain("out of memory");
         options->labels = labels;
     }
-    if (options->text_room - options->text_used < size) {
+    if (options->text_room - options->text_used < size + 1) {
         size_t room = options->text_room * 2 + 4096;
         char *grown = realloc(options->text, room);
         if (!grown)
@@ -87,6 +107,7 @@ static bool keep_label(ping_options *options, const char *text, size_t size)
         options->text = grown;
         options->text_room = room;
     }
+    options->text[options->text_used++] = (char)family;
     options->labels[count] = options->text_used;
     memcpy(options->text + options->text_used, text, size);
     options->text_used += size;
@@ -105,15 +126,22 @@ static bool complain_at(place where, const char *what)
     return where.line ? complain("%.120s:%u: %s", where.file, where.line, what) : complain("target: %s", what);
 }
 
-static bool add_target(ping_options *options, const char *text, place where)
+static bool is_name(const char *text)
+{
+    meshping_address address;
+    return !strchr(text, '%') && meshping_address_parse(&address, text, NULL) != MESHPING_OK;
+}
+
+static bool add_one(ping_options *options, const char *text, place where)
 {
     meshping_error err = {0};
     meshping_target target = options->model;
     size_t length = strlen(text);
+    unsigned times = options->both && is_name(text) ? 2 : 1;
 
     if (length >= sizeof target.host)
         meshping_error_set(&err, MESHPING_INVALID, "'%.40s...' is too long for a target", text);
-    else if (options->target_count == PING_TARGETS_MAX)
+    else if (options->target_count + times > PING_TARGETS_MAX)
         meshping_error_set(&err, MESHPING_LIMIT, "at most %d targets are allowed", PING_TARGETS_MAX);
     else
         memcpy(target.host, text, length + 1);
@@ -121,7 +149,28 @@ static bool add_target(ping_options *options, const char *text, place where)
         (void)meshping_target_check(&target, &err);
     if (err.status != MESHPING_OK)
         return complain_at(where, err.message);
-    return keep_label(options, text, length + 1);
+    if (times == 1)
+        return keep_label(options, text, length + 1, target.family);
+    return keep_label(options, text, length + 1, MESHPING_FAMILY_IPV4) &&
+           keep_label(options, text, length + 1, MESHPING_FAMILY_IPV6);
+}
+
+static bool add_target(ping_options *options, const char *text, place where)
+{
+    meshping_error err = {0};
+    ping_range range;
+    char address[MESHPING_ADDRESS_TEXT_MAX];
+    if (!strchr(text, '/'))
+        return add_one(options, text, where);
+    if (ping_range_parse(&range, text, PING_TARGETS_MAX - options->target_count, &err) != MESHPING_OK)
+        return complain_at(where, err.message);
+    for (uint64_t i = 0; i < range.count; i++) {
+        meshping_address one;
+        ping_range_at(&range, i, &one);
+        if (!add_one(options, meshping_address_format(&one, address), where))
+            return false;
+    }
+    return true;
 }
 
 void ping_options_target(const ping_options *options, size_t index, meshping_target *out)
@@ -129,6 +178,7 @@ void ping_options_target(const ping_options *options, size_t index, meshping_tar
     const char *label = ping_options_label(options, index);
     *out = options->model;
     out->id = index + 1;
+    out->family = ping_options_family(options, index);
     memcpy(out->host, label, strlen(label) + 1);
 }
 
@@ -167,7 +217,7 @@ static bool add_file(ping_options *options, const char *path)
     return good;
 }
 
-enum { OPTION_JSON = 256, OPTION_DSCP, OPTION_TTL };
+enum { OPTION_JSON = 256, OPTION_DSCP, OPTION_TTL, OPTION_BOTH, OPTION_STATS };
 
 static const struct option long_options[] = {
     {"count", required_argument, NULL, 'c'},
@@ -178,6 +228,8 @@ static const struct option long_options[] = {
     {"ttl", required_argument, NULL, OPTION_TTL},
     {"file", required_argument, NULL, 'f'},
     {"json", no_argument, NULL, OPTION_JSON},
+    {"both", no_argument, NULL, OPTION_BOTH},
+    {"stats", no_argument, NULL, OPTION_STATS},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -232,6 +284,12 @@ static bool parse_option(ping_options *options, int code, const char **file)
     case OPTION_JSON:
         options->json = true;
         return true;
+    case OPTION_BOTH:
+        options->both = true;
+        return true;
+    case OPTION_STATS:
+        options->stats = true;
+        return true;
     default:
         options->help = true;
         return true;
@@ -255,6 +313,8 @@ bool ping_options_parse(ping_options *options, int argc, char **argv)
     }
     if (options->help)
         return true;
+    if (options->both && options->model.family)
+        return complain("--both and -%u exclude each other", options->model.family);
     options->model.interval_ms = options->interval_ms ? options->interval_ms : 1000;
     for (int i = optind; i < argc; i++)
         if (!add_target(options, argv[i], (place){0}))
@@ -262,7 +322,8 @@ bool ping_options_parse(ping_options *options, int argc, char **argv)
     if (file && !add_file(options, file))
         return false;
     if (options->target_count == 0)
-        return complain("no targets: name some, or a file with --file; see --help");
+        return complain(
+            "no targets: name some (192.0.2.1 host.example 10.0.0.0/24), or a file with --file; see --help");
     return true;
 }
 

@@ -11,12 +11,14 @@
 typedef struct ping_options {
     bool json;
     bool help;
+    bool both; /* host names stand in the list twice in a row: IPv4, IPv6 */
+    bool stats;
     uint64_t count; /* 0: until Ctrl-C */
     bool count_given;
     uint32_t interval_ms;  /* 0: as fast as replies come home */
     meshping_target model; /* timeout, size, dscp, ttl, family of all targets */
     size_t target_count;
-    size_t *labels; /* targets as they were written: where in `text` */
+    size_t *labels; /* targets as they were written: where in `text`, behind a byte with the family */
     char *text;
     size_t text_used, text_room;
 } ping_options;
@@ -30,6 +32,11 @@ void ping_options_dispose(ping_options *options);
 static inline const char *ping_options_label(const ping_options *options, size_t index)
 {
     return options->text + options->labels[index];
+}
+/* The family wanted of it; 0: any. */
+static inline uint8_t ping_options_family(const ping_options *options, size_t index)
+{
+    return (uint8_t)options->text[options->labels[index] - 1];
 }
 /* The target at `index`, with the id index + 1. */
 void ping_options_target(const ping_options *options, size_t index, meshping_target *out);

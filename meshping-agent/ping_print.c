@@ -118,20 +118,42 @@ void ping_print_live(const char *target, const meshping_probe_result *result)
     line_end(&line, stdout);
 }
 
-void ping_print_json_summary(const char *target, const ping_stats *stats, const ping_summary *summary,
+/* {"cookie":3}: the reasons that there were. */
+static void add_reasons(text_line *line, const uint32_t *by)
+{
+    const char *before = "{\"";
+    for (unsigned i = 0; i < MESHPING_REJECT_COUNT; i++) {
+        if (!by[i])
+            continue;
+        line_text(line, before);
+        line_text(line, meshping_reject_name(i));
+        add_count(line, "\":", by[i]);
+        before = ",\"";
+    }
+    line_text(line, "}");
+}
+
+void ping_print_json_summary(const char *target, uint8_t family, const ping_stats *stats, const ping_summary *summary,
                              const meshping_prober_target_stats *counts)
 {
     text_line line;
     line.length = 0;
     line_text(&line, "{\"target\":\"");
     line_text(&line, target);
-    add_count(&line, "\",\"summary\":true,\"sent\":", stats->sent);
+    line_text(&line, "\"");
+    if (family)
+        add_count(&line, ",\"family\":", family);
+    add_count(&line, ",\"summary\":true,\"sent\":", stats->sent);
     add_count(&line, ",\"received\":", stats->received);
     add_count(&line, ",\"lost\":", stats->lost);
     add_count(&line, ",\"local_errors\":", stats->local_errors);
     add_count(&line, ",\"duplicates\":", counts->duplicates);
     add_count(&line, ",\"late\":", counts->late);
     add_count(&line, ",\"rejected\":", counts->rejected);
+    if (counts->rejected) {
+        line_text(&line, ",\"rejected_by\":");
+        add_reasons(&line, counts->rejected_by);
+    }
     add_time(&line, ",\"min\":", summary->min);
     add_time(&line, ",\"avg\":", summary->avg);
     add_time(&line, ",\"max\":", summary->max);
@@ -152,12 +174,14 @@ static void add_loss(text_line *line, uint64_t lost, uint64_t judged)
     line_text(line, "%");
 }
 
-void ping_print_summary(const char *target, const ping_stats *stats, const ping_summary *summary,
+void ping_print_summary(const char *target, uint8_t family, const ping_stats *stats, const ping_summary *summary,
                         const meshping_prober_target_stats *counts)
 {
     text_line line;
     line.length = 0;
     line_text(&line, target);
+    if (family)
+        line_text(&line, family == MESHPING_FAMILY_IPV4 ? " (IPv4)" : " (IPv6)");
     add_count(&line, " : xmt/rcv/%loss = ", stats->sent);
     add_count(&line, "/", stats->received);
     line_text(&line, "/");
@@ -180,5 +204,33 @@ void ping_print_summary(const char *target, const ping_stats *stats, const ping_
         add_count(&line, "/", counts->late);
         add_count(&line, "/", counts->rejected);
     }
+    line_end(&line, stdout);
+}
+
+void ping_print_totals(bool json, const meshping_prober_stats *stats)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } counts[] = {
+        {"sent", stats->sent},       {"received", stats->received},         {"duplicates", stats->duplicates},
+        {"late", stats->late},       {"local_errors", stats->local_errors}, {"rx_drops", stats->rx_drops},
+        {"foreign", stats->foreign}, {"rejected", stats->rejected},
+    };
+    text_line line;
+    line.length = 0;
+    line_text(&line, json ? "{\"totals\":true" : "totals :");
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        line_text(&line, json ? ",\"" : i ? ", " : " ");
+        line_text(&line, counts[i].name);
+        add_count(&line, json ? "\":" : " = ", counts[i].count);
+    }
+    line_text(&line, json ? ",\"rejected_by\":{" : " (");
+    for (unsigned i = 0; i < MESHPING_REJECT_COUNT; i++) {
+        line_text(&line, i ? json ? ",\"" : ", " : json ? "\"" : "");
+        line_text(&line, meshping_reject_name(i));
+        add_count(&line, json ? "\":" : " ", stats->rejected_by[i]);
+    }
+    line_text(&line, json ? "}}" : ")");
     line_end(&line, stdout);
 }

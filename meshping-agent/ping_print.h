@@ -8,9 +8,12 @@
 /* `target`: as the user wrote it; it has passed meshping_host_canonical. */
 void ping_print_json(const char *target, const meshping_probe_result *result);
 void ping_print_live(const char *target, const meshping_probe_result *result);
-void ping_print_json_summary(const char *target, const ping_stats *stats, const ping_summary *summary,
+/* `family`: of a name that is pinged by both, else 0. */
+void ping_print_json_summary(const char *target, uint8_t family, const ping_stats *stats, const ping_summary *summary,
                              const meshping_prober_target_stats *counts);
-void ping_print_summary(const char *target, const ping_stats *stats, const ping_summary *summary,
+void ping_print_summary(const char *target, uint8_t family, const ping_stats *stats, const ping_summary *summary,
                         const meshping_prober_target_stats *counts);
+/* What the whole engine has counted. */
+void ping_print_totals(bool json, const meshping_prober_stats *stats);
 
 #endif

@@ -27,6 +27,7 @@ class Net:
         run("ip", "netns", "add", self.name)
         run("ip", "-n", self.name, "link", "set", "lo", "up")
         self.sim = None
+        self.totals = None  # the last line of --json --stats
 
     def serve(self, *hosts, seed=7):
         command = ["ip", "netns", "exec", self.name, BIN / "meshping-sim", "--device", "sim0", "--seed", str(seed)]
@@ -53,7 +54,9 @@ class Net:
         probes = collections.defaultdict(list)
         summaries = {}
         for line in lines:
-            if line.get("summary"):
+            if line.get("totals"):
+                self.totals = line
+            elif line.get("summary"):
                 summaries[line["target"]] = line
             else:
                 probes[line["target"]].append(line)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`meshping-agent ping` on real sockets against simulated hosts, compared with the log of what really happened."""
 
+import collections
 import json
 import os
 import pathlib
@@ -79,23 +80,44 @@ def test_round_trip_times_are_those_that_the_simulation_gave(net):
         assert errors[len(errors) // 2] < 1.0, errors
 
 
-BAD = ("wrong_source wrong_cookie wrong_payload bad_checksum truncated too_long wrong_id wrong_sequence wrong_type reflected foreign_error").split()
+# Every kind of bad reply of meshping-sim: the reason it is counted under, and whether that names the target's probe.
+# None: the kernel's own filter on the socket keeps it out, nothing of it is seen.
+BAD = {
+    "wrong_source": ("source", True), "wrong_cookie": ("cookie", True), "wrong_payload": ("cookie", True),
+    "wrong_last_byte": ("cookie", True), "truncated": ("length", True), "too_long": ("length", True),
+    "bad_checksum": ("checksum", True), "cut_identity": ("short", True), "wrong_number": ("unknown", False),
+    "wrong_sequence": ("unknown", False), "wrong_engine": ("unknown", False), "zero_payload": ("unknown", False),
+    "swapped_identity": ("unknown", False), "wrong_code": ("type", False), "foreign_error": ("unknown", False),
+    "error_wrong_cookie": ("cookie", False), "error_wrong_number": ("cookie", False),
+    "error_wrong_sequence": ("unknown", False), "error_about_reply": ("quote", False),
+    "error_bad_checksum": ("checksum", False),
+    "wrong_id": (None, False), "wrong_type": (None, False), "reflected": (None, False),
+}  # fmt: skip
 
 
-def test_no_bad_reply_is_credited(net):
+def test_no_bad_reply_is_credited_and_each_is_counted_under_its_reason(net):
     hosts = {}
     for number, kind in enumerate(BAD, 1):
         hosts[f"198.18.0.{number}"] = hosts[f"fd00:5::{number:x}"] = kind
     net.serve(*(f"{address}:delay=2ms,forge_only=1,kind={kind}" for address, kind in hosts.items()))
-    probes, summaries = net.ping_json("-c", "5", "-i", "0.1", "-W", "0.3", *hosts, expect=1)
-    net.truth()
+    probes, summaries = net.ping_json("--stats", "-c", "8", "-i", "0.1", "-W", "0.3", *hosts, expect=1)
+    events = net.truth()
+    by_reason, seen = collections.Counter(), 0
     for address, kind in hosts.items():
         assert {probe["reason"] for probe in judged(probes[address])} == {"timeout"}, (kind, probes[address])
         assert summaries[address]["received"] == 0
-        # of ICMPv6 the kernel itself drops a bad checksum; the other kinds do not name a probe of ours
-        counted = kind in ("wrong_source", "wrong_cookie", "wrong_payload", "truncated", "too_long")
-        if counted or (kind == "bad_checksum" and "." in address):
-            assert summaries[address]["rejected"] == len(judged(probes[address])), (kind, address)
+        reason, names_it = BAD[kind]
+        if reason == "checksum" and ":" in address:
+            reason = None  # of ICMPv6 the kernel drops these
+        came = sum(event["event"] == "answer" for event in events[address])
+        if reason:
+            by_reason[reason] += came
+            seen += 1
+        assert summaries[address].get("rejected_by", {}) == ({reason: came} if reason and names_it else {}), (kind, address)
+    assert seen >= 38
+    totals = net.totals
+    assert {reason: count for reason, count in totals["rejected_by"].items() if count} == by_reason
+    assert totals["rejected"] == sum(by_reason.values()) and totals["received"] == totals["duplicates"] == 0
 
 
 def test_a_good_reply_behind_a_bad_one_counts(net):

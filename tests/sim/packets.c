@@ -107,6 +107,28 @@ size_t packet_error(uint8_t *out, const request *req, const meshping_address *ro
     return finish(out, router, &req->from, MESHPING__ICMP_HEADER + quote);
 }
 
+/* An ICMP error, wrong in what it quotes. */
+static size_t forge_error(uint8_t *out, const request *req, profile_forgery kind, uint8_t flip)
+{
+    size_t header = header_of(req->to.family), written = packet_error(out, req, &req->to, false);
+    bool v4 = req->to.family == MESHPING_FAMILY_IPV4;
+    uint8_t *icmp = out + header, *quoted = icmp + MESHPING__ICMP_HEADER, *quoted_icmp = quoted + req->header;
+    if (kind == FORGE_FOREIGN_ERROR)
+        quoted[v4 ? 19 : 39] ^= flip;
+    else if (kind == FORGE_ERROR_WRONG_COOKIE)
+        quoted_icmp[MESHPING__ICMP_HEADER + 8] ^= flip;
+    else if (kind == FORGE_ERROR_WRONG_NUMBER)
+        quoted_icmp[MESHPING__ICMP_HEADER + 7] ^= flip;
+    else if (kind == FORGE_ERROR_WRONG_SEQUENCE)
+        quoted_icmp[6] ^= flip;
+    else if (kind == FORGE_ERROR_ABOUT_REPLY)
+        quoted_icmp[0] = v4 ? 0 : 129;
+    written = finish(out, &req->to, &req->from, written - header);
+    if (kind == FORGE_ERROR_BAD_CHECKSUM)
+        icmp[2] ^= flip;
+    return written;
+}
+
 size_t packet_forge(uint8_t *out, const request *req, profile_forgery kind, uint32_t random)
 {
     size_t header = header_of(req->to.family), length = copy_icmp(out, req), payload = length - MESHPING__ICMP_HEADER;
@@ -145,11 +167,35 @@ size_t packet_forge(uint8_t *out, const request *req, profile_forgery kind, uint
     case FORGE_REFLECTED:
         icmp[0] = v4 ? 8 : 128;
         break;
-    case FORGE_FOREIGN_ERROR: {
-        size_t written = packet_error(out, req, &req->to, false);
-        icmp[MESHPING__ICMP_HEADER + (v4 ? 19 : 39)] ^= flip;
-        return finish(out, &req->to, &req->from, written - header);
-    }
+    case FORGE_WRONG_CODE:
+        icmp[1] = flip;
+        break;
+    case FORGE_WRONG_NUMBER:
+        icmp[MESHPING__ICMP_HEADER + random / 256 % 8] ^= flip;
+        break;
+    case FORGE_WRONG_LAST_BYTE:
+        icmp[length - 1] ^= flip;
+        break;
+    case FORGE_WRONG_ENGINE:
+        icmp[5] ^= (uint8_t)(1 + random % 15);
+        break;
+    case FORGE_CUT_IDENTITY:
+        length = MESHPING__ICMP_HEADER + random / 256 % 16;
+        break;
+    case FORGE_ZERO_PAYLOAD:
+        memset(icmp + MESHPING__ICMP_HEADER, 0, payload);
+        break;
+    case FORGE_SWAPPED_IDENTITY:
+        memcpy(icmp + MESHPING__ICMP_HEADER, req->packet + req->header + MESHPING__ICMP_HEADER + 8, 8);
+        memcpy(icmp + MESHPING__ICMP_HEADER + 8, req->packet + req->header + MESHPING__ICMP_HEADER, 8);
+        break;
+    case FORGE_FOREIGN_ERROR:
+    case FORGE_ERROR_WRONG_COOKIE:
+    case FORGE_ERROR_WRONG_NUMBER:
+    case FORGE_ERROR_WRONG_SEQUENCE:
+    case FORGE_ERROR_ABOUT_REPLY:
+    case FORGE_ERROR_BAD_CHECKSUM:
+        return forge_error(out, req, kind, flip);
     default:
         break;
     }

@@ -14,7 +14,10 @@ const char profile_help[] =
     "  flap=60s                  answers for so long, then not for so long, and so on\n"
     "  forge=P forge_only=P      a bad reply before (instead of) the good one, of kind=any or\n"
     "                            wrong_source wrong_cookie wrong_payload bad_checksum truncated too_long wrong_id\n"
-    "                            wrong_sequence wrong_type reflected foreign_error\n";
+    "                            wrong_sequence wrong_type reflected foreign_error wrong_code wrong_number\n"
+    "                            wrong_last_byte wrong_engine cut_identity zero_payload swapped_identity\n"
+    "                            error_wrong_cookie error_wrong_number error_wrong_sequence error_about_reply\n"
+    "                            error_bad_checksum\n";
 
 const char *profile_forgery_name(profile_forgery kind)
 {

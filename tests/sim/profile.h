@@ -16,7 +16,19 @@
     XX(WRONG_SEQUENCE, "wrong_sequence")                                                                               \
     XX(WRONG_TYPE, "wrong_type")                                                                                       \
     XX(REFLECTED, "reflected")         /* the request itself comes back */                                             \
-    XX(FOREIGN_ERROR, "foreign_error") /* an ICMP error that quotes another destination */
+    XX(FOREIGN_ERROR, "foreign_error") /* an ICMP error that quotes another destination */                             \
+    XX(WRONG_CODE, "wrong_code")                                                                                       \
+    XX(WRONG_NUMBER, "wrong_number") /* a byte of the first 8 of the payload */                                        \
+    XX(WRONG_LAST_BYTE, "wrong_last_byte")                                                                             \
+    XX(WRONG_ENGINE, "wrong_engine") /* another of the identifiers that are the sender's */                            \
+    XX(CUT_IDENTITY, "cut_identity") /* the payload ends within its first 16 bytes */                                  \
+    XX(ZERO_PAYLOAD, "zero_payload")                                                                                   \
+    XX(SWAPPED_IDENTITY, "swapped_identity")     /* the first 16 bytes of the payload the other way round */           \
+    XX(ERROR_WRONG_COOKIE, "error_wrong_cookie") /* ICMP errors whose quote is altered */                              \
+    XX(ERROR_WRONG_NUMBER, "error_wrong_number")                                                                       \
+    XX(ERROR_WRONG_SEQUENCE, "error_wrong_sequence")                                                                   \
+    XX(ERROR_ABOUT_REPLY, "error_about_reply")                                                                         \
+    XX(ERROR_BAD_CHECKSUM, "error_bad_checksum")
 
 typedef enum profile_forgery {
     FORGE_ANY = -1,

@@ -135,6 +135,37 @@ static void test_probes_over_a_suspend_of_the_host_are_overload(void **state)
     engine_close(&e);
 }
 
+static void test_what_came_in_time_is_read_before_anything_is_lost_however_much_waits(void **state)
+{
+    (void)state;
+    enum { TARGETS = 9000 };
+    engine e;
+    engine_open(&e);
+    meshping_target_list list = {0};
+    for (unsigned i = 0; i < TARGETS; i++) {
+        char host[32];
+        snprintf(host, sizeof host, "198.18.%u.%u", i / 250, i % 250 + 1);
+        sim_add_host(&e.net, host)->delay_ns = 2500 * MS;
+        meshping_target target = engine_target(i + 1, host);
+        target.interval_ms = 60000;
+        assert_int_equal(meshping_target_list_append(&list, &target, NULL), MESHPING_OK);
+    }
+    meshping_now now = sim_now(&e.net);
+    assert_int_equal(meshping_prober_set_targets(e.prober, &list, &now, NULL), MESHPING_OK);
+    sim_sleep(&e.net, 55 * SECOND); /* most come due, as the process is held up */
+    for (int i = 0; i < 4; i++) {   /* everything due goes out now, as fast as it can */
+        meshping_now late = sim_now(&e.net);
+        meshping_prober_process(e.prober, &late);
+    }
+    sim_sleep(&e.net, 6 * SECOND); /* the replies wait, and their timeouts are over */
+    sim_run(&e.net, e.prober, SECOND);
+    assert_true(e.count >= 8000);
+    assert_int_equal(engine_count(&e, 0, MESHPING_OUTCOME_TIMEOUT), 0);
+    assert_int_equal(engine_count(&e, 0, MESHPING_OUTCOME_OVERLOADED), 0);
+    meshping_target_list_dispose(&list);
+    engine_close(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_a_miss_of_a_probe_that_was_sent_late_is_overload_and_an_answer_or_a_routers_word_counts),
         cmocka_unit_test(test_a_miss_over_a_step_of_the_clock_says_so),
         cmocka_unit_test(test_probes_over_a_suspend_of_the_host_are_overload),
+        cmocka_unit_test(test_what_came_in_time_is_read_before_anything_is_lost_however_much_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
