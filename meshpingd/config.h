@@ -6,10 +6,11 @@
 #include "common/config.h"
 
 typedef struct server_config {
-    char state_dir[512];     /* database, keys, certificate; mode 0700 */
-    char listen[128];        /* ADDR:PORT; [v6]:PORT */
-    char advertise[1024];    /* HOST:PORT[, ...]: what passphrases carry; empty: the page asks */
-    char metrics_allow[512]; /* CIDRs that may read /metrics without a token */
+    char state_dir[512];                       /* database, keys, certificate; mode 0700 */
+    char listen[128];                          /* ADDR:PORT; [v6]:PORT */
+    char advertise[1024];                      /* HOST:PORT[, ...]: what passphrases carry; empty: the page asks */
+    char certificate_file[512], key_file[512]; /* what browsers get; both or none */
+    char metrics_allow[512];                   /* CIDRs that may read /metrics without a token */
     char metrics_token_file[512];
     char log_level[16];
     int retention_hours;         /* raw samples; default 24 */

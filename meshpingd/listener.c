@@ -14,7 +14,8 @@
 #define WAITING_MAX 512         /* connections that have not said a byte yet */
 #define FIRST_BYTE_MS 10000     /* how long they may take */
 #define PAUSE_MS 1000           /* after descriptors ran out */
-#define ACCEPTS_A_TURN 64       /* then others have their turn */
+#define ACCEPTS_A_TURN 8        /* then those who are further on have their turn: see incoming */
+#define DEAD_AFTER_MS 60000     /* what was sent is not acknowledged for so long: the kernel ends the connection */
 #define TLS_HANDSHAKE_RECORD 22 /* RFC 8446 section 5.1 */
 #define TELL_EVERY_MS 60000
 
@@ -118,8 +119,9 @@ static void first_byte(uv_poll_t *poll, int status, int events)
 {
     waiting *w = poll->data;
     unsigned char byte;
-    (void)events;
-    ssize_t got = status < 0 ? 0 : recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    /* who gave up while he waited is not worth a handshake */
+    bool gone = status < 0 || (events & UV_DISCONNECT);
+    ssize_t got = gone ? 0 : recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     listener *l = w->owner;
@@ -146,6 +148,8 @@ static void wait_for_first_byte(listener *l, int fd, const struct sockaddr_stora
         return;
     }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){DEAD_AFTER_MS}, sizeof(unsigned));
     if (meshping_address_from_sockaddr(&address, (const struct sockaddr *)sa) == MESHPING_OK)
         meshping_address_format(&address, w->peer);
     w->owner = l;
@@ -205,6 +209,10 @@ static void pause_accepting(listener *l, const char *why)
     uv_timer_start(&l->pause, resume, PAUSE_MS, 0);
 }
 
+/*
+ * A few a turn: when more want in than there is time for, they wait in the kernel's queue, in order, and those whose
+ * handshake has begun end it. To take all at once and be late for each is how ten thousand agents never came back.
+ */
 static void incoming(uv_poll_t *poll, int status, int events)
 {
     listener *l = poll->data;

@@ -161,23 +161,36 @@ static void on_signal(uv_signal_t *handle, int number)
     uv_stop(&s->loop);
 }
 
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    meshping_error err = {0};
+    (void)number;
+    if (web_reload(handle->data, &err) == MESHPING_OK)
+        log_info("web", "SIGHUP: the certificate was read anew");
+    else
+        log_error("web", "SIGHUP: the old certificate stays: %s", err.message);
+}
+
 typedef struct watches {
     uv_poll_t store;
     uv_timer_t tick;
-    uv_signal_t sigint, sigterm;
+    uv_signal_t sigint, sigterm, sighup;
 } watches;
 
-static meshping_status watch(watches *w, server *s)
+static meshping_status watch(watches *w, server *s, web *pages)
 {
     int failed = uv_poll_init(&s->loop, &w->store, meshping_store_fd(s->store));
     failed |= uv_timer_init(&s->loop, &w->tick);
     failed |= uv_signal_init(&s->loop, &w->sigint);
     failed |= uv_signal_init(&s->loop, &w->sigterm);
+    failed |= uv_signal_init(&s->loop, &w->sighup);
     w->store.data = w->tick.data = w->sigint.data = w->sigterm.data = s;
+    w->sighup.data = pages;
     failed |= uv_poll_start(&w->store, UV_READABLE, on_store);
     failed |= uv_timer_start(&w->tick, on_tick, TICK_MS, TICK_MS);
     failed |= uv_signal_start(&w->sigint, on_signal, SIGINT);
     failed |= uv_signal_start(&w->sigterm, on_signal, SIGTERM);
+    failed |= uv_signal_start(&w->sighup, on_hangup, SIGHUP);
     return failed ? MESHPING_IO : MESHPING_OK;
 }
 
@@ -185,7 +198,7 @@ static meshping_status watch(watches *w, server *s)
 static void unwatch(watches *w)
 {
     uv_handle_t *handles[] = {(uv_handle_t *)&w->store, (uv_handle_t *)&w->tick, (uv_handle_t *)&w->sigint,
-                              (uv_handle_t *)&w->sigterm};
+                              (uv_handle_t *)&w->sigterm, (uv_handle_t *)&w->sighup};
     for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
         if (handles[i]->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handles[i]))
             uv_close(handles[i], NULL);
@@ -225,7 +238,7 @@ static int serve(server *s)
     if (status == MESHPING_OK)
         status = web_start(&w, s, &keys, &port, &err);
     if (status == MESHPING_OK)
-        status = watch(&watching, s);
+        status = watch(&watching, s, w);
     if (status == MESHPING_OK)
         run(s, port);
     else

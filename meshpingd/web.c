@@ -3,10 +3,10 @@
 
 #include "common/log.h"
 #include "meshpingd/agents.h"
+#include "meshpingd/certificates.h"
 #include "meshpingd/http.h"
 #include "meshpingd/listener.h"
 #include <libwebsockets.h>
-#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,19 +19,16 @@ struct web {
     server *server;
     struct lws_context *context;
     struct lws_vhost *vhost;
+    certificates certificates;
     listener *listener;
 };
 
-/* The minimum is set on every TLS context: on a later SNI vhost alone it would let TLS 1.2 through. */
 static int first_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
     if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS) {
-        SSL_CTX *ctx = user;
-        if (ctx) {
-            SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
-            SSL_CTX_set_num_tickets(ctx, 0);
-            SSL_CTX_set_max_early_data(ctx, 0);
-        }
+        web *w = in ? lws_vhost_user(in) : NULL;
+        if (user && w)
+            certificates_take(&w->certificates, user);
         return 0;
     }
     return http_callback(wsi, reason, user, in, len);
@@ -50,11 +47,16 @@ static void adopt(void *user, int fd)
 {
     web *w = user;
     if (!lws_adopt_socket_vhost(w->vhost, fd))
-        log_warning("web", "a connection could not be taken over");
+        log_debug("web", "a connection ended before it was taken over");
 }
 
-static meshping_status create_context(web *w, const server_keys *keys, meshping_error *err)
+static meshping_status create_context(web *w, meshping_error *err)
 {
+    /*
+     * Without a policy libwebsockets sorts a timer of 300 s for each connection into one list: with ten thousand of
+     * them that was half of a handshake. Silent agents are agents.c's matter, dead browsers the kernel's (listener.c).
+     */
+    static const lws_retry_bo_t no_validity_timer = {0};
     static struct lws_protocols protocols[4];
     void *loops[] = {&w->server->loop};
     struct lws_context_creation_info info = {0};
@@ -86,13 +88,15 @@ static meshping_status create_context(web *w, const server_keys *keys, meshping_
     info.vhost_name = "meshping";
     info.protocols = protocols;
     info.alpn = "http/1.1";
-    info.ssl_cert_filepath = keys->certificate_path;
-    info.ssl_private_key_filepath = keys->key_path;
+    info.user = w;
+    info.retry_and_idle_policy = &no_validity_timer;
+    info.ssl_cert_filepath = w->certificates.certificate_path;
+    info.ssl_private_key_filepath = w->certificates.key_path;
     info.ssl_options_set = SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1 | SSL_OP_NO_TLSv1_2 | SSL_OP_NO_TICKET;
     w->vhost = lws_create_vhost(w->context, &info);
     if (!w->vhost)
-        return meshping_error_set(err, MESHPING_IO, "libwebsockets does not take %s and %s", keys->certificate_path,
-                                  keys->key_path);
+        return meshping_error_set(err, MESHPING_IO, "libwebsockets does not take %s and %s",
+                                  w->certificates.certificate_path, w->certificates.key_path);
     w->server->lws = w->context;
     return MESHPING_OK;
 }
@@ -109,10 +113,17 @@ meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     w->server = s;
     *out = w;
-    status = create_context(w, keys, err);
+    status = certificates_open(&w->certificates, &s->config, keys, err);
+    if (status == MESHPING_OK)
+        status = create_context(w, err);
     if (status == MESHPING_OK)
         status = listener_start(&w->listener, &s->loop, &address, port, adopt, w, err);
     return status;
+}
+
+meshping_status web_reload(web *w, meshping_error *err)
+{
+    return certificates_reload(&w->certificates, err);
 }
 
 void web_stop(web *w)
@@ -132,6 +143,7 @@ void web_free(web *w)
     if (w->context)
         lws_context_destroy(w->context);
     w->server->lws = NULL;
+    certificates_dispose(&w->certificates);
     listener_free(w->listener);
     free(w);
 }

@@ -11,6 +11,8 @@ typedef struct web web;
 
 /* Starts to serve on config.listen; *port is the real one. BUSY: the port is taken. */
 meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_t *port, meshping_error *err);
+/* Reads the browsers' certificate anew; nobody is disconnected. On errors the old one stays. */
+meshping_status web_reload(web *w, meshping_error *err);
 /* Takes no more connections and closes those there are. Run the loop afterwards until it is empty. */
 void web_stop(web *w);
 void web_free(web *w);
