@@ -5,6 +5,7 @@
 #include "common/cidr.h"
 #include "common/log.h"
 #include "meshpingd/connection.h"
+#include "meshpingd/storing.h"
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -13,9 +14,6 @@
 
 #define AUTHENTICATION_MS 10000
 #define STATUS_MS 10000
-#define TELL_EVERY_MS 60000
-#define CLOSE_TRY_AGAIN 1013
-#define CREDIT_BYTES (4u << 20)
 #define TARGETS_A_PART 100
 #define REFUSED_RETRY_S 30
 #define AGENTS_A_RETRY_SECOND 250 /* retry_s = agents / 250: docs/PROTOCOL.md, Delivery */
@@ -70,29 +68,38 @@ void agents_next_targets(agent_connection *c)
     connection_send(c, &message);
 }
 
-void agents_tell_state(server *s, agent_entry *agent)
+void agents_tell_status(agent_connection *c)
 {
-    agent_connection *c = agent->connection;
+    server *s = c->server;
+    agent_entry *agent = c->agent;
     meshping_message message = {.event = MESHPING_EVENT_REGISTRATION_STATUS};
     meshping_registration_status *status = &message.u.registration_status;
     meshping_error err;
-    if (!c)
-        return;
     status->state = agent->record.state;
     status->epoch = c->epoch;
     status->retry_s = retry_s(s);
     snprintf(status->message, sizeof status->message, "%s", agent->record.reason);
     if (agent->record.state == MESHPING_AGENT_APPROVED) {
         status->agent_id = agent->record.id;
-        status->credit_bytes = CREDIT_BYTES;
+        status->credit_bytes = storing_credit(c);
         if (meshping_store_ranges(s->store, agent->record.id, c->epoch, status->ranges, &status->range_count, &err) !=
             MESHPING_OK) {
-            log_error("store", "cannot read what was received: %s", err.message);
+            storing_unread(c, &err);
             status->credit_bytes = 0;
             status->range_count = 0;
         }
+        if (!status->credit_bytes)
+            snprintf(status->message, sizeof status->message, "the server cannot store samples now");
     }
     connection_send(c, &message);
+}
+
+void agents_tell_state(server *s, agent_entry *agent)
+{
+    agent_connection *c = agent->connection;
+    if (!c)
+        return;
+    agents_tell_status(c);
     if (agent->record.state == MESHPING_AGENT_APPROVED)
         agents_tell_targets(s, agent);
     if (agent->record.state == MESHPING_AGENT_BLACKLISTED)
@@ -127,7 +134,7 @@ void agents_ack(agent_connection *c, meshping_message *out)
     memset(out, 0, sizeof *out);
     out->event = MESHPING_EVENT_DATA_RECEIVED;
     out->u.data_received.epoch = c->epoch;
-    out->u.data_received.credit_bytes = CREDIT_BYTES;
+    out->u.data_received.credit_bytes = storing_credit(c);
     out->u.data_received.range_count = c->range_count;
     memcpy(out->u.data_received.ranges, c->ranges, c->range_count * sizeof *c->ranges);
 }
@@ -139,6 +146,7 @@ void agents_opened(agent_connection *c)
     meshping_message message = {.event = MESHPING_EVENT_WELCOME};
     meshping_welcome *welcome = &message.u.welcome;
     c->opened_ms = c->heard_ms = c->status_ms = server_mono_ms();
+    c->paused = alarm_is_raised(&c->server->alarms, ALARM_STORE);
     if (RAND_bytes(c->binding.nonce_s, MESHPING_NONCE_LEN) != 1) {
         connection_refuse(c, 1011, "no random numbers to be had");
         return;
@@ -283,29 +291,6 @@ typedef struct pending_write {
     uint64_t agent_id;
 } pending_write;
 
-/*
- * The agent keeps what is not acknowledged, but sends it once a connection: ending this one is how it comes again. When
- * its state is what is in the way, it was told.
- */
-static void not_stored(server *s, agent_entry *agent, const meshping_block_done *done)
-{
-    static int64_t told_ms;
-    const char *why = done->error ? done->error : meshping_status_text(done->status);
-    int64_t now_ms = server_unix_ms();
-    s->counters.blocks_refused++;
-    if (done->status == MESHPING_STATE) {
-        log_warning("store", "data of %s was not stored: %s", agent ? agent->record.host_name : "?", why);
-        return;
-    }
-    if (now_ms - told_ms > TELL_EVERY_MS || now_ms < told_ms) {
-        told_ms = now_ms;
-        log_error("store", "samples cannot be stored, agents keep them until they can: %s", why);
-    }
-    agent_connection *c = agent ? agent->connection : NULL;
-    if (c && c->epoch == done->write->epoch)
-        connection_refuse(c, CLOSE_TRY_AGAIN, "what it sent was not stored: %s", why);
-}
-
 static void stored(void *user, const meshping_block_done *done)
 {
     pending_write *pending = user;
@@ -314,9 +299,11 @@ static void stored(void *user, const meshping_block_done *done)
     const meshping_block_write *write = done->write;
     free(pending);
     if (done->status != MESHPING_OK) {
-        not_stored(s, agent, done);
+        storing_failed(s, agent, done);
         return;
     }
+    if (done->stored)
+        storing_worked(s);
     if (write->bytes) {
         s->counters.blocks += done->stored;
         s->counters.blocks_duplicate += !done->stored;
@@ -343,6 +330,8 @@ static pending_write *pending_new(agent_connection *c)
 /* Only approved agents' data is taken; only of the epoch that the handshake named. */
 static bool may_send_data(agent_connection *c, uint64_t epoch)
 {
+    if (c->paused)
+        return false; /* sent before it heard: it sends it again */
     if (c->agent->record.state != MESHPING_AGENT_APPROVED)
         connection_refuse(c, 1008, "data from an agent that is %s", meshping_agent_state_name(c->agent->record.state));
     else if (epoch != c->epoch)
@@ -368,8 +357,10 @@ static void submit(agent_connection *c, uint64_t epoch, uint64_t sequence, uint8
     free(pending);
     meshping_free(bytes);
     c->server->counters.blocks_refused++;
-    connection_refuse(c, status == MESHPING_CORRUPT ? 1007 : CLOSE_TRY_AGAIN, "its block cannot be taken: %s",
-                      err.message);
+    if (status == MESHPING_CORRUPT)
+        connection_refuse(c, 1007, "its block cannot be taken: %s", err.message);
+    else
+        storing_full(c, &err);
 }
 
 void agents_block(agent_connection *c, const uint8_t *frame, size_t length)

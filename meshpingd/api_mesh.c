@@ -217,6 +217,7 @@ void api_server(http_exchange *x)
     json_object_object_add(thresholds, "lossy_count", json_object_new_uint64(s->thresholds.lossy_count));
     json_object_object_add(thresholds, "stale_intervals", json_object_new_uint64(s->thresholds.stale_intervals));
     json_object_object_add(json, "thresholds", thresholds);
+    json_object_object_add(json, "alarms", alarms_json(&s->alarms));
     json_object_object_add(json, "viewers", json_object_new_uint64(live_ws_viewers(s)));
     http_respond_json(x, 200, json);
 }

@@ -28,7 +28,9 @@ typedef struct agent_connection {
     size_t outbox_first, outbox_count;
     bool targets_due; /* the list in force is to be told from this part on; a newer one begins anew */
     uint32_t targets_part;
-    bool ack_due; /* ranges below are to be told */
+    bool paused;       /* storing.c: no credit for now, and what comes is not taken */
+    int64_t resume_ms; /* monotonic; 0: when the store works again */
+    bool ack_due;      /* ranges below are to be told */
     meshping_range ranges[MESHPING_RANGES_MAX];
     size_t range_count;
 
@@ -47,6 +49,8 @@ void agents_opened(agent_connection *c);
 void agents_message(agent_connection *c, const char *text, size_t length);
 void agents_block(agent_connection *c, const uint8_t *frame, size_t length);
 void agents_closed(agent_connection *c);
+/* Tells state, ranges and credit; what is not acknowledged is sent again when credit comes after none. */
+void agents_tell_status(agent_connection *c);
 /* The acknowledgement that is due. */
 void agents_ack(agent_connection *c, meshping_message *out);
 /* Each second: ends the refused ones that are still there. */

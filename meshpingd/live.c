@@ -227,6 +227,7 @@ json_object *live_snapshot_json(server *s)
     add_number(data, "version", (int64_t)s->live_version);
     add_number(data, "targets_revision", (int64_t)s->targets.revision);
     add_number(data, "interval_ms", s->config.interval_ms);
+    json_object_object_add(data, "alarms", alarms_json(&s->alarms));
     for (size_t k = 0; k < s->targets.count; k++)
         json_object_array_add(targets, live_target_json(&s->targets.items[k]));
     for (size_t i = 0; i < s->agent_count; i++) {
@@ -297,6 +298,7 @@ void live_tick(server *s)
     json_object *data = json_object_new_object();
     add_number(data, "time_ms", now_us / 1000);
     add_number(data, "version", (int64_t)s->live_version);
+    json_object_object_add(data, "alarms", alarms_json(&s->alarms));
     json_object_object_add(data, "cells", cells);
     broadcast(s, "delta", data, false);
 }

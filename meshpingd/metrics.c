@@ -23,7 +23,10 @@ void health_get(http_exchange *x)
 
 void ready_get(http_exchange *x)
 {
-    if (x->server->ready)
+    static const char failing[] = "samples cannot be stored\n";
+    if (x->server->ready && alarm_is_raised(&x->server->alarms, ALARM_STORE))
+        http_respond_borrowed(x, 503, "text/plain; charset=utf-8", failing, sizeof failing - 1);
+    else if (x->server->ready)
         http_respond_borrowed(x, 200, "text/plain; charset=utf-8", "ready\n", 6);
     else
         http_respond_borrowed(x, 503, "text/plain; charset=utf-8", "starting\n", 9);
@@ -131,6 +134,13 @@ static void put_store(text_buffer *out, meshping_store *store)
     one(out, "meshping_store_file_bytes", "gauge", "Size of the database file.", stats.file_bytes);
 }
 
+static void put_alarms(text_buffer *out, const server *s)
+{
+    family(out, "meshping_alarm", "gauge", "1: raised; the log, the API and the page say why.");
+    for (unsigned kind = 0; kind < ALARM_KINDS; kind++)
+        text_printf(out, "meshping_alarm{kind=\"%s\"} %d\n", alarm_name(kind), alarm_is_raised(&s->alarms, kind));
+}
+
 static void put_server(text_buffer *out, const server *s)
 {
     const server_counters *counters = &s->counters;
@@ -186,6 +196,7 @@ void metrics_get(http_exchange *x)
     put_agents(&out, x->server);
     put_samples(&out, &x->server->counters);
     put_store(&out, x->server->store);
+    put_alarms(&out, x->server);
     put_server(&out, x->server);
     put_process(&out, x->server);
     http_respond_text(x, 200, "text/plain; version=0.0.4; charset=utf-8", &out);

@@ -4,6 +4,7 @@
 
 #include "common/cidr.h"
 #include "common/log.h"
+#include "meshpingd/storing.h"
 #include <meshping/block.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -333,6 +334,7 @@ void server_tick(server *s)
     size_t deleted;
     int64_t now_us = server_unix_ms() * 1000;
     agents_tick(s);
+    storing_tick(s);
     update_online(s);
     save_seen(s);
     meshping_cache_expire(s->cache, now_us, CACHE_PAIRS_A_TICK);

@@ -7,6 +7,7 @@
 #define MESHPINGD_SERVER_H
 
 #include "meshpingd/agent_index.h"
+#include "meshpingd/alarms.h"
 #include "meshpingd/config.h"
 #include <json-c/json.h>
 #include <meshping/cache.h>
@@ -59,6 +60,9 @@ typedef struct server {
     struct target_column *columns; /* of all targets, ascending by id; NULL: none, or out of memory */
     meshping_cell_thresholds thresholds;
     server_counters counters;
+    alarms alarms;
+    int64_t trial_ms;        /* storing.c: when one agent is let try again, monotonic */
+    uint64_t trial_agent_id; /* the last that was */
     uint64_t server_id;
     uint8_t pin[MESHPING_PIN_LEN];
     uint8_t seal_key[32];        /* seals passphrase keys in the database */

@@ -134,9 +134,21 @@ static void fail_all(meshping__write *list, meshping_status status, const meshpi
 {
     for (meshping__write *item = list; item; item = item->next) {
         refuse(item, status, err->message);
+        item->failed = true;
         item->stored = false;
+        item->id = 0;
         item->ranges.count = 0;
     }
+}
+
+static void start_anew(meshping__write *item)
+{
+    item->status = MESHPING_OK;
+    item->failed = false;
+    item->error[0] = 0;
+    item->stored = false;
+    item->id = 0;
+    item->ranges.count = 0;
 }
 
 static void count(const meshping__write *list, meshping_store_stats *stats)
@@ -151,7 +163,7 @@ static void count(const meshping__write *list, meshping_store_stats *stats)
     }
 }
 
-void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats)
+static meshping_status apply_group(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats)
 {
     meshping_error err = {0};
     meshping_status status = meshping__sql_begin(sql, &err);
@@ -161,8 +173,23 @@ void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_s
     if (status != MESHPING_OK) {
         fail_all(list, status, &err);
         stats->commit_errors++;
-        return;
+        return status;
     }
     stats->commits++;
     count(list, stats);
+    return MESHPING_OK;
+}
+
+void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats)
+{
+    if (apply_group(sql, list, stats) != MESHPING_CORRUPT || !list->next)
+        return;
+    /* A damaged page is in the way of some agents only: one by one the others' are stored. */
+    for (meshping__write *item = list; item; item = item->next) {
+        meshping__write *rest = item->next;
+        item->next = NULL;
+        start_anew(item);
+        apply_group(sql, item, stats);
+        item->next = rest;
+    }
 }

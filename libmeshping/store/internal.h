@@ -31,6 +31,7 @@ typedef struct meshping__write {
     void *user;
     /* the outcome */
     meshping_status status;
+    bool failed;
     bool stored;
     int64_t id;
     meshping__ranges ranges;

@@ -324,6 +324,7 @@ static void complete(const meshping__write *item)
         return;
     meshping_block_done done = {
         .status = item->status,
+        .failed = item->failed,
         .stored = item->stored,
         .id = item->id,
         .write = &item->write,

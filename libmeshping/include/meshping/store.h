@@ -59,6 +59,7 @@ typedef struct meshping_block_write {
 
 typedef struct meshping_block_done {
     meshping_status status; /* OK: durable. LIMIT: a 33rd range, not taken. Otherwise: not stored, message in error */
+    bool failed;            /* it was not this block: the database could not be written (CORRUPT: where it belongs) */
     bool stored;            /* false with OK: this sequence was there already, nothing was written */
     int64_t id;             /* when stored: the block's number in the journal; ascends with each agent */
     const meshping_block_write *write; /* bytes borrowed until the callback returns */

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { signal } from '@preact/signals';
 import { loadSession, message, session, signOut } from './api.ts';
 import { clock } from './format.ts';
-import { liveStatus, mesh, meshShape, shownMs } from './live.ts';
+import { alarms, liveStatus, mesh, meshShape, shownMs } from './live.ts';
 import { Logo } from './logo.tsx';
 import { AboutPage } from './pages/about.tsx';
 import { AddPage } from './pages/add.tsx';
@@ -72,6 +72,18 @@ function Lost() {
   );
 }
 
+function Alarms() {
+  return (
+    <>
+      {alarms.value.map((alarm) => (
+        <div key={alarm.kind} class="banner" role="alert" data-testid={`alarm-${alarm.kind}`}>
+          Since {clock(alarm.since_ms)}: {alarm.text}
+        </div>
+      ))}
+    </>
+  );
+}
+
 function Frame() {
   const [error, setError] = useState('');
   const View = pages[page.value].view;
@@ -96,6 +108,7 @@ function Frame() {
         </div>
       </header>
       <Lost />
+      <Alarms />
       <main id="main" tabIndex={-1} class={`page page-${page.value}`}>
         {error && <Notice kind="error">{error}</Notice>}
         <View />

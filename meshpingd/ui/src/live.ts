@@ -3,7 +3,7 @@
 import { effect, signal } from '@preact/signals';
 import { loadSession, session } from './api.ts';
 import { Mesh } from './model.ts';
-import type { LiveMessage } from './types.ts';
+import type { Alarm, LiveMessage } from './types.ts';
 
 export type LiveStatus = 'connecting' | 'live' | 'lost';
 
@@ -15,6 +15,8 @@ export const meshShape = signal(0);
 export const liveStatus = signal<LiveStatus>('connecting');
 /** The server's time of the newest state shown; 0: none yet. */
 export const shownMs = signal(0);
+/** What the server's owner has to know now. */
+export const alarms = signal<Alarm[]>([]);
 /** The server's clock minus this browser's. */
 export let clockOffsetMs = 0;
 export const serverNow = (): number => Date.now() + clockOffsetMs;
@@ -39,6 +41,7 @@ function receive(text: string): void {
     return;
   }
   shownMs.value = data.time_ms;
+  if (JSON.stringify(alarms.value) !== JSON.stringify(data.alarms ?? [])) alarms.value = data.alarms ?? [];
   liveStatus.value = 'live';
   retryMs = RETRY_MIN_MS;
   meshTick.value++;

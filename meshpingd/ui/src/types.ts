@@ -53,6 +53,7 @@ export type SnapshotCell = [number, number | null, number, number];
 export type DeltaCell = [number, number, number | null, number, number];
 
 export interface Snapshot {
+  alarms?: Alarm[];
   time_ms: number;
   version: number;
   targets_revision: number;
@@ -65,7 +66,15 @@ export interface Snapshot {
 export interface Delta {
   time_ms: number;
   version: number;
+  alarms?: Alarm[];
   cells: Record<string, DeltaCell[]>;
+}
+
+/** What the server's owner has to know now. */
+export interface Alarm {
+  kind: string;
+  text: string;
+  since_ms: number;
 }
 
 export type LiveMessage = { event: 'snapshot'; data: Snapshot } | { event: 'delta'; data: Delta };
