@@ -81,7 +81,7 @@ static meshping_status create(const arguments *args, meshping_error *err)
     uint8_t salt[PASSWORD_SALT_LEN];
     meshping_store *store = NULL;
     meshping_store_options options;
-    meshping_user_record user = {.role = "admin", .created_ms = meshping_now_read().unix_ns / 1000000};
+    meshping_user_record user = {.role = MESHPING_ROLE_ADMIN, .created_ms = meshping_now_read().unix_ns / 1000000};
     meshping_status status = password_check_name(args->name, strlen(args->name), err);
     if (status == MESHPING_OK)
         status = read_password(password, sizeof password, args->password_file, err);
@@ -112,7 +112,7 @@ static meshping_status create(const arguments *args, meshping_error *err)
             args->state_dir, args->state_dir);
     if (status != MESHPING_OK)
         goto out;
-    status = meshping_store_user_save(store, &user, err);
+    status = meshping_store_user_save(store, &user, false, err);
     if (status == MESHPING_EXISTS)
         status = meshping_error_set(err, MESHPING_EXISTS, "there is a user %s already", args->name);
     if (status == MESHPING_OK) {

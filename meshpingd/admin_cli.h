@@ -7,5 +7,7 @@
  * administrator while the server does not run. Exit status: 0 made, 1 not possible, 2 wrong usage.
  */
 int admin_main(int argc, char **argv);
+/* `meshpingd routes`: method, path, role and flags of every route, one a line. 0. */
+int routes_main(void);
 
 #endif

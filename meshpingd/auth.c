@@ -1,187 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions, throttles and the set-up code. Passwords are in auth_password.c. */
+/* Throttles, the set-up code, and what is done each second. Sessions and passwords have files of their own. */
 #include "meshpingd/auth.h"
 
 #include "common/log.h"
 #include "meshpingd/http_text.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define TOKEN_BYTES 32
-#define TOKEN_TEXT_LEN 43 /* base64url of 32 bytes */
-
-/* ---- sessions ---- */
-
-/* 256 random bits as base64url into text[TOKEN_TEXT_LEN + 1]. */
-static bool make_token(char *text)
-{
-    uint8_t random[TOKEN_BYTES];
-    char base64[4 * ((TOKEN_BYTES + 2) / 3) + 1];
-    if (RAND_bytes(random, sizeof random) != 1)
-        return false;
-    EVP_EncodeBlock((unsigned char *)base64, random, sizeof random);
-    for (size_t i = 0; i < TOKEN_TEXT_LEN; i++)
-        text[i] = base64[i] == '+' ? '-' : base64[i] == '/' ? '_' : base64[i];
-    text[TOKEN_TEXT_LEN] = 0;
-    OPENSSL_cleanse(random, sizeof random);
-    OPENSSL_cleanse(base64, sizeof base64);
-    return true;
-}
-
-static bool hash_token(uint8_t hash[32], const char *token)
-{
-    return EVP_Digest(token, strlen(token), hash, NULL, EVP_sha256(), NULL) == 1;
-}
-
-static bool has_ended(const struct http_state *state, int64_t created_ms, int64_t last_used_ms, int64_t now_ms)
-{
-    const server_config *config = &state->server->config;
-    return now_ms - created_ms >= config->session_hours * INT64_C(3600000) ||
-           now_ms - last_used_ms >= config->session_idle_hours * INT64_C(3600000);
-}
-
-/* By the hash: what a guesser learns from the time of the comparison is about a hash that he cannot choose. */
-static auth_session *find_by_hash(struct http_state *state, const uint8_t hash[32])
-{
-    for (size_t i = 0; i < state->session_count; i++)
-        if (memcmp(state->sessions[i].token_hash, hash, 32) == 0)
-            return &state->sessions[i];
-    return NULL;
-}
-
-static void forget(struct http_state *state, auth_session *session)
-{
-    *session = state->sessions[--state->session_count];
-    OPENSSL_cleanse(&state->sessions[state->session_count], sizeof *session);
-}
-
-static void save(struct http_state *state, auth_session *session)
-{
-    meshping_error err;
-    meshping_web_session_record record = {
-        .user_id = session->user_id, .created_ms = session->created_ms, .last_used_ms = session->last_used_ms};
-    memcpy(record.token_hash, session->token_hash, sizeof record.token_hash);
-    http_text_copy(record.csrf, sizeof record.csrf, session->csrf);
-    if (meshping_store_web_session_save(state->server->store, &record, &err) != MESHPING_OK)
-        log_warning("http", "a session's last use was not saved: %s", err.message);
-    session->saved_ms = session->last_used_ms;
-}
-
-static auth_session *remember(struct http_state *state, const meshping_web_session_record *record,
-                              const meshping_user_record *user)
-{
-    if (state->session_count == AUTH_SESSIONS_MAX) {
-        auth_session *oldest = &state->sessions[0];
-        for (size_t i = 1; i < state->session_count; i++)
-            if (state->sessions[i].last_used_ms < oldest->last_used_ms)
-                oldest = &state->sessions[i];
-        if (oldest->last_used_ms != oldest->saved_ms)
-            save(state, oldest);
-        forget(state, oldest);
-    }
-    auth_session *session = &state->sessions[state->session_count++];
-    *session = (auth_session){.user_id = record->user_id,
-                              .created_ms = record->created_ms,
-                              .last_used_ms = record->last_used_ms,
-                              .saved_ms = record->last_used_ms};
-    memcpy(session->token_hash, record->token_hash, sizeof session->token_hash);
-    http_text_copy(session->csrf, sizeof session->csrf, record->csrf);
-    http_text_copy(session->user, sizeof session->user, user->name);
-    http_text_copy(session->role, sizeof session->role, user->role);
-    return session;
-}
-
-static auth_session *load(struct http_state *state, const uint8_t hash[32])
-{
-    meshping_web_session_record record;
-    meshping_user_record user;
-    auth_session *session = find_by_hash(state, hash);
-    if (session)
-        return session;
-    if (meshping_store_web_session(state->server->store, hash, &record, NULL) != MESHPING_OK ||
-        meshping_store_user_by_id(state->server->store, record.user_id, &user, NULL) != MESHPING_OK)
-        return NULL;
-    return remember(state, &record, &user);
-}
-
-static void end(struct http_state *state, auth_session *session)
-{
-    meshping_error err;
-    uint8_t hash[32];
-    memcpy(hash, session->token_hash, sizeof hash);
-    forget(state, session);
-    if (meshping_store_web_session_delete(state->server->store, hash, &err) != MESHPING_OK &&
-        err.status != MESHPING_NOT_FOUND)
-        log_error("http", "an ended session was not deleted: %s", err.message);
-    live_ws_session_ended(state, hash);
-}
-
-auth_session *auth_session_find(struct http_state *state, const char *token)
-{
-    uint8_t hash[32];
-    int64_t now_ms = server_unix_ms();
-    if (strlen(token) != TOKEN_TEXT_LEN || !hash_token(hash, token))
-        return NULL;
-    auth_session *session = load(state, hash);
-    if (!session)
-        return NULL;
-    if (has_ended(state, session->created_ms, session->last_used_ms, now_ms)) {
-        end(state, session);
-        return NULL;
-    }
-    session->last_used_ms = now_ms;
-    if (now_ms - session->saved_ms >= AUTH_SAVE_MS)
-        save(state, session);
-    return session;
-}
-
-bool auth_session_alive(struct http_state *state, const uint8_t token_hash[32])
-{
-    const auth_session *session = load(state, token_hash);
-    return session && !has_ended(state, session->created_ms, session->last_used_ms, server_unix_ms());
-}
-
-meshping_status auth_session_begin(http_exchange *x, const meshping_user_record *user, meshping_error *err)
-{
-    struct http_state *state = x->server->http;
-    char token[TOKEN_TEXT_LEN + 1];
-    meshping_web_session_record record = {.user_id = user->id, .created_ms = server_unix_ms()};
-    record.last_used_ms = record.created_ms;
-    if (!make_token(token) || !make_token(record.csrf) || !hash_token(record.token_hash, token))
-        return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers");
-    meshping_status status = meshping_store_web_session_save(x->server->store, &record, err);
-    if (status != MESHPING_OK)
-        return status;
-    if (x->identity.present) {
-        auth_session *earlier = find_by_hash(state, x->identity.token_hash);
-        if (earlier)
-            end(state, earlier);
-    }
-    const auth_session *session = remember(state, &record, user);
-    x->identity.present = true;
-    http_text_copy(x->identity.user, sizeof x->identity.user, session->user);
-    http_text_copy(x->identity.role, sizeof x->identity.role, session->role);
-    http_text_copy(x->identity.csrf, sizeof x->identity.csrf, session->csrf);
-    memcpy(x->identity.token_hash, session->token_hash, sizeof x->identity.token_hash);
-    http_header(x, "Set-Cookie", AUTH_COOKIE "=%s; Path=/; Secure; HttpOnly; SameSite=Strict", token);
-    OPENSSL_cleanse(token, sizeof token);
-    return MESHPING_OK;
-}
-
-void auth_session_end(http_exchange *x)
-{
-    struct http_state *state = x->server->http;
-    auth_session *session = find_by_hash(state, x->identity.token_hash);
-    if (session)
-        end(state, session);
-    http_header(x, "Set-Cookie", AUTH_COOKIE "=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0");
-}
+#define AUDIT_EXPIRE 10000 /* rows, each hour */
 
 /* ---- throttle ---- */
 
@@ -191,7 +22,7 @@ static void address_key(uint8_t key[THROTTLE_KEY_LEN], const http_exchange *x)
     throttle_key(key, "address", x->peer.bytes, x->peer.family == MESHPING_FAMILY_IPV6 ? 8 : 4);
 }
 
-int64_t auth_wait_ms(const http_exchange *x, const char *account)
+bool auth_must_wait(http_exchange *x, const char *account)
 {
     uint8_t key[THROTTLE_KEY_LEN];
     int64_t now_ms = server_unix_ms(), wait_ms;
@@ -203,7 +34,9 @@ int64_t auth_wait_ms(const http_exchange *x, const char *account)
         if (account_ms > wait_ms)
             wait_ms = account_ms;
     }
-    return wait_ms;
+    if (wait_ms > 0)
+        http_respond_busy(x, wait_ms, "too many failed tries");
+    return wait_ms > 0;
 }
 
 void auth_try_begin(const http_exchange *x, const char *account)
@@ -220,6 +53,13 @@ void auth_try_begin(const http_exchange *x, const char *account)
 void auth_try_failed(const http_exchange *x, const char *account)
 {
     uint8_t key[THROTTLE_KEY_LEN];
+    struct http_state *state = x->server->http;
+    char address[MESHPING_ADDRESS_TEXT_MAX];
+    x->server->counters.logins_failed++;
+    state->refused++;
+    http_peer_text(x, state->refused_address);
+    /* no name: people type their password there */
+    log_warning("http", "a sign-in from %s failed", http_peer_text(x, address));
     address_key(key, x);
     throttle_failed(&x->server->http->addresses, key, server_unix_ms());
     if (account) {
@@ -355,9 +195,8 @@ meshping_status auth_start(struct http_state *state, meshping_error *err)
 
 void auth_stop(struct http_state *state)
 {
-    for (size_t i = 0; i < state->session_count; i++)
-        if (state->sessions[i].last_used_ms != state->sessions[i].saved_ms)
-            save(state, &state->sessions[i]);
+    if (state->sessions)
+        auth_sessions_save(state);
     while (state->waiting) {
         auth_job *job = state->waiting;
         if (job->exchange)
@@ -379,22 +218,48 @@ void auth_stop(struct http_state *state)
     OPENSSL_cleanse(state->setup_code, sizeof state->setup_code);
 }
 
-void auth_tick(struct http_state *state)
+/* One row for many: a flood of wrong passwords must not wash the log away. */
+static void tell_refused(struct http_state *state, int64_t now_ms)
+{
+    meshping_error err;
+    meshping_audit_record row = {.unix_ms = now_ms, .via = "password", .action = "session.refused"};
+    if (!state->refused || now_ms - state->refused_told_ms < AUTH_REFUSED_MS)
+        return;
+    http_text_copy(row.address, sizeof row.address, state->refused_address);
+    snprintf(row.detail, sizeof row.detail, "%llu failed tries, the last one from this address",
+             (unsigned long long)state->refused);
+    state->refused_told_ms = now_ms;
+    if (meshping_store_audit_add(state->server->store, &row, &err) == MESHPING_OK)
+        state->refused = 0;
+    else
+        log_error("http", "failed tries were not logged: %s", err.message);
+}
+
+static void expire(struct http_state *state, int64_t now_ms)
 {
     const server_config *config = &state->server->config;
+    meshping_store *store = state->server->store;
+    meshping_error err;
+    auth_sessions_save(state);
+    if (meshping_store_web_sessions_expire(store, now_ms - config->session_hours * INT64_C(3600000),
+                                           now_ms - config->session_idle_hours * INT64_C(3600000),
+                                           &err) != MESHPING_OK ||
+        meshping_store_credentials_expire(store, now_ms, &err) != MESHPING_OK)
+        log_warning("http", "old sessions and tokens were not deleted: %s", err.message);
+}
+
+void auth_tick(struct http_state *state)
+{
     int64_t now_ms = server_unix_ms();
     meshping_error err;
-    for (size_t i = state->session_count; i-- > 0;)
-        if (has_ended(state, state->sessions[i].created_ms, state->sessions[i].last_used_ms, now_ms))
-            end(state, &state->sessions[i]);
-    if (now_ms < state->next_expiry_ms)
-        return;
-    state->next_expiry_ms = now_ms + 3600000;
-    /* what memory knows better must not be taken for unused */
-    for (size_t i = 0; i < state->session_count; i++)
-        if (state->sessions[i].last_used_ms != state->sessions[i].saved_ms)
-            save(state, &state->sessions[i]);
-    if (meshping_store_web_sessions_expire(state->server->store, now_ms - config->session_hours * INT64_C(3600000),
-                                           now_ms - config->session_idle_hours * INT64_C(3600000), &err) != MESHPING_OK)
-        log_warning("http", "old sessions were not deleted: %s", err.message);
+    auth_sessions_tick(state, now_ms);
+    tell_refused(state, now_ms);
+    if (now_ms >= state->next_expiry_ms) {
+        state->next_expiry_ms = now_ms + 3600000;
+        expire(state, now_ms);
+        if (meshping_store_audit_expire(state->server->store,
+                                        now_ms - state->server->config.audit_days * INT64_C(86400000), AUDIT_EXPIRE,
+                                        &err) != MESHPING_OK)
+            log_error("http", "old rows of the audit log were not deleted: %s", err.message);
+    }
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may come in: sessions, passwords off the loop, throttles, the set-up code. Used by the HTTP side only. */
+/*
+ * Who may come in: sessions, API tokens, passwords off the loop, throttles, the set-up code. Used by the HTTP side
+ * only.
+ */
 #ifndef MESHPINGD_AUTH_H
 #define MESHPINGD_AUTH_H
 
@@ -9,17 +12,25 @@
 #include "meshpingd/throttle.h"
 
 #define AUTH_COOKIE "__Host-meshping"
-#define AUTH_SESSIONS_MAX 1024  /* in memory; the longest unused makes room, it lives on in the store */
-#define AUTH_JOBS_RUNNING_MAX 2 /* scrypts at a time: 128 MiB and a core each */
-#define AUTH_JOBS_WAITING_MAX 8 /* behind them; more get 429 */
-#define AUTH_SAVE_MS 300000     /* a session's last use is written this often */
+#define AUTH_SESSIONS_MAX 1024   /* in memory; the longest unused makes room, it lives on in the store */
+#define AUTH_SESSIONS_A_USER 20  /* the longest unused one ends when there would be more */
+#define AUTH_TOKENS_A_USER 100   /* API tokens */
+#define AUTH_FRESH_MS 900000     /* so long a typed password opens routes with HTTP_ROUTE_FRESH */
+#define AUTH_JOBS_RUNNING_MAX 2  /* scrypts at a time: 128 MiB and a core each */
+#define AUTH_JOBS_WAITING_MAX 8  /* behind them; more get 429 */
+#define AUTH_SAVE_MS 300000      /* a session's or token's last use is written this often */
+#define AUTH_REFUSED_MS 60000    /* failed sign-ins are summed up in the audit log this often */
+#define AUTH_INVITE_HOURS 72     /* how long one-time links work: an invitation, */
+#define AUTH_RESET_HOURS 24      /* and a new password */
+#define AUTH_TOKEN_PREFIX "mpt_" /* of API tokens, so that a search through files finds them */
 #define AUTH_SETUP_CODE_MAX 32
+#define AUTH_TOKEN_TEXT_LEN 43 /* base64url of 32 random bytes */
 
 typedef struct auth_session {
-    uint8_t token_hash[32];
-    char user[65], role[16], csrf[65];
-    int64_t created_ms, last_used_ms, saved_ms;
-    uint64_t user_id;
+    meshping_web_session_record record;
+    int64_t saved_ms; /* record.last_used_ms in the store */
+    char user[MESHPING_USER_NAME_MAX];
+    meshping_role role;
 } auth_session;
 
 typedef struct auth_job auth_job;
@@ -53,6 +64,9 @@ struct http_state {
     auth_session *sessions;
     size_t session_count;
     throttle accounts, addresses;
+    uint64_t refused; /* sign-ins, since the audit log was told last */
+    int64_t refused_told_ms;
+    char refused_address[MESHPING_ADDRESS_TEXT_MAX]; /* of the last one */
     auth_job *waiting, *running_jobs[AUTH_JOBS_RUNNING_MAX];
     size_t waiting_count;
     bool setup_needed;
@@ -63,29 +77,50 @@ struct http_state {
     size_t viewer_count;
 };
 
-/* ---- sessions ---- */
+/* ---- sessions (auth_sessions.c) ---- */
 /* The session of a cookie's token, with its last use set to now; NULL: none, or it has ended. Borrowed, short-lived. */
 auth_session *auth_session_find(struct http_state *state, const char *token);
-/* Makes a session and the answer's cookie; an earlier session of this exchange ends. */
-meshping_status auth_session_begin(http_exchange *x, const meshping_user_record *user, meshping_error *err);
-/* Ends it in memory, in the store and on its live sockets, and takes the cookie back. */
-void auth_session_end(http_exchange *x);
-/* True while the session of this hash lives; for live sockets. */
-bool auth_session_alive(struct http_state *state, const uint8_t token_hash[32]);
-
-/* ---- passwords ---- */
 /*
- * Runs scrypt in a worker. stored NULL and not encode: nobody has the name. LIMIT: the queue is full; NOMEM, CRYPTO.
- * `user` goes back to `done` in the job.
+ * Makes a session, which becomes the exchange's identity, and the answer's cookie; an earlier one of this exchange
+ * ends, and the user's longest unused one when there are too many.
  */
-meshping_status auth_job_start(http_exchange *x, bool encode, const char *stored, const char *password, size_t length,
-                               const meshping_user_record *user, auth_job_done done, meshping_error *err);
+meshping_status auth_session_begin(http_exchange *x, const meshping_user_record *user, meshping_error *err);
+/* Ends the exchange's own, in memory, in the store and on its live sockets, and takes the cookie back. */
+meshping_status auth_session_end(http_exchange *x, meshping_error *err);
+/* The same for one by its hash, that may be unknown here. */
+meshping_status auth_session_end_by_hash(struct http_state *state, const uint8_t hash[MESHPING_TOKEN_HASH_LEN],
+                                         meshping_error *err);
+/* The store has ended all sessions of a user but `except` (or NULL): memory and live sockets follow. */
+void auth_sessions_ended(struct http_state *state, uint64_t user_id, const uint8_t *except);
+/* True while the session of this hash lives; for live sockets. */
+bool auth_session_alive(struct http_state *state, const uint8_t hash[MESHPING_TOKEN_HASH_LEN]);
+/* Writes what memory knows better, before something in the store goes by it. */
+void auth_sessions_save(struct http_state *state);
+/* Each second, and before the end. */
+void auth_sessions_tick(struct http_state *state, int64_t now_ms);
+
+/* ---- what clients hold (auth_tokens.c) ---- */
+/* 256 random bits as base64url into text[AUTH_TOKEN_TEXT_LEN + 1]. */
+bool auth_token_make(char *text);
+bool auth_token_hash(uint8_t hash[MESHPING_TOKEN_HASH_LEN], const char *text);
+/* Who an Authorization or Cookie header names; false: nobody. A header that names a token is not passed over. */
+bool auth_identify(server *s, const char *authorization, const char *session_token, http_identity *out);
+/* True when Authorization holds a bearer token of any kind. */
+bool auth_is_bearer(const char *authorization);
+
+/* ---- passwords (auth_password.c) ---- */
+/*
+ * Runs scrypt in a worker and then `done`, to which `user` goes in the job. stored NULL and not encode: nobody has the
+ * name. Answers the exchange itself when it cannot: 429 when the queue is full.
+ */
+void auth_job_start(http_exchange *x, bool encode, const char *stored, const char *password,
+                    const meshping_user_record *user, auth_job_done done);
 /* The exchange ends: what it waited for is dropped. */
 void auth_job_abandon(http_exchange *x);
 
 /* ---- throttle ---- */
-/* Milliseconds that this client must wait before it may try `account` (NULL: the set-up code). */
-int64_t auth_wait_ms(const http_exchange *x, const char *account);
+/* True when this client must wait before it may try `account` (NULL: none in particular): 429 is sent then. */
+bool auth_must_wait(http_exchange *x, const char *account);
 void auth_try_begin(const http_exchange *x, const char *account);
 void auth_try_failed(const http_exchange *x, const char *account);
 void auth_try_succeeded(const http_exchange *x, const char *account);
@@ -105,8 +140,10 @@ void auth_stop(struct http_state *state);
 void auth_tick(struct http_state *state);
 
 /* ---- live_ws.c ---- */
-/* Closes the session's live sockets with 4401. */
-void live_ws_session_ended(struct http_state *state, const uint8_t token_hash[32]);
+/* Closes the live sockets of this session or API token with 4401. */
+void live_ws_ended(struct http_state *state, const uint8_t hash[MESHPING_TOKEN_HASH_LEN]);
+/* All of a user but those of `except` (or NULL). */
+void live_ws_user_ended(struct http_state *state, uint64_t user_id, const uint8_t *except);
 /* Each second: sockets whose session has ended, and viewers that read nothing. */
 void live_ws_tick(struct http_state *state);
 void live_ws_stop(struct http_state *state);

@@ -59,38 +59,38 @@ static void after_work(uv_work_t *request, int cancelled)
     if (x) {
         x->job = NULL;
         lws_rx_flow_control(x->wsi, 1);
+        http_audit_begin(x);
         if (job->status == MESHPING_OK)
             job->done(x, job);
         else
             http_respond_error(x, &job->error);
+        http_audit_end(x);
     }
     job_free(job);
     if (state)
         start_waiting(state);
 }
 
-meshping_status auth_job_start(http_exchange *x, bool encode, const char *stored, const char *password, size_t length,
-                               const meshping_user_record *user, auth_job_done done, meshping_error *err)
+static meshping_status start(http_exchange *x, bool encode, const char *stored, const char *password,
+                             const meshping_user_record *user, auth_job_done done, meshping_error *err)
 {
     struct http_state *state = x->server->http;
     auth_job **last = &state->waiting;
     if (state->waiting_count >= AUTH_JOBS_WAITING_MAX)
         return meshping_error_set(err, MESHPING_LIMIT, "too many sign in at once");
     auth_job *job = calloc(1, sizeof *job);
-    char *copy = malloc(length + 1);
+    char *copy = strdup(password);
     if (!job || !copy) {
         free(job);
         free(copy);
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     }
-    memcpy(copy, password, length);
-    copy[length] = 0;
     *job = (auth_job){.state = state,
                       .exchange = x,
                       .done = done,
                       .encode = encode,
                       .password = copy,
-                      .password_length = length,
+                      .password_length = strlen(copy),
                       .user = *user,
                       .nobody = !encode && !stored};
     if (stored)
@@ -107,6 +107,17 @@ meshping_status auth_job_start(http_exchange *x, bool encode, const char *stored
     lws_rx_flow_control(x->wsi, 0); /* a client that sends on must not keep the loop busy meanwhile */
     start_waiting(state);
     return MESHPING_OK;
+}
+
+void auth_job_start(http_exchange *x, bool encode, const char *stored, const char *password,
+                    const meshping_user_record *user, auth_job_done done)
+{
+    meshping_error err = {0};
+    meshping_status status = start(x, encode, stored, password, user, done, &err);
+    if (status == MESHPING_LIMIT)
+        http_respond_busy(x, 3000, err.message);
+    else if (status != MESHPING_OK)
+        http_respond_error(x, &err);
 }
 
 void auth_job_abandon(http_exchange *x)

@@ -22,5 +22,6 @@ const config_key server_config_keys[] = {
     CONFIG_KEY_NUMBER(server_config, offline_s, 5, 3600, "15", "An agent is offline after so many silent seconds"),
     CONFIG_KEY_NUMBER(server_config, session_idle_hours, 1, 720, "12", "A sign-in ends after so many idle hours"),
     CONFIG_KEY_NUMBER(server_config, session_hours, 1, 8760, "168", "and after so many hours in any case"),
+    CONFIG_KEY_NUMBER(server_config, audit_days, 1, 36500, "730", "How long the audit log is kept, in days"),
     CONFIG_KEY_END,
 };

@@ -20,6 +20,7 @@ typedef struct server_config {
     int stale_intervals;
     int offline_s;                         /* silence after which an agent is offline; default 15 */
     int session_idle_hours, session_hours; /* web sessions */
+    int audit_days;                        /* how long the audit log is kept */
 } server_config;
 
 extern const config_key server_config_keys[];

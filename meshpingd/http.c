@@ -67,21 +67,47 @@ static bool is_cross_site(const http_exchange *x)
     return x->origin[0] && !http_origin_is_own(x->origin, x->host);
 }
 
-static void identify(http_exchange *x)
-{
-    auth_session *session = auth_session_find(x->server->http, x->session_token);
-    if (!session)
-        return;
-    x->identity.present = true;
-    http_text_copy(x->identity.user, sizeof x->identity.user, session->user);
-    http_text_copy(x->identity.role, sizeof x->identity.role, session->role);
-    http_text_copy(x->identity.csrf, sizeof x->identity.csrf, session->csrf);
-    memcpy(x->identity.token_hash, session->token_hash, sizeof x->identity.token_hash);
-}
-
 static uint64_t body_limit(const http_exchange *x)
 {
     return x->identity.present && x->route->flags & HTTP_ROUTE_BIG ? HTTP_BODY_MAX : HTTP_BODY_SMALL_MAX;
+}
+
+/* Who asks, and whether the route is for him; else it was answered. */
+static bool check_access(http_exchange *x, bool unsafe)
+{
+    const http_route *route = x->route;
+    bool known = auth_identify(x->server, x->authorization, x->session_token, &x->identity);
+    if (route->access == HTTP_ANYONE)
+        return true;
+    if (!known) {
+        if (auth_is_bearer(x->authorization))
+            http_header(x, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
+        http_respond_problem(x, 401, "sign in first");
+        return false;
+    }
+    if (!http_access_allows(route->access, x->identity.role)) {
+        log_info("http", "%s %s was refused to %s, who is %s", http_method_name(x->method), x->path, x->identity.user,
+                 meshping_role_name(x->identity.role));
+        http_respond_problem(x, 403, "this needs the role %s", http_access_name(route->access));
+        return false;
+    }
+    if (x->identity.is_token) { /* no cookie, so nobody else's page can make a browser send it */
+        if (route->flags & HTTP_ROUTE_SESSION)
+            http_respond_problem(x, 403, "API tokens may not do this: sign in");
+        return !x->status;
+    }
+    if (unsafe && !http_text_equal_constant_time(x->csrf, x->identity.csrf)) {
+        http_respond_problem(x, 403, "the header X-CSRF-Token is missing or wrong");
+        return false;
+    }
+    if (route->flags & HTTP_ROUTE_FRESH && server_unix_ms() - x->identity.confirmed_ms >= AUTH_FRESH_MS) {
+        json_object *problem = problem_json(403, "type your password again first");
+        if (problem)
+            json_object_object_add(problem, "confirm", json_object_new_boolean(true));
+        http_respond_problem_json(x, 403, problem);
+        return false;
+    }
+    return true;
 }
 
 /* True when the request may go on to its handler; else it was answered. */
@@ -106,15 +132,8 @@ static bool check_head(http_exchange *x)
         http_respond_problem(x, 403, "requests from other sites are refused");
         return false;
     }
-    identify(x);
-    if (!x->identity.present && !(x->route->flags & HTTP_ROUTE_OPEN)) {
-        http_respond_problem(x, 401, "sign in first");
+    if (!check_access(x, unsafe))
         return false;
-    }
-    if (unsafe && !(x->route->flags & HTTP_ROUTE_OPEN) && !http_text_equal_constant_time(x->csrf, x->identity.csrf)) {
-        http_respond_problem(x, 403, "the header X-CSRF-Token is missing or wrong");
-        return false;
-    }
     if (x->body_expected > body_limit(x)) {
         http_respond_problem(x, 413, "the body has %llu bytes, at most %llu are allowed",
                              (unsigned long long)x->body_expected, (unsigned long long)body_limit(x));
@@ -147,7 +166,9 @@ static void dispatch(http_exchange *x)
             return;
         }
     }
+    http_audit_begin(x);
     x->route->handler(x);
+    http_audit_end(x);
 }
 
 /* curl asks before it sends a long body, and waits for a second. */

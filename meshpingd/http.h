@@ -37,8 +37,13 @@ typedef struct http_query {
 /* Who asks; a copy, since the session may end while the exchange waits. */
 typedef struct http_identity {
     bool present;
-    char user[65], role[16], csrf[65];
-    uint8_t token_hash[32];
+    bool is_token; /* an API token; else a session */
+    uint64_t user_id;
+    meshping_role role; /* a token's is no higher than its user's */
+    char user[MESHPING_USER_NAME_MAX], csrf[65], token_name[65];
+    uint8_t token_hash[MESHPING_TOKEN_HASH_LEN]; /* of the cookie, or of the API token */
+    int64_t confirmed_ms;                        /* a session's password was typed last */
+    int64_t expires_ms;                          /* of a token */
 } http_identity;
 
 typedef struct http_exchange {
@@ -49,7 +54,7 @@ typedef struct http_exchange {
     http_params params;
     char path[1024];
     char host[300], origin[320], content_type[128], csrf[80], fetch_site[32];
-    char if_match[128], if_none_match[128], authorization[300], session_token[64];
+    char if_match[128], if_none_match[128], authorization[300], session_token[64], user_agent[512];
     bool accepts_gzip, keep_alive;
     http_query query[HTTP_QUERY_MAX];
     size_t query_count;
@@ -70,6 +75,9 @@ typedef struct http_exchange {
     size_t answer_length, answer_sent;
 
     struct auth_job *job; /* the scrypt that this exchange waits for */
+
+    meshping_audit_record audit; /* of a route with an action */
+    bool audited;
 } http_exchange;
 
 /* ---- the answer ---- */
@@ -92,6 +100,22 @@ void http_respond_problem_json(http_exchange *x, int status, json_object *proble
 void http_respond_error(http_exchange *x, const meshping_error *err);
 /* 429 with Retry-After, rounded up to seconds. */
 void http_respond_busy(http_exchange *x, int64_t wait_ms, const char *why);
+
+/* {"user", "role", "csrf"} of who asks (api_session.c). */
+json_object *api_identity_json(const http_exchange *x);
+
+/* ---- the audit log (audit.c) ---- */
+/*
+ * Around what may change something for a route with an action: the first transaction in between takes the exchange's
+ * row with it. A change that was answered well and took none has its row written by itself.
+ */
+void http_audit_begin(http_exchange *x);
+void http_audit_end(http_exchange *x);
+/* What the row says it was done to, and how, before the change. */
+void http_audit_object(http_exchange *x, const char *format, ...) MESHPING_PRINTF(2, 3);
+void http_audit_detail(http_exchange *x, const char *format, ...) MESHPING_PRINTF(2, 3);
+/* Who it was, when that is known only now: signing in, links. */
+void http_audit_who(http_exchange *x, uint64_t user_id, const char *user, const char *via);
 
 /* ---- the request ---- */
 /* Fills the exchange from the request's head. 0, or the status of a problem with the reason in *why. */
@@ -119,7 +143,30 @@ extern const size_t http_route_count;
 void api_session_get(http_exchange *x);
 void api_session_create(http_exchange *x);
 void api_session_delete(http_exchange *x);
+void api_session_confirm(http_exchange *x);
 void api_setup(http_exchange *x);
+/* api_account.c */
+void api_password_put(http_exchange *x);
+void api_profile_get(http_exchange *x);
+void api_profile_put(http_exchange *x);
+void api_sessions_list(http_exchange *x);
+void api_session_end(http_exchange *x);
+void api_sessions_end_others(http_exchange *x);
+/* api_tokens.c */
+void api_tokens_list(http_exchange *x);
+void api_token_create(http_exchange *x);
+void api_token_delete(http_exchange *x);
+/* api_users.c */
+void api_users_list(http_exchange *x);
+void api_user_create(http_exchange *x);
+void api_user_change(http_exchange *x);
+void api_user_link(http_exchange *x);
+void api_user_sign_out(http_exchange *x);
+/* api_links.c */
+void api_link_open(http_exchange *x);
+void api_link_use(http_exchange *x);
+/* api_audit.c */
+void api_audit_list(http_exchange *x);
 /* api_agents.c */
 void api_agents_list(http_exchange *x);
 void api_agent_approve(http_exchange *x);
@@ -147,6 +194,8 @@ void original_monitoring(http_exchange *x);
 void metrics_get(http_exchange *x);
 void health_get(http_exchange *x);
 void ready_get(http_exchange *x);
+/* live_ws.c */
+void live_get(http_exchange *x);
 /* pages.c */
 void page_get(http_exchange *x);
 /* The bundle's file of x->path; false: there is none, nothing was sent. */

@@ -66,6 +66,8 @@ static http_method method_of(int method)
         return HTTP_PUT;
     case LWSHUMETH_DELETE:
         return HTTP_DELETE;
+    case LWSHUMETH_PATCH:
+        return HTTP_PATCH;
     default:
         return HTTP_OTHER;
     }
@@ -136,6 +138,7 @@ int http_copy_head(http_exchange *x, const char **why)
         !http_copy_header(wsi, encodings, sizeof encodings, WSI_TOKEN_HTTP_ACCEPT_ENCODING) ||
         !http_copy_header(wsi, connection, sizeof connection, WSI_TOKEN_CONNECTION) ||
         !http_copy_header(wsi, version, sizeof version, WSI_TOKEN_HTTP) ||
+        !http_copy_header(wsi, x->user_agent, sizeof x->user_agent, WSI_TOKEN_HTTP_USER_AGENT) ||
         !copy_custom_header(wsi, x->csrf, sizeof x->csrf, "x-csrf-token:") ||
         !copy_custom_header(wsi, x->fetch_site, sizeof x->fetch_site, "sec-fetch-site:")) {
         *why = "a header is too long";
@@ -153,7 +156,7 @@ int http_copy_head(http_exchange *x, const char **why)
                                                      : strcasecmp(connection, "keep-alive") == 0;
     x->close_after = !x->keep_alive;
     /* without a length libwebsockets would wait for 100 MiB of a POST; RFC 9112 says: no body */
-    if (!has_length && (x->method == HTTP_POST || x->method == HTTP_PUT || method == LWSHUMETH_PATCH))
+    if (!has_length && (x->method == HTTP_POST || x->method == HTTP_PUT || x->method == HTTP_PATCH))
         x->close_after = x->no_linger = true;
     return 0;
 }

@@ -54,6 +54,20 @@ bool http_text_is_utf8(const char *text, size_t length)
     return true;
 }
 
+bool http_text_is_email(const char *text, size_t size)
+{
+    size_t length = strlen(text), at = strcspn(text, "@");
+    if (length == 0)
+        return true;
+    if (length >= size || at == 0 || at == length || strchr(text + at + 1, '@') || length - at < 2 ||
+        text[at + 1] == '.' || text[length - 1] == '.')
+        return false;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f || strchr("<>()[]\\,;:\"", *c))
+            return false;
+    return strspn(text + at + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") == length - at - 1;
+}
+
 bool http_cookie_get(const char *header, const char *name, char *value, size_t size)
 {
     size_t name_length = strlen(name);

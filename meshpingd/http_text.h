@@ -10,6 +10,8 @@ void http_text_copy(char *to, size_t size, const char *from);
 /* Control characters and bytes that are not UTF-8 become '?'. In place. */
 void http_text_clean(char *text);
 bool http_text_is_utf8(const char *text, size_t length);
+/* "" (none), or LOCAL@DOMAIN in plain ASCII that needs no quoting anywhere, of less than `size` bytes. */
+bool http_text_is_email(const char *text, size_t size);
 /*
  * The value of cookie `name` into value[size] (RFC 6265, section 5.4); false: not there, does not fit, or there twice
  * with different values (a second one may have been planted).

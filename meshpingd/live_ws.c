@@ -27,7 +27,7 @@ typedef struct live_viewer {
     struct live_viewer *next;
     server *server;
     struct lws *wsi;
-    uint8_t token_hash[32];
+    http_identity identity;
     shared_text *queue[QUEUE_MAX];
     size_t queued, sent; /* sent: bytes of queue[0] */
     bool needs_snapshot, session_ended;
@@ -151,13 +151,29 @@ static void close_viewer(live_viewer *viewer)
     lws_set_timeout(viewer->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
 }
 
-void live_ws_session_ended(struct http_state *state, const uint8_t token_hash[32])
+void live_ws_ended(struct http_state *state, const uint8_t hash[MESHPING_TOKEN_HASH_LEN])
 {
     for (live_viewer *viewer = state->viewers, *next; viewer; viewer = next) {
         next = viewer->next;
-        if (memcmp(viewer->token_hash, token_hash, 32) == 0)
+        if (memcmp(viewer->identity.token_hash, hash, MESHPING_TOKEN_HASH_LEN) == 0)
             close_viewer(viewer);
     }
+}
+
+void live_ws_user_ended(struct http_state *state, uint64_t user_id, const uint8_t *except)
+{
+    for (live_viewer *viewer = state->viewers, *next; viewer; viewer = next) {
+        next = viewer->next;
+        if (viewer->identity.user_id == user_id &&
+            (!except || memcmp(viewer->identity.token_hash, except, MESHPING_TOKEN_HASH_LEN) != 0))
+            close_viewer(viewer);
+    }
+}
+
+static bool is_alive(struct http_state *state, const live_viewer *viewer, int64_t now_ms)
+{
+    return viewer->identity.is_token ? viewer->identity.expires_ms > now_ms
+                                     : auth_session_alive(state, viewer->identity.token_hash);
 }
 
 void live_ws_tick(struct http_state *state)
@@ -166,7 +182,7 @@ void live_ws_tick(struct http_state *state)
     for (live_viewer *viewer = state->viewers, *next; viewer; viewer = next) {
         next = viewer->next;
         viewer->received = 0;
-        if (!auth_session_alive(state, viewer->token_hash))
+        if (!is_alive(state, viewer, now_ms))
             close_viewer(viewer);
         else if (viewer->queued && now_ms - viewer->progress_ms > STUCK_MS)
             lws_set_timeout(viewer->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
@@ -201,29 +217,44 @@ static void viewer_free(live_viewer *viewer)
 
 /* ---- the socket ---- */
 
-/* 0: this request may become a live view; else the status and the reason why not. */
-static int check_request(server *s, struct lws *wsi, const char **why, uint8_t token_hash[32])
+/* A plain request for the socket's path. */
+void live_get(http_exchange *x)
 {
-    char origin[320], host[300], cookies[2048], token[64], *uri = NULL;
+    http_header(x, "Upgrade", "websocket");
+    http_respond_problem(x, 426, "this is a websocket, subprotocol " LIVE_SUBPROTOCOL);
+}
+
+/* 0: this request may become a live view; else the status and the reason why not. */
+static int check_request(server *s, struct lws *wsi, const char **why, http_identity *identity)
+{
+    char origin[320], host[300], cookies[2048], authorization[300], token[64], *uri = NULL;
     int length = 0;
+    unsigned allowed;
+    http_params params;
+    const http_route *route = http_route_find(http_routes, http_route_count, HTTP_GET, LIVE_PATH, &params, &allowed);
     *why = "sign in first";
     if (lws_http_get_uri_and_method(wsi, &uri, &length) != LWSHUMETH_GET || (size_t)length != strlen(LIVE_PATH) ||
-        memcmp(uri, LIVE_PATH, (size_t)length) != 0) {
+        memcmp(uri, LIVE_PATH, (size_t)length) != 0 || !route) {
         *why = "the live view is at " LIVE_PATH;
         return 404;
     }
-    if (!http_copy_header(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) ||
-        !http_copy_header(wsi, host, sizeof host, WSI_TOKEN_HOST) || !http_origin_is_own(origin, host)) {
+    if (!http_copy_header(wsi, authorization, sizeof authorization, WSI_TOKEN_HTTP_AUTHORIZATION) ||
+        !http_copy_header(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) ||
+        !http_copy_header(wsi, host, sizeof host, WSI_TOKEN_HOST) ||
+        !(http_origin_is_own(origin, host) || (!origin[0] && auth_is_bearer(authorization)))) {
         *why = "the Origin must be this server's own";
+        return 403; /* a program with a token need not say one: no browser can send it */
+    }
+    if (!http_copy_header(wsi, cookies, sizeof cookies, WSI_TOKEN_HTTP_COOKIE))
+        return 401;
+    if (!http_cookie_get(cookies, AUTH_COOKIE, token, sizeof token))
+        token[0] = 0;
+    if (!auth_identify(s, authorization, token, identity))
+        return 401;
+    if (!http_access_allows(route->access, identity->role)) {
+        *why = "your role does not allow this";
         return 403;
     }
-    if (!http_copy_header(wsi, cookies, sizeof cookies, WSI_TOKEN_HTTP_COOKIE) ||
-        !http_cookie_get(cookies, AUTH_COOKIE, token, sizeof token))
-        return 401;
-    const auth_session *session = auth_session_find(s->http, token);
-    if (!session)
-        return 401;
-    memcpy(token_hash, session->token_hash, 32);
     if (s->http->viewer_count >= VIEWERS_MAX) {
         *why = "too many live views are open";
         return 503;
@@ -234,11 +265,11 @@ static int check_request(server *s, struct lws *wsi, const char **why, uint8_t t
 int live_ws_confirm_upgrade(server *s, struct lws *wsi)
 {
     char protocols[128];
-    uint8_t hash[32];
+    http_identity identity;
     const char *why;
     if (!s->http)
         return -1;
-    int problem = check_request(s, wsi, &why, hash);
+    int problem = check_request(s, wsi, &why, &identity);
     if (problem)
         return http_refuse_upgrade(wsi, problem, why);
     if (!http_copy_header(wsi, protocols, sizeof protocols, WSI_TOKEN_PROTOCOL) ||
@@ -250,9 +281,9 @@ int live_ws_confirm_upgrade(server *s, struct lws *wsi)
 /* Checked again: libwebsockets chooses the protocol by name alone, whatever the path was. */
 static int established(server *s, struct lws *wsi, live_per_session *per_session)
 {
-    uint8_t hash[32];
+    http_identity identity;
     const char *why;
-    if (!s->http || check_request(s, wsi, &why, hash) != 0)
+    if (!s->http || check_request(s, wsi, &why, &identity) != 0)
         return -1;
     live_viewer *viewer = calloc(1, sizeof *viewer);
     if (!viewer)
@@ -261,7 +292,7 @@ static int established(server *s, struct lws *wsi, live_per_session *per_session
     viewer->wsi = wsi;
     viewer->needs_snapshot = true;
     viewer->progress_ms = server_unix_ms();
-    memcpy(viewer->token_hash, hash, sizeof viewer->token_hash);
+    viewer->identity = identity;
     viewer->next = s->http->viewers;
     s->http->viewers = viewer;
     s->http->viewer_count++;
@@ -314,11 +345,11 @@ int live_ws_callback(struct lws *wsi, enum lws_callback_reasons reason, void *us
     live_per_session *per_session = user;
     server *s = lws_context_user(lws_get_context(wsi));
     const char *why;
-    uint8_t hash[32];
+    http_identity identity;
     (void)in;
     switch (reason) {
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:
-        return s->http && check_request(s, wsi, &why, hash) == 0 ? 0 : -1;
+        return s->http && check_request(s, wsi, &why, &identity) == 0 ? 0 : -1;
     case LWS_CALLBACK_ESTABLISHED:
         return established(s, wsi, per_session);
     case LWS_CALLBACK_SERVER_WRITEABLE:

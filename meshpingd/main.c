@@ -26,6 +26,7 @@ static void usage(FILE *file)
     fputs("usage: meshpingd [--config FILE] [--state-dir DIR] [--listen ADDR:PORT] [--check-config]\n"
           "       meshpingd admin create --name NAME --password-file FILE --state-dir DIR\n"
           "       meshpingd maintain check|backup|restore|vacuum|export ...   (see meshpingd maintain --help)\n"
+          "       meshpingd routes\n"
           "\n"
           "The Meshping server: keeps what agents measure and shows the mesh. Runs in the foreground.\n"
           "\n"
@@ -263,6 +264,8 @@ int main(int argc, char **argv)
         return admin_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "maintain") == 0)
         return maintain_main(argc - 1, argv + 1);
+    if (argc == 2 && strcmp(argv[1], "routes") == 0)
+        return routes_main();
     int code = read_options(&s.config, argc, argv);
     if (code >= 0)
         return code;

@@ -31,8 +31,10 @@ meshping_status password_check(const char *password, size_t length, const char *
     if (characters > PASSWORD_CHARS_MAX || length > PASSWORD_BYTES_MAX)
         return meshping_error_set(err, MESHPING_INVALID, "the password has %zu characters, at most %d are allowed",
                                   characters, PASSWORD_CHARS_MAX);
-    if (user_name && strcmp(password, user_name) == 0)
-        return meshping_error_set(err, MESHPING_INVALID, "the password must not be the user's name");
+    if (password_is_common(password, length, user_name))
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "the password is one of those that are tried first (common words, names, keys in a "
+                                  "row): add a few words that do not belong together");
     return MESHPING_OK;
 }
 

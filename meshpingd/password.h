@@ -13,8 +13,13 @@
 #define PASSWORD_TEXT_MAX 256 /* "scrypt$131072$8$1$<salt hex>$<hash hex>" */
 #define PASSWORD_SCRYPT_N (UINT64_C(1) << 17)
 
-/* INVALID with a sentence for the person: too short, too long, not UTF-8, or the same as the name. */
+/* INVALID with a sentence for the person: too short, too long, not UTF-8, or common. */
 meshping_status password_check(const char *password, size_t length, const char *user_name, meshping_error *err);
+/*
+ * True when the password is one that many have: parts of a list, runs of keys, repetitions and the user's name, with
+ * little else. No rule of composition: length of what nobody else has is all that counts.
+ */
+bool password_is_common(const char *password, size_t length, const char *user_name);
 /* A user's name: 1 to 64 bytes of UTF-8, no control characters, no space at an end. */
 meshping_status password_check_name(const char *name, size_t length, meshping_error *err);
 /* Into text[PASSWORD_TEXT_MAX]. n: a power of two, PASSWORD_SCRYPT_N but in tests. CRYPTO. */

@@ -17,10 +17,46 @@ const char *http_method_name(http_method method)
         return "PUT";
     case HTTP_DELETE:
         return "DELETE";
+    case HTTP_PATCH:
+        return "PATCH";
     case HTTP_OTHER:
         break;
     }
     return "OTHER";
+}
+
+bool http_access_allows(http_access access, meshping_role role)
+{
+    switch (access) {
+    case HTTP_ANYONE:
+        return true;
+    case HTTP_VIEWER:
+        return role >= MESHPING_ROLE_VIEWER;
+    case HTTP_OPERATOR:
+        return role >= MESHPING_ROLE_OPERATOR;
+    case HTTP_ADMIN:
+        return role >= MESHPING_ROLE_ADMIN;
+    case HTTP_NOBODY:
+        break;
+    }
+    return false;
+}
+
+const char *http_access_name(http_access access)
+{
+    switch (access) {
+    case HTTP_ANYONE:
+        return "anyone";
+    case HTTP_VIEWER:
+        return "viewer";
+    case HTTP_OPERATOR:
+        return "operator";
+    case HTTP_ADMIN:
+        return "admin";
+    case HTTP_NOBODY:
+        break;
+    }
+    return "nobody";
 }
 
 static bool fits(const char *pattern, const char *path, http_params *params)

@@ -3,7 +3,7 @@
 #ifndef MESHPINGD_ROUTER_H
 #define MESHPINGD_ROUTER_H
 
-#include <meshping/common.h>
+#include <meshping/people.h>
 
 typedef enum http_method {
     HTTP_GET = 1 << 0,
@@ -11,8 +11,18 @@ typedef enum http_method {
     HTTP_POST = 1 << 2,
     HTTP_PUT = 1 << 3,
     HTTP_DELETE = 1 << 4,
-    HTTP_OTHER = 1 << 5, /* a method that no route has */
+    HTTP_PATCH = 1 << 5,
+    HTTP_OTHER = 1 << 6, /* a method that no route has */
 } http_method;
+
+/* Who may take a route. What is not set is closed to all. */
+typedef enum http_access {
+    HTTP_NOBODY = 0,
+    HTTP_ANYONE, /* without signing in */
+    HTTP_VIEWER, /* this role, and those above it: meshping_role */
+    HTTP_OPERATOR,
+    HTTP_ADMIN,
+} http_access;
 
 #define HTTP_METHODS_TEXT_MAX 64
 #define HTTP_PARAMS_MAX 2
@@ -28,20 +38,28 @@ struct http_exchange;
 typedef void (*http_handler)(struct http_exchange *x);
 
 enum http_route_flag {
-    HTTP_ROUTE_OPEN = 1 << 0,     /* without a session */
-    HTTP_ROUTE_PAGE = 1 << 1,     /* a page: the shell for everybody, its data come by the API */
-    HTTP_ROUTE_JSON = 1 << 2,     /* wants a JSON object as body */
-    HTTP_ROUTE_BIG = 1 << 3,      /* a body of up to HTTP_BODY_MAX, else HTTP_BODY_SMALL_MAX */
-    HTTP_ROUTE_ORIGINAL = 1 << 4, /* one of the original's: its own form of errors */
+    HTTP_ROUTE_PAGE = 1 << 0,     /* a page: the shell for everybody, its data come by the API */
+    HTTP_ROUTE_JSON = 1 << 1,     /* wants a JSON object as body */
+    HTTP_ROUTE_BIG = 1 << 2,      /* a body of up to HTTP_BODY_MAX, else HTTP_BODY_SMALL_MAX */
+    HTTP_ROUTE_ORIGINAL = 1 << 3, /* one of the original's: its own form of errors */
+    HTTP_ROUTE_SESSION = 1 << 4,  /* by a session only, not by an API token */
+    HTTP_ROUTE_FRESH = 1 << 5,    /* a session must have typed its password lately: AUTH_FRESH_MS */
+    HTTP_ROUTE_SOCKET = 1 << 6,   /* a WebSocket: a plain request is told so */
 };
 
 typedef struct http_route {
     const char *pattern; /* "/api/v1/agents/" "*" "/approve": a "*" takes one non-empty segment */
     http_handler handler;
     unsigned method; /* one http_method; GET takes HEAD as well */
+    http_access access;
     unsigned flags;
+    const char *action; /* what the audit log calls it; NULL where nothing is changed */
 } http_route;
 
+/* Whether one of this role may take it; NONE is somebody who is not known. */
+bool http_access_allows(http_access access, meshping_role role);
+/* "viewer"; "anyone". Static storage. */
+const char *http_access_name(http_access access);
 /* "GET"; static storage. */
 const char *http_method_name(http_method method);
 /*

@@ -1,45 +1,88 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything that the server answers to; docs/API.md has the same list in words. */
+/*
+ * Everything that the server answers to, and who may ask it: the one place where roles are given out. The same list in
+ * words is docs/API.md, for programs docs/openapi.json; tests hold the three together. meshpingd routes prints it.
+ */
+#include "meshpingd/admin_cli.h"
 #include "meshpingd/http.h"
+#include <stdio.h>
 
 #define API "/api/v1"
+#define JSON HTTP_ROUTE_JSON
+#define SESSION HTTP_ROUTE_SESSION
+#define FRESH HTTP_ROUTE_FRESH
+#define ORIGINAL HTTP_ROUTE_ORIGINAL
 
 const http_route http_routes[] = {
-    {"/healthz", health_get, HTTP_GET, HTTP_ROUTE_OPEN},
-    {"/readyz", ready_get, HTTP_GET, HTTP_ROUTE_OPEN},
-    {"/metrics", metrics_get, HTTP_GET, HTTP_ROUTE_OPEN},
+    {"/healthz", health_get, HTTP_GET, HTTP_ANYONE, 0, NULL},
+    {"/readyz", ready_get, HTTP_GET, HTTP_ANYONE, 0, NULL},
+    {"/metrics", metrics_get, HTTP_GET, HTTP_ANYONE, 0, NULL}, /* by its own token or address */
 
-    {API "/session", api_session_get, HTTP_GET, HTTP_ROUTE_OPEN},
-    {API "/session", api_session_create, HTTP_POST, HTTP_ROUTE_OPEN | HTTP_ROUTE_JSON},
-    {API "/session", api_session_delete, HTTP_DELETE, 0},
-    {API "/setup", api_setup, HTTP_POST, HTTP_ROUTE_OPEN | HTTP_ROUTE_JSON},
+    {API "/session", api_session_get, HTTP_GET, HTTP_ANYONE, 0, NULL},
+    {API "/session", api_session_create, HTTP_POST, HTTP_ANYONE, JSON, "session.begin"},
+    {API "/session", api_session_delete, HTTP_DELETE, HTTP_VIEWER, SESSION, "session.end"},
+    {API "/session/confirm", api_session_confirm, HTTP_POST, HTTP_VIEWER, JSON | SESSION, "session.confirm"},
+    {API "/setup", api_setup, HTTP_POST, HTTP_ANYONE, JSON, "user.set_up"},
+    {API "/links/open", api_link_open, HTTP_POST, HTTP_ANYONE, JSON, NULL},
+    {API "/links/use", api_link_use, HTTP_POST, HTTP_ANYONE, JSON, "user.password"},
 
-    {API "/agents", api_agents_list, HTTP_GET, 0},
-    {API "/agents/*/approve", api_agent_approve, HTTP_POST, HTTP_ROUTE_JSON},
-    {API "/agents/*/reject", api_agent_reject, HTTP_POST, HTTP_ROUTE_JSON},
-    {API "/agents/*/hold", api_agent_hold, HTTP_POST, HTTP_ROUTE_JSON},
-    {API "/agents/*/reinstate", api_agent_reinstate, HTTP_POST, HTTP_ROUTE_JSON},
+    {API "/profile", api_profile_get, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/profile", api_profile_put, HTTP_PUT, HTTP_VIEWER, JSON | SESSION | FRESH, "user.change"},
+    {API "/password", api_password_put, HTTP_PUT, HTTP_VIEWER, JSON | SESSION, "user.password"},
+    {API "/sessions", api_sessions_list, HTTP_GET, HTTP_VIEWER, SESSION, NULL},
+    {API "/sessions", api_sessions_end_others, HTTP_DELETE, HTTP_VIEWER, SESSION | FRESH, "session.end"},
+    {API "/sessions/*", api_session_end, HTTP_DELETE, HTTP_VIEWER, SESSION | FRESH, "session.end"},
+    {API "/tokens", api_tokens_list, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/tokens", api_token_create, HTTP_POST, HTTP_VIEWER, JSON | SESSION | FRESH, "token.create"},
+    {API "/tokens/*", api_token_delete, HTTP_DELETE, HTTP_VIEWER, 0, "token.delete"},
 
-    {API "/targets", api_targets_get, HTTP_GET, 0},
-    {API "/targets", api_targets_put, HTTP_PUT, HTTP_ROUTE_JSON | HTTP_ROUTE_BIG},
+    {API "/users", api_users_list, HTTP_GET, HTTP_ADMIN, 0, NULL},
+    {API "/users", api_user_create, HTTP_POST, HTTP_ADMIN, JSON | FRESH, "user.create"},
+    {API "/users/*", api_user_change, HTTP_PATCH, HTTP_ADMIN, JSON | FRESH, "user.change"},
+    {API "/users/*/link", api_user_link, HTTP_POST, HTTP_ADMIN, FRESH, "user.link"},
+    {API "/users/*/sessions", api_user_sign_out, HTTP_DELETE, HTTP_ADMIN, 0, "user.sign_out"},
+    {API "/audit", api_audit_list, HTTP_GET, HTTP_ADMIN, 0, NULL},
 
-    {API "/passphrases", api_passphrases_list, HTTP_GET, 0},
-    {API "/passphrases", api_passphrase_create, HTTP_POST, HTTP_ROUTE_JSON},
-    {API "/passphrases/*", api_passphrase_revoke, HTTP_DELETE, 0},
+    {API "/agents", api_agents_list, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/agents/*/approve", api_agent_approve, HTTP_POST, HTTP_ADMIN, JSON, "agent.approve"},
+    {API "/agents/*/reject", api_agent_reject, HTTP_POST, HTTP_ADMIN, JSON, "agent.reject"},
+    {API "/agents/*/hold", api_agent_hold, HTTP_POST, HTTP_ADMIN, JSON, "agent.hold"},
+    {API "/agents/*/reinstate", api_agent_reinstate, HTTP_POST, HTTP_ADMIN, JSON, "agent.reinstate"},
 
-    {API "/matrix", api_matrix, HTTP_GET, 0},
-    {API "/series", api_series, HTTP_GET, 0},
-    {API "/events", api_events, HTTP_GET, 0},
-    {API "/server", api_server, HTTP_GET, 0},
+    {API "/targets", api_targets_get, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/targets", api_targets_put, HTTP_PUT, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG, "targets.replace"},
+
+    {API "/passphrases", api_passphrases_list, HTTP_GET, HTTP_ADMIN, 0, NULL},
+    {API "/passphrases", api_passphrase_create, HTTP_POST, HTTP_ADMIN, JSON, "passphrase.create"},
+    {API "/passphrases/*", api_passphrase_revoke, HTTP_DELETE, HTTP_ADMIN, 0, "passphrase.revoke"},
+
+    {API "/matrix", api_matrix, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/series", api_series, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/events", api_events, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/server", api_server, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {LIVE_PATH, live_get, HTTP_GET, HTTP_VIEWER, HTTP_ROUTE_SOCKET, NULL},
 
     /* the original's */
-    {"/admin/update_targets", original_update_targets, HTTP_POST, HTTP_ROUTE_BIG | HTTP_ROUTE_ORIGINAL},
-    {"/admin/approve/*", original_approve, HTTP_POST, HTTP_ROUTE_ORIGINAL},
-    {"/admin/reject/*", original_reject, HTTP_POST, HTTP_ROUTE_ORIGINAL},
-    {"/monitoring/*/*", original_monitoring, HTTP_GET, HTTP_ROUTE_ORIGINAL},
+    {"/admin/update_targets", original_update_targets, HTTP_POST, HTTP_OPERATOR, HTTP_ROUTE_BIG | ORIGINAL,
+     "targets.replace"},
+    {"/admin/approve/*", original_approve, HTTP_POST, HTTP_ADMIN, ORIGINAL, "agent.approve"},
+    {"/admin/reject/*", original_reject, HTTP_POST, HTTP_ADMIN, ORIGINAL, "agent.reject"},
+    {"/monitoring/*/*", original_monitoring, HTTP_GET, HTTP_VIEWER, ORIGINAL, NULL},
 
-    {"/", page_get, HTTP_GET, HTTP_ROUTE_OPEN | HTTP_ROUTE_PAGE},
-    {"/admin", page_get, HTTP_GET, HTTP_ROUTE_OPEN | HTTP_ROUTE_PAGE},
-    {"/admin/targets", page_get, HTTP_GET, HTTP_ROUTE_OPEN | HTTP_ROUTE_PAGE},
+    {"/", page_get, HTTP_GET, HTTP_ANYONE, HTTP_ROUTE_PAGE, NULL},
+    {"/admin", page_get, HTTP_GET, HTTP_ANYONE, HTTP_ROUTE_PAGE, NULL},
+    {"/admin/targets", page_get, HTTP_GET, HTTP_ANYONE, HTTP_ROUTE_PAGE, NULL},
 };
 const size_t http_route_count = sizeof http_routes / sizeof http_routes[0];
+
+int routes_main(void)
+{
+    for (size_t i = 0; i < http_route_count; i++) {
+        const http_route *route = &http_routes[i];
+        printf("%s %s %s%s%s%s %s\n", http_method_name((http_method)route->method), route->pattern,
+               http_access_name(route->access), route->flags & HTTP_ROUTE_SESSION ? ",session" : "",
+               route->flags & HTTP_ROUTE_FRESH ? ",fresh" : "", route->flags & HTTP_ROUTE_SOCKET ? ",socket" : "",
+               route->action ? route->action : "-");
+    }
+    return 0;
+}

@@ -89,6 +89,36 @@ static const char *const migrations[] = {
     "DROP INDEX blocks_by_time;"
     "DROP INDEX blocks_by_age;"
     "PRAGMA user_version = 3;",
+    /* who may do what, and who did what */
+    "ALTER TABLE users ADD COLUMN email TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE users ADD COLUMN disabled INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE users ADD COLUMN signed_in_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE web_sessions ADD COLUMN confirmed_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE web_sessions ADD COLUMN address TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE web_sessions ADD COLUMN agent TEXT NOT NULL DEFAULT '';"
+    "CREATE INDEX web_sessions_by_user ON web_sessions(user_id);"
+    "CREATE TABLE links("
+    " token_hash BLOB PRIMARY KEY CHECK(length(token_hash) = 32),"
+    " user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,"
+    " created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE tokens("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " token_hash BLOB NOT NULL UNIQUE CHECK(length(token_hash) = 32),"
+    " user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,"
+    " name TEXT NOT NULL, role TEXT NOT NULL,"
+    " created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE audit("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT, unix_ms INTEGER NOT NULL, user_id INTEGER NOT NULL, user TEXT NOT NULL,"
+    " via TEXT NOT NULL, address TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL)"
+    " STRICT;"
+    /* rows up to this id may be deleted: retention moves it first */
+    "INSERT INTO counters VALUES('audit_expired', 0);"
+    "CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN"
+    " SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+    "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit"
+    " WHEN old.id > (SELECT value FROM counters WHERE name = 'audit_expired') BEGIN"
+    " SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
+    "PRAGMA user_version = 4;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

@@ -144,6 +144,22 @@ meshping_status meshping__sql_step(meshping__sql *sql, sqlite3_stmt *statement, 
     return status;
 }
 
+static meshping_status finish(meshping__sql *sql, sqlite3_stmt *statement, meshping_error *err)
+{
+    meshping_status status = MESHPING_OK;
+    while (status == MESHPING_OK)
+        status = meshping__sql_step(sql, statement, err);
+    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+}
+
+/* BEGIN, COMMIT and ROLLBACK: they change no row. */
+static meshping_status control(meshping__sql *sql, const char *text, meshping_error *err)
+{
+    sqlite3_stmt *statement;
+    meshping_status status = meshping__sql_query(sql, &statement, err, text, "");
+    return status == MESHPING_OK ? finish(sql, statement, err) : status;
+}
+
 meshping_status meshping__sql_run(meshping__sql *sql, meshping_error *err, const char *text, const char *format, ...)
 {
     sqlite3_stmt *statement;
@@ -151,9 +167,17 @@ meshping_status meshping__sql_run(meshping__sql *sql, meshping_error *err, const
     va_start(args, format);
     meshping_status status = query(sql, &statement, err, text, format, args);
     va_end(args);
-    while (status == MESHPING_OK)
-        status = meshping__sql_step(sql, statement, err);
-    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+    if (status != MESHPING_OK)
+        return status;
+    bool alone = sql->audit && sqlite3_get_autocommit(sql->db) && !sqlite3_stmt_readonly(statement);
+    if (alone)
+        status = meshping__sql_begin(sql, err);
+    if (status == MESHPING_OK) {
+        status = finish(sql, statement, err);
+        sql->changes = sqlite3_changes64(sql->db);
+        sql->rowid = sqlite3_last_insert_rowid(sql->db);
+    }
+    return alone ? meshping__sql_end(sql, status, err) : status;
 }
 
 meshping_status meshping__sql_number(meshping__sql *sql, const char *text, int64_t *value, meshping_error *err)
@@ -172,25 +196,37 @@ meshping_status meshping__sql_number(meshping__sql *sql, const char *text, int64
 
 int64_t meshping__sql_changes(const meshping__sql *sql)
 {
-    return sqlite3_changes64(sql->db);
+    return sql->changes;
+}
+
+int64_t meshping__sql_rowid(const meshping__sql *sql)
+{
+    return sql->rowid;
 }
 
 meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)
 {
-    return meshping__sql_run(sql, err, "BEGIN IMMEDIATE", "");
+    sql->total_before = sqlite3_total_changes64(sql->db);
+    return control(sql, "BEGIN IMMEDIATE", err);
 }
 
 meshping_status meshping__sql_begin_reading(meshping__sql *sql, meshping_error *err)
 {
-    return meshping__sql_run(sql, err, "BEGIN DEFERRED", "");
+    sql->total_before = sqlite3_total_changes64(sql->db);
+    return control(sql, "BEGIN DEFERRED", err);
 }
 
 meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, meshping_error *err)
 {
+    bool audited = sql->audit && sqlite3_total_changes64(sql->db) != sql->total_before; /* no change, no row */
+    if (status == MESHPING_OK && audited)
+        status = meshping__audit_insert(sql, sql->audit, err);
     if (status == MESHPING_OK)
-        status = meshping__sql_run(sql, err, "COMMIT", "");
+        status = control(sql, "COMMIT", err);
+    if (status == MESHPING_OK && audited)
+        sql->audit = NULL;
     if (status != MESHPING_OK && !sqlite3_get_autocommit(sql->db)) /* some errors roll back by themselves */
-        meshping__sql_run(sql, NULL, "ROLLBACK", "");
+        control(sql, "ROLLBACK", NULL);
     return status;
 }
 

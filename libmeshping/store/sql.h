@@ -6,7 +6,7 @@
 #include <meshping/common.h>
 #include <sqlite3.h>
 
-#define MESHPING__SQL_STATEMENTS_MAX 64
+#define MESHPING__SQL_STATEMENTS_MAX 128
 
 typedef struct meshping__sql {
     sqlite3 *db;
@@ -16,6 +16,9 @@ typedef struct meshping__sql {
         sqlite3_stmt *statement;
     } cache[MESHPING__SQL_STATEMENTS_MAX];
     size_t count;
+    const struct meshping_audit_record *audit; /* goes into the next transaction that changes something; audit.c */
+    int64_t changes, rowid;                    /* of the last meshping__sql_run */
+    int64_t total_before;                      /* sqlite3_total_changes64 when the transaction began */
 } meshping__sql;
 
 meshping_status meshping__sql_open(meshping__sql *sql, const char *path, bool read_only, meshping_error *err);
@@ -35,17 +38,26 @@ meshping_status meshping__sql_query(meshping__sql *sql, sqlite3_stmt **statement
                                     const char *format, ...);
 /* MESHPING_OK: a row. NOT_FOUND (*err untouched): no more rows; the statement is reset then, and after an error. */
 meshping_status meshping__sql_step(meshping__sql *sql, sqlite3_stmt *statement, meshping_error *err);
-/* Query and run to the end. EXISTS: a unique value is there already. */
+/*
+ * Query and run to the end. EXISTS: a unique value is there already. A change outside of a transaction becomes one when
+ * an audit row waits for it.
+ */
 meshping_status meshping__sql_run(meshping__sql *sql, meshping_error *err, const char *text, const char *format, ...);
-/* Rows that the last statement changed. */
+/* Rows that the last meshping__sql_run changed, and the id of the row that it inserted. */
 int64_t meshping__sql_changes(const meshping__sql *sql);
+int64_t meshping__sql_rowid(const meshping__sql *sql);
 
 /* BEGIN IMMEDIATE; what is read inside stays true until the end. */
 meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err);
 /* BEGIN for reading only: all until the end is of one moment. */
 meshping_status meshping__sql_begin_reading(meshping__sql *sql, meshping_error *err);
-/* COMMIT when status is OK, else ROLLBACK; returns status, or why the commit failed (rolled back then). */
+/* COMMIT (with a waiting audit row) when status is OK, else ROLLBACK; returns status, or why the commit failed (rolled
+ * back then). */
 meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, meshping_error *err);
+
+/* audit.c */
+meshping_status meshping__audit_insert(meshping__sql *sql, const struct meshping_audit_record *record,
+                                       meshping_error *err);
 
 /* Column as text, cut to fit; null gives "". */
 void meshping__sql_text(sqlite3_stmt *statement, int column, char *out, size_t size);

@@ -415,7 +415,7 @@ def test_unknown_agents_and_pairs_are_404(server):
 
 def test_events_and_server_say_what_they_promise(server):
     events = server.call("GET", "/api/v1/events?limit=1000").json()["events"]
-    assert {"set_up", "sign_in"} <= {event["kind"] for event in events}
+    assert {"targets", "passphrase"} <= {event["kind"] for event in events}
     assert all(set(event) == {"time_ms", "kind", "agent", "user", "text"} for event in events)
     assert [e["time_ms"] for e in events] == sorted((e["time_ms"] for e in events), reverse=True)
     assert len(server.call("GET", "/api/v1/events?limit=1").json()["events"]) == 1

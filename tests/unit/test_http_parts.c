@@ -23,10 +23,10 @@ static void handler(struct http_exchange *x)
 }
 
 static const http_route routes[] = {
-    {"/a", handler, HTTP_GET, 0},
-    {"/a", handler, HTTP_POST, 0},
-    {"/agents/*/approve", handler, HTTP_POST, 0},
-    {"/monitoring/*/*", handler, HTTP_GET, 0},
+    {"/a", handler, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {"/a", handler, HTTP_POST, HTTP_VIEWER, 0, "x"},
+    {"/agents/*/approve", handler, HTTP_POST, HTTP_VIEWER, 0, "x"},
+    {"/monitoring/*/*", handler, HTTP_GET, HTTP_VIEWER, 0, NULL},
 };
 #define ROUTES routes, sizeof routes / sizeof routes[0]
 
@@ -198,14 +198,18 @@ static void test_passwords_have_12_to_128_characters(void **state)
     assert_int_equal(check("elevenchars"), MESHPING_INVALID);
     assert_int_equal(check("twelve chars"), MESHPING_OK);
     memset(text, 'x', sizeof text);
+    memcpy(text, "weit hinter den wortbergen", 26);
     text[PASSWORD_CHARS_MAX] = 0;
     assert_int_equal(check(text), MESHPING_OK);
     memcpy(text + PASSWORD_CHARS_MAX, "x", 2);
     assert_int_equal(check(text), MESHPING_INVALID);
     /* characters, not bytes */
     assert_int_equal(check("\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"), MESHPING_INVALID);
-    for (size_t i = 0; i < PASSWORD_CHARS_MAX; i++)
-        memcpy(text + 2 * i, "\xc3\xa9", 3);
+    for (size_t i = 0; i < PASSWORD_CHARS_MAX; i++) {
+        text[2 * i] = (char)0xc3;
+        text[2 * i + 1] = (char)(0xa0 + i * 7 % 32);
+    }
+    text[2 * PASSWORD_CHARS_MAX] = 0;
     assert_int_equal(check(text), MESHPING_OK);
     assert_int_equal(check("not utf-8 at all \xff"), MESHPING_INVALID);
     assert_int_equal(password_check("administrator", 13, "administrator", NULL), MESHPING_INVALID);
@@ -338,9 +342,77 @@ static void test_a_full_throttle_forgets_who_failed_longest_ago(void **state)
     throttle_dispose(&t);
 }
 
+static void test_common_passwords_are_refused_whatever_they_are_made_of(void **state)
+{
+    (void)state;
+    static const char *common[] = {
+        "password1234",     "Password123!",         "P@ssw0rd2024",
+        "passwordpassword", "123456789012",         "qwertyuiop123",
+        "qwertyuiopas",     "1q2w3e4r5t6y7u8i9o0p", "aaaaaaaaaaaa",
+        "abcabcabcabc",     "iloveyou1234",         "administrator",
+        "administrator1!",  "letmein12345",         "Welcome2024!",
+        "welcome12345",     "Summer2023!!",         "abcdefghijkl",
+        "meshping12345",    "Meshping2026!",        "changeme1234",
+        "superman12345",    "football12345",        "monkeymonkey",
+        "dragon123456",     "987654321098",         "anna1234anna",
+        "qazwsxedc123",     "zaq12wsx1234",         "1234qwerasdf",
+        "adminadmin123",    "trustno1trustno1",     "sunshine1234",
+        "princess12345",    "asdfghjkl123",         "11111111111111",
+        "121212121212",     "010203040506",         "20242025202620",
+        "secret-secret",    "letmein letmein",      "correcthorsebatterystaple",
+        "            ",     "............",
+    };
+    static const char *good[] = {
+        "correct horse battery",
+        "another horse battery",
+        "blue dragon sunshine coffee",
+        "vw8Zk2mTqLx0",
+        "weit hinter den wortbergen",
+        "kje72-bnq91-xpl55-vtr",
+        "\xc3\xa4pfel und birnen im garten",
+        "thunder walrus pickled ladder",
+    };
+    for (size_t i = 0; i < sizeof common / sizeof common[0]; i++)
+        if (!password_is_common(common[i], strlen(common[i]), "anna"))
+            fail_msg("%s is not taken for common", common[i]);
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        if (password_is_common(good[i], strlen(good[i]), "anna"))
+            fail_msg("%s is taken for common", good[i]);
+    assert_true(password_is_common("Wolfgang-Wolfgang-1", 19, "wolfgang"));
+    assert_false(password_is_common("Wolfgang likes quiet evenings", 29, "wolfgang"));
+}
+
+static void test_an_e_mail_address_needs_no_quoting(void **state)
+{
+    (void)state;
+    static const char *good[] = {"", "a@b", "anna.k+mesh@mail.example.org", "o'neil@example.org"};
+    static const char *bad[] = {"anna",  "@example.org", "anna@",  "a@b@c",   "a b@c",
+                                "a@b c", "a\r\nBcc:x@y", "<a@b>",  "a@b,c@d", "\xc3\xa4@b",
+                                "a@.b",  "a@b.",         "a@b\nX", "a@[::1]", "\"a\"@b"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(http_text_is_email(good[i], 255));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(http_text_is_email(bad[i], 255));
+    assert_true(http_text_is_email("a@b", 4));
+    assert_false(http_text_is_email("a@b", 3));
+}
+
+static void test_a_role_may_what_is_below_it_and_what_is_not_set_is_closed(void **state)
+{
+    (void)state;
+    for (int access = HTTP_NOBODY; access <= HTTP_ADMIN; access++)
+        for (int role = MESHPING_ROLE_NONE; role <= MESHPING_ROLE_ADMIN; role++)
+            assert_int_equal(http_access_allows((http_access)access, (meshping_role)role),
+                             access == HTTP_ANYONE || (access != HTTP_NOBODY && role >= access - HTTP_ANYONE));
+    assert_false(http_access_allows((http_access)99, MESHPING_ROLE_ADMIN));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_common_passwords_are_refused_whatever_they_are_made_of),
+        cmocka_unit_test(test_an_e_mail_address_needs_no_quoting),
+        cmocka_unit_test(test_a_role_may_what_is_below_it_and_what_is_not_set_is_closed),
         cmocka_unit_test(test_a_path_and_a_method_find_their_route),
         cmocka_unit_test(test_a_star_takes_one_whole_segment),
         cmocka_unit_test(test_a_parameter_that_is_too_long_is_no_route),

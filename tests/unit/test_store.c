@@ -246,78 +246,7 @@ static void test_ten_thousand_targets_fit(void **state)
     meshping_target_list_dispose(&back);
 }
 
-/* ---- people ---- */
-
-static meshping_user_record add_user(meshping_store *store, const char *name)
-{
-    meshping_user_record user = {.created_ms = 7};
-    snprintf(user.name, sizeof user.name, "%s", name);
-    strcpy(user.password, "scrypt$131072$8$1$c2FsdA$aGFzaA");
-    strcpy(user.role, "admin");
-    assert_int_equal(meshping_store_user_save(store, &user, NULL), MESHPING_OK);
-    return user;
-}
-
-static void test_users_are_found_by_name_and_id(void **state)
-{
-    fixture *f = *state;
-    size_t count = 9;
-    meshping_user_record got, again = {0};
-    assert_int_equal(meshping_store_user_count(f->store, &count, NULL), MESHPING_OK);
-    assert_int_equal(count, 0);
-    assert_int_equal(meshping_store_user_by_name(f->store, "anna", &got, NULL), MESHPING_NOT_FOUND);
-    meshping_user_record anna = add_user(f->store, "anna");
-    assert_true(anna.id != 0);
-    assert_true(add_user(f->store, "Anna").id != anna.id); /* case-sensitive */
-    strcpy(again.name, "anna");
-    assert_int_equal(meshping_store_user_save(f->store, &again, NULL), MESHPING_EXISTS);
-    assert_int_equal(again.id, 0);
-    assert_int_equal(meshping_store_user_by_name(f->store, "anna", &got, NULL), MESHPING_OK);
-    assert_memory_equal(&got, &anna, sizeof got);
-    strcpy(anna.role, "viewer");
-    assert_int_equal(meshping_store_user_save(f->store, &anna, NULL), MESHPING_OK);
-    fixture_reopen(f);
-    assert_int_equal(meshping_store_user_by_id(f->store, anna.id, &got, NULL), MESHPING_OK);
-    assert_string_equal(got.role, "viewer");
-    assert_int_equal(meshping_store_user_count(f->store, &count, NULL), MESHPING_OK);
-    assert_int_equal(count, 2);
-    anna.id = 12345;
-    strcpy(anna.name, "nobody");
-    assert_int_equal(meshping_store_user_save(f->store, &anna, NULL), MESHPING_NOT_FOUND);
-    anna.name[0] = 0;
-    assert_int_equal(meshping_store_user_save(f->store, &anna, NULL), MESHPING_INVALID);
-}
-
-static void test_web_sessions_end_by_hand_and_by_age(void **state)
-{
-    fixture *f = *state;
-    meshping_web_session_record session = {.created_ms = 100, .last_used_ms = 200}, got;
-    memset(session.token_hash, 0xa5, 32);
-    strcpy(session.csrf, "token");
-    session.user_id = 77;
-    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_NOT_FOUND); /* whose? */
-    session.user_id = add_user(f->store, "anna").id;
-    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
-    session.last_used_ms = 300; /* used again */
-    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
-    fixture_reopen(f);
-    assert_int_equal(meshping_store_web_session(f->store, session.token_hash, &got, NULL), MESHPING_OK);
-    assert_memory_equal(got.token_hash, session.token_hash, 32);
-    assert_int_equal(got.user_id, session.user_id);
-    assert_string_equal(got.csrf, "token");
-    assert_int_equal(got.created_ms, 100);
-    assert_int_equal(got.last_used_ms, 300);
-    assert_int_equal(meshping_store_web_sessions_expire(f->store, 100, 300, NULL), MESHPING_OK);
-    assert_int_equal(meshping_store_web_session(f->store, session.token_hash, &got, NULL), MESHPING_OK);
-    assert_int_equal(meshping_store_web_sessions_expire(f->store, 0, 301, NULL), MESHPING_OK);
-    assert_int_equal(meshping_store_web_session(f->store, session.token_hash, &got, NULL), MESHPING_NOT_FOUND);
-    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
-    assert_int_equal(meshping_store_web_sessions_expire(f->store, 101, 0, NULL), MESHPING_OK);
-    assert_int_equal(meshping_store_web_session(f->store, session.token_hash, &got, NULL), MESHPING_NOT_FOUND);
-    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
-    assert_int_equal(meshping_store_web_session_delete(f->store, session.token_hash, NULL), MESHPING_OK);
-    assert_int_equal(meshping_store_web_session_delete(f->store, session.token_hash, NULL), MESHPING_NOT_FOUND);
-}
+/* ---- passphrases ---- */
 
 static void test_passphrases_are_listed_newest_first(void **state)
 {
@@ -424,8 +353,6 @@ int main(void)
         T(test_an_id_stays_with_its_host_for_good),
         T(test_a_wrong_list_leaves_the_old_one),
         T(test_ten_thousand_targets_fit),
-        T(test_users_are_found_by_name_and_id),
-        T(test_web_sessions_end_by_hand_and_by_age),
         T(test_passphrases_are_listed_newest_first),
         T(test_a_setting_is_what_was_saved_last),
         T(test_events_come_newest_first_cut_between_characters),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the server keeps: agents, targets, users, settings, events, and sample blocks. SQL stays behind this header.
+ * What the server keeps: agents, targets, settings, events, and sample blocks (users: people.h). SQL stays behind it.
  * meshping_store_open opens SQLite (WAL, synchronous=FULL); other backends come behind the same calls.
  *
  * Threads: use a store from one thread. It owns one writer thread, which groups submitted blocks into transactions;
@@ -12,6 +12,7 @@
 
 #include <meshping/address.h>
 #include <meshping/buffer.h>
+#include <meshping/people.h>
 #include <meshping/registry.h>
 #include <meshping/sample.h>
 #include <meshping/target.h>
@@ -223,42 +224,7 @@ MESHPING_API meshping_status meshping_store_targets(meshping_store *store, meshp
 MESHPING_API meshping_status meshping_store_targets_save(meshping_store *store, meshping_target_list *list,
                                                          meshping_error *err);
 
-/* ---- users, web sessions, passphrases, settings, events ---- */
-
-typedef struct meshping_user_record {
-    uint64_t id;        /* 0: new */
-    char name[65];      /* unique, case-sensitive */
-    char password[256]; /* "scrypt$N$r$p$salt$hash"; never the password */
-    char role[16];      /* "admin" */
-    int64_t created_ms;
-} meshping_user_record;
-
-MESHPING_API meshping_status meshping_store_user_count(meshping_store *store, size_t *count, meshping_error *err);
-MESHPING_API meshping_status meshping_store_user_by_name(meshping_store *store, const char *name,
-                                                         meshping_user_record *out, meshping_error *err);
-MESHPING_API meshping_status meshping_store_user_by_id(meshping_store *store, uint64_t id, meshping_user_record *out,
-                                                       meshping_error *err);
-/* Inserts (id 0; EXISTS when the name is taken) or updates. */
-MESHPING_API meshping_status meshping_store_user_save(meshping_store *store, meshping_user_record *user,
-                                                      meshping_error *err);
-
-typedef struct meshping_web_session_record {
-    uint8_t token_hash[32]; /* SHA-256 of the cookie's token */
-    uint64_t user_id;
-    char csrf[65];
-    int64_t created_ms, last_used_ms;
-} meshping_web_session_record;
-
-MESHPING_API meshping_status meshping_store_web_session_save(meshping_store *store,
-                                                             const meshping_web_session_record *session,
-                                                             meshping_error *err);
-MESHPING_API meshping_status meshping_store_web_session(meshping_store *store, const uint8_t token_hash[32],
-                                                        meshping_web_session_record *out, meshping_error *err);
-MESHPING_API meshping_status meshping_store_web_session_delete(meshping_store *store, const uint8_t token_hash[32],
-                                                               meshping_error *err);
-/* Deletes those created before created_ms or last used before used_ms. */
-MESHPING_API meshping_status meshping_store_web_sessions_expire(meshping_store *store, int64_t created_ms,
-                                                                int64_t used_ms, meshping_error *err);
+/* ---- passphrases, settings, events; users and what is theirs: people.h ---- */
 
 typedef struct meshping_passphrase_record {
     uint8_t tid[8];         /* names the passphrase without revealing it */
