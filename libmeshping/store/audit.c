@@ -95,7 +95,7 @@ meshping_status meshping_store_audit(meshping_store *store, const meshping_audit
     }
     *records = all;
     *count = n;
-    int64_t next = n == query->limit ? (int64_t)all[n - 1].id : first;
+    int64_t next = n && n == query->limit ? (int64_t)all[n - 1].id : first;
     *next_id = oldest > 0 && next > oldest ? (uint64_t)next : 0;
     return MESHPING_OK;
 }

@@ -85,7 +85,8 @@ static bool seed(meshping_store *store, const ingest_mesh *mesh)
 {
     meshping_error err = {0};
     int64_t now_ms = meshping_now_read().unix_ns / 1000000;
-    meshping_user_record user = {.name = "bench", .password = "none", .role = "admin", .created_ms = now_ms};
+    meshping_user_record user = {
+        .name = "bench", .password = "none", .role = MESHPING_ROLE_ADMIN, .created_ms = now_ms};
     meshping_web_session_record session = {.created_ms = now_ms, .last_used_ms = now_ms, .csrf = "bench"};
     meshping_target_list list = {0};
     for (uint32_t t = 0; t < mesh->targets; t++) {
@@ -98,7 +99,7 @@ static bool seed(meshping_store *store, const ingest_mesh *mesh)
     meshping_status status = meshping_store_targets_save(store, &list, &err);
     meshping_target_list_dispose(&list);
     if (status == MESHPING_OK)
-        status = meshping_store_user_save(store, &user, &err);
+        status = meshping_store_user_save(store, &user, false, &err);
     session.user_id = user.id;
     SHA256((const unsigned char *)INGEST_TOKEN, sizeof INGEST_TOKEN - 1, session.token_hash);
     if (status == MESHPING_OK)
