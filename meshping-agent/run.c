@@ -113,6 +113,19 @@ static void on_sample(void *user, uint64_t target_id, const meshping_sample *sam
         a->flush_at_ns = now_ns + URGENT_MS * MS_NS;
 }
 
+static void on_address(void *user, uint64_t target_id, const char *host, const meshping_address *from,
+                       const meshping_address *to)
+{
+    char before[MESHPING_ADDRESS_TEXT_MAX], after[MESHPING_ADDRESS_TEXT_MAX];
+    (void)user;
+    (void)target_id;
+    if (from->family)
+        log_info("targets", "%s has moved from %s to %s", host, meshping_address_format(from, before),
+                 meshping_address_format(to, after));
+    else
+        log_debug("targets", "%s is %s", host, meshping_address_format(to, after));
+}
+
 static void on_result(void *user, const meshping_probe_result *result)
 {
     agent *a = user;
@@ -301,6 +314,7 @@ static meshping_status open_engine(agent *a, meshping_error *err)
     meshping_prober_options_init(&options);
     options.phase_key = phase_key(a);
     options.on_result = on_result;
+    options.on_address = on_address;
     options.user = a;
     meshping_status status = meshping_prober_new(&a->prober, &options, err);
     if (status == MESHPING_OK)

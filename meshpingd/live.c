@@ -175,6 +175,7 @@ json_object *live_target_json(const meshping_target *target)
     add_number(object, "timeout_ms", target->timeout_ms);
     add_number(object, "size", target->size);
     add_number(object, "dscp", target->dscp);
+    add_number(object, "family", target->family);
     return object;
 }
 

@@ -42,7 +42,7 @@ static meshping_status take_text(json_object *item, const char *name, bool neede
 
 static meshping_status from_object(meshping_target *target, json_object *item, meshping_error *err)
 {
-    uint32_t size = target->size, dscp = target->dscp, id = 0;
+    uint32_t size = target->size, dscp = target->dscp, family = target->family, id = 0;
     meshping_status status;
     /* an "id" comes with what GET gave; the store finds it again by the host */
     if ((status = take_text(item, "address", true, target->host, sizeof target->host, err)) != MESHPING_OK ||
@@ -51,11 +51,12 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
         (status = take_number(item, "interval_ms", UINT32_MAX, &target->interval_ms, err)) != MESHPING_OK ||
         (status = take_number(item, "timeout_ms", UINT32_MAX, &target->timeout_ms, err)) != MESHPING_OK ||
         (status = take_number(item, "size", UINT16_MAX, &size, err)) != MESHPING_OK ||
-        (status = take_number(item, "dscp", 63, &dscp, err)) != MESHPING_OK)
+        (status = take_number(item, "dscp", 63, &dscp, err)) != MESHPING_OK ||
+        (status = take_number(item, "family", 6, &family, err)) != MESHPING_OK)
         return status;
     json_object_object_foreach(item, key, value)
     {
-        static const char *known[] = {"address", "name", "id", "interval_ms", "timeout_ms", "size", "dscp"};
+        static const char *known[] = {"address", "name", "id", "interval_ms", "timeout_ms", "size", "dscp", "family"};
         bool found = false;
         (void)value;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -65,6 +66,7 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
     }
     target->size = (uint16_t)size;
     target->dscp = (uint8_t)dscp;
+    target->family = (uint8_t)family; /* checked with the whole target */
     return MESHPING_OK;
 }
 

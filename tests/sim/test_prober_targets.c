@@ -169,13 +169,28 @@ static void test_a_resolved_name_keeps_its_address_when_the_resolver_fails(void 
     engine_close(&e);
 }
 
-static void test_a_name_that_moved_is_followed_soon_after_a_miss(void **state)
+static char moves[256];
+
+static void note_move(void *user, uint64_t target_id, const char *host, const meshping_address *from,
+                      const meshping_address *to)
+{
+    char before[MESHPING_ADDRESS_TEXT_MAX], after[MESHPING_ADDRESS_TEXT_MAX];
+    size_t used = strlen(moves);
+    (void)user;
+    snprintf(moves + used, sizeof moves - used, "%llu %s %s>%s;", (unsigned long long)target_id, host,
+             meshping_address_format(from, before), meshping_address_format(to, after));
+}
+
+static void test_a_name_that_moved_is_followed_soon_after_a_miss_and_recorded_once(void **state)
 {
     (void)state;
-    engine e;
+    engine e = {0};
     char text[MESHPING_ADDRESS_TEXT_MAX];
     meshping_address now_at;
-    engine_open(&e);
+    meshping_prober_options options = engine_options(&e);
+    options.on_address = note_move;
+    moves[0] = 0;
+    engine_open_with(&e, 20, &options);
     sim_add_host(&e.net, "198.18.0.9");
     sim_add_host(&e.net, "198.18.0.10");
     name_is(&e, "198.18.0.9");
@@ -188,6 +203,35 @@ static void test_a_name_that_moved_is_followed_soon_after_a_miss(void **state)
     assert_int_equal(meshping_prober_target_address(e.prober, 2, &now_at), MESHPING_OK);
     assert_string_equal(meshping_address_format(&now_at, text), "198.18.0.10");
     assert_int_equal(e.results[e.count - 1].sample.outcome, MESHPING_OUTCOME_OK);
+    sim_run(&e.net, e.prober, 200 * SECOND);
+    assert_string_equal(moves, "2 db.example >198.18.0.9;2 db.example 198.18.0.9>198.18.0.10;");
+    /* and each result says where its probe went */
+    assert_int_equal(e.results[0].address.bytes[3], 9);
+    assert_int_equal(e.results[e.count - 1].address.bytes[3], 10);
+    engine_close(&e);
+}
+
+static void test_a_name_is_pinged_by_both_families_as_two_targets(void **state)
+{
+    (void)state;
+    engine e;
+    engine_open(&e);
+    sim_add_host(&e.net, "198.18.0.9");
+    sim_add_host(&e.net, "2001:db8::9");
+    name_is(&e, "198.18.0.9");
+    assert_int_equal(meshping_address_parse(&e.net.name_addresses[1], "2001:db8::9", NULL), MESHPING_OK);
+    e.net.name_count = 2;
+    meshping_target named = engine_target(4, "db.example");
+    named.family = MESHPING_FAMILY_IPV4;
+    engine_set(&e, &named);
+    named.id = named.family = MESHPING_FAMILY_IPV6;
+    engine_set(&e, &named);
+    sim_run(&e.net, e.prober, 10 * SECOND);
+    name_is(&e, "198.18.0.9"); /* its IPv6 address is gone from the name, and stays in use until there is another */
+    sim_run(&e.net, e.prober, 100 * SECOND);
+    assert_true(engine_count(&e, 4, MESHPING_OUTCOME_OK) > 90 && engine_count(&e, 6, MESHPING_OUTCOME_OK) > 90);
+    for (size_t i = 0; i < e.count; i++)
+        assert_int_equal(e.results[i].address.family, e.results[i].target_id);
     engine_close(&e);
 }
 
@@ -402,7 +446,8 @@ int main(void)
         cmocka_unit_test(test_a_bad_list_changes_nothing),
         cmocka_unit_test(test_an_unresolved_name_is_the_agents_trouble_and_blocks_nobody),
         cmocka_unit_test(test_a_resolved_name_keeps_its_address_when_the_resolver_fails),
-        cmocka_unit_test(test_a_name_that_moved_is_followed_soon_after_a_miss),
+        cmocka_unit_test(test_a_name_that_moved_is_followed_soon_after_a_miss_and_recorded_once),
+        cmocka_unit_test(test_a_name_is_pinged_by_both_families_as_two_targets),
         cmocka_unit_test(test_a_round_robin_name_does_not_wander),
         cmocka_unit_test(test_flat_out_every_probe_ends_once_and_the_window_holds),
         cmocka_unit_test(test_sequence_numbers_wrap_without_a_mix_up),

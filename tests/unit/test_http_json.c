@@ -154,6 +154,32 @@ static void test_the_originals_form_takes_strings_only(void **state)
     assert_non_null(strstr(err.message, "it must be a string"));
 }
 
+static void test_a_name_may_stand_there_once_a_family(void **state)
+{
+    (void)state;
+    meshping_target_list list = {0};
+    size_t index = 0;
+    meshping_error err = {0};
+    assert_int_equal(parse_list(&list, &index,
+                                "{\"targets\":[{\"address\":\"db.example\",\"family\":4},"
+                                "{\"address\":\"db.example\",\"family\":6},\"db.example\"]}",
+                                false, 10, &err),
+                     MESHPING_OK);
+    assert_int_equal(list.items[0].family, 4);
+    assert_int_equal(list.items[1].family, 6);
+    assert_int_equal(list.items[2].family, 0);
+    meshping_target_list_dispose(&list);
+    static const char *const wrong[] = {
+        "{\"targets\":[{\"address\":\"db.example\",\"family\":5}]}",
+        "{\"targets\":[{\"address\":\"192.0.2.1\",\"family\":6}]}",
+        "{\"targets\":[{\"address\":\"a.example\",\"family\":4},{\"address\":\"a.example\",\"family\":4}]}",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_not_equal(parse_list(&list, &index, wrong[i], false, 10, &err), MESHPING_OK);
+        meshping_target_list_dispose(&list);
+    }
+}
+
 static void test_the_longest_list_fits_and_its_last_duplicate_is_found(void **state)
 {
     (void)state;
@@ -268,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_items_are_strings_or_objects),
         cmocka_unit_test(test_a_wrong_item_is_named_with_its_reason),
         cmocka_unit_test(test_the_originals_form_takes_strings_only),
+        cmocka_unit_test(test_a_name_may_stand_there_once_a_family),
         cmocka_unit_test(test_the_longest_list_fits_and_its_last_duplicate_is_found),
         cmocka_unit_test(test_a_series_shows_loss_as_null_and_silence_as_a_gap),
         cmocka_unit_test(test_gaps_at_the_edges),

@@ -38,6 +38,10 @@ typedef struct meshping_probe_result {
 /* Called from within meshping_prober_process(); may call any function of this prober but _free and _process. */
 typedef void (*meshping_probe_fn)(void *user, const meshping_probe_result *result);
 
+/* A host name has another address now. `from`: the one before, family NONE: there was none. As meshping_probe_fn. */
+typedef void (*meshping_address_fn)(void *user, uint64_t target_id, const char *host, const meshping_address *from,
+                                    const meshping_address *to);
+
 typedef struct meshping_prober_options {
     size_t struct_size;
     meshping_probe_fn on_result; /* required */
@@ -54,6 +58,7 @@ typedef struct meshping_prober_options {
     bool start_now;     /* paced: instead of by hash, set_targets() spreads its new targets evenly from `now` on over
                            the shortest interval, set_target() starts at its `now`, which may lie ahead (ping); default
                        false */
+    meshping_address_fn on_address; /* may be NULL (default) */
 } meshping_prober_options;
 
 MESHPING_API void meshping_prober_options_init(meshping_prober_options *options);
