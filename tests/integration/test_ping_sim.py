@@ -129,6 +129,21 @@ def test_a_good_reply_behind_a_bad_one_counts(net):
         assert summaries[address]["min"] >= 4
 
 
+def test_many_engines_at_once_with_the_same_pid_keep_their_replies_apart(net):
+    """As in containers that share a network: each is process 1 of its own."""
+    targets = ("198.18.0.1", "198.18.0.2", "fd00:5::1", "fd00:5::2", "127.0.0.1", "::1")
+    net.serve("198.18.0.1:delay=20ms,jitter=20ms", "198.18.0.2:loss=1", "fd00:5::1:delay=20ms,jitter=20ms", "fd00:5::2:loss=1")
+    command = net.command("--json", "-c", "20", "-i", "0.1", "-W", "0.5", *targets, prefix=("unshare", "--pid", "--fork"))
+    pings = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+    for ping in pings:
+        lines = [json.loads(line) for line in ping.communicate(timeout=60)[0].splitlines()]
+        assert ping.returncode == 1
+        for summary in (line for line in lines if line.get("summary")):
+            alive = summary["target"] not in ("198.18.0.2", "fd00:5::2")
+            assert summary["received"] + summary["local_errors"] == (20 if alive else summary["local_errors"]), summary
+            assert summary["duplicates"] == summary["late"] == 0, summary
+
+
 def test_no_route_is_our_trouble_and_no_answer_is_the_targets(net):
     net.serve("198.18.0.1:loss=1")
     probes, summaries = net.ping_json("-W", "0.2", "203.0.113.1", "2001:db8::1", "198.18.0.1", "127.0.0.1", "::1", expect=1)

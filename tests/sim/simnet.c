@@ -36,6 +36,8 @@ static void swap(sim_net *net, size_t a, size_t b)
 
 void sim_push(sim_net *net, const sim_packet *packet)
 {
+    if (net->mirror)
+        sim_push(net->mirror, packet);
     if (net->packet_count == net->packet_capacity) {
         net->packet_capacity = net->packet_capacity ? net->packet_capacity * 2 : 256;
         net->packets = realloc(net->packets, net->packet_capacity * sizeof *net->packets);

@@ -68,7 +68,8 @@ typedef struct sim_truth {
     bool judged;
 } sim_truth;
 
-typedef struct sim_net {
+typedef struct sim_net sim_net;
+struct sim_net {
     meshping__transport transport; /* first: what the engine sees */
     uint64_t random;
     int64_t mono_ns;   /* now */
@@ -102,13 +103,14 @@ typedef struct sim_net {
     } lookups[64];
     size_t lookup_count;
     uint64_t lookups_started;
+    struct sim_net *mirror; /* every packet arrives there too, as on two engines of one host */
     bool closed;
     struct {
         meshping_address to;
         size_t length;
         uint8_t bytes[1500];
     } last[2]; /* the packet sent before, of IPv4 and of IPv6 */
-} sim_net;
+};
 
 void sim_init(sim_net *net, uint64_t seed, unsigned number_bits);
 void sim_dispose(sim_net *net); /* after the prober was freed */

@@ -327,6 +327,45 @@ static void test_sequence_numbers_wrap_without_a_mix_up(void **state)
     engine_close(&e);
 }
 
+/* As bad as it gets: the same identifier by chance, the same targets, the same numbers; only the keys differ. */
+static void test_two_engines_of_one_host_never_take_each_others_replies(void **state)
+{
+    static const uint8_t keys[2][17] = {"one engine's key", "the other's key."};
+    (void)state;
+    engine e[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        meshping_prober_options options = engine_options(&e[i]);
+        sim_init(&e[i].net, 1, 20);
+        assert_int_equal(meshping__prober_new(&e[i].prober, &options, &e[i].net.transport, keys[i], NULL), MESHPING_OK);
+        for (uint64_t id = 1; id <= 100; id++) {
+            char host[32];
+            snprintf(host, sizeof host, id % 2 ? "198.18.0.%u" : "2001:db8::%x", (unsigned)id);
+            sim_host *h = sim_add_host(&e[i].net, host);
+            h->delay_ns = 300 * MS;
+            h->down = i == 1; /* the second hears nothing but what is for the first */
+            h->error_and_reply = 0.5;
+            meshping_target target = engine_target(id, host);
+            engine_set(&e[i], &target);
+        }
+    }
+    assert_int_equal(e[0].net.transport.identifier_v4, e[1].net.transport.identifier_v4);
+    e[0].net.mirror = &e[1].net;
+    for (int step = 0; step < 2000; step++)
+        for (int i = 0; i < 2; i++)
+            sim_run(&e[i].net, e[i].prober, 10 * MS);
+    assert_true(engine_count(&e[0], 0, MESHPING_OUTCOME_OK) > 1800);
+    assert_int_equal(engine_count(&e[0], 0, MESHPING_OUTCOME_OK), e[0].count);
+    assert_true(e[1].count > 1500);
+    meshping_prober_stats stats;
+    meshping_prober_get_stats(e[1].prober, &stats);
+    assert_int_equal(stats.received + stats.duplicates + stats.late, 0);
+    assert_true(stats.rejected_by[MESHPING_REJECT_COOKIE] + stats.rejected_by[MESHPING_REJECT_UNKNOWN] > 1800);
+    /* 8 bytes of a quote are the same in both: an error may be taken for one's own, and is provisional */
+    assert_int_equal(engine_count(&e[1], 0, MESHPING_OUTCOME_OK), 0);
+    for (int i = 0; i < 2; i++)
+        engine_close(&e[i]);
+}
+
 /* More in the air than numbers: an honest local error, and it recovers. */
 static void test_more_in_the_air_than_numbers_is_overload_and_not_loss(void **state)
 {
@@ -396,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_a_round_robin_name_does_not_wander),
         cmocka_unit_test(test_flat_out_every_probe_ends_once_and_the_window_holds),
         cmocka_unit_test(test_sequence_numbers_wrap_without_a_mix_up),
+        cmocka_unit_test(test_two_engines_of_one_host_never_take_each_others_replies),
         cmocka_unit_test(test_more_in_the_air_than_numbers_is_overload_and_not_loss),
         cmocka_unit_test(test_a_callback_may_change_the_targets),
     };
