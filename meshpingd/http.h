@@ -165,6 +165,8 @@ void api_user_sign_out(http_exchange *x);
 /* api_links.c */
 void api_link_open(http_exchange *x);
 void api_link_use(http_exchange *x);
+/* openapi.c */
+void openapi_get(http_exchange *x);
 /* api_audit.c */
 void api_audit_list(http_exchange *x);
 /* api_agents.c */

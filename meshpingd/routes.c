@@ -43,6 +43,8 @@ const http_route http_routes[] = {
     {API "/users/*/sessions", api_user_sign_out, HTTP_DELETE, HTTP_ADMIN, 0, "user.sign_out"},
     {API "/audit", api_audit_list, HTTP_GET, HTTP_ADMIN, 0, NULL},
 
+    {API "/openapi.json", openapi_get, HTTP_GET, HTTP_VIEWER, 0, NULL},
+
     {API "/agents", api_agents_list, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/agents/*/approve", api_agent_approve, HTTP_POST, HTTP_ADMIN, JSON, "agent.approve"},
     {API "/agents/*/reject", api_agent_reject, HTTP_POST, HTTP_ADMIN, JSON, "agent.reject"},

@@ -11,6 +11,8 @@ import ssl
 import subprocess
 import time
 
+import openapi_lab
+
 BIN = pathlib.Path(os.environ.get("MESHPING_BIN", "build/release/bin")).resolve()
 USER, PASSWORD = "anna", "correct horse battery"
 
@@ -100,7 +102,10 @@ class Server:
             connection.request(method, path, body=body,
                                headers={key: value for key, value in sent.items() if value is not None})
             got = connection.getresponse()
-            return Answer(got.status, got.headers, got.read())
+            answer = Answer(got.status, got.headers, got.read())
+            if method != "HEAD" and "Content-Encoding" not in got.headers:
+                openapi_lab.check_answer(method, path, answer)
+            return answer
         finally:
             connection.close()
 

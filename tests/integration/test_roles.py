@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+docs/openapi.json and the server's table of routes say the same, every answer is as the file has it, and every route and
+WebSocket message is allowed or refused to every role as the file says. All is generated from the file: a new route is
+tested by being there, and cannot be there without being in the file.
+"""
+
+import asyncio
+import json
+import re
+import subprocess
+
+import jsonschema
+import pytest
+import websockets
+
+import http_lab
+from openapi_lab import DOCUMENT, OPERATIONS, check_schema
+
+RANK = {"none": 0, "viewer": 1, "operator": 2, "admin": 3}
+PASSWORD = "thunder walrus ladder"
+IDS = [f"{method} {path}" for method, path, _ in OPERATIONS]
+
+
+def fill(path):
+    """An id of the right form that nothing has."""
+    return re.sub(r"\{[a-z]+\}", "999999999", path)
+
+
+class Person:
+    def __init__(self, server, role):
+        self.server, self.role, self.session, self.token = server, role, None, None
+        if role == "none":
+            return
+        link = server.call("POST", "/api/v1/users", {"name": f"the {role}", "role": role}).json()
+        used = server.call("POST", "/api/v1/links/use", {"token": link["token"], "password": PASSWORD}, session=None)
+        assert used.status == 204
+        self.sign_in()
+        made = server.call("POST", "/api/v1/tokens", {"name": "t", "role": role}, session=self.session).json()
+        self.token = made["token"]
+
+    def sign_in(self):
+        if self.role != "none":
+            self.session = self.server.sign_in(f"the {self.role}", PASSWORD)
+
+    def call(self, method, path, body=None, by_token=False, **more):
+        headers = {**more.pop("headers", {}), **({"Authorization": f"Bearer {self.token}"} if by_token else {})}
+        return self.server.call(method.upper(), path, body, session=None if by_token else self.session,
+                                headers=headers, **more)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    s = http_lab.Server(tmp_path_factory.mktemp("roles"), advertise="127.0.0.1:8443")
+    s.start().set_up()
+    yield s
+    s.end()
+
+
+@pytest.fixture(scope="module")
+def people(server):
+    return {role: Person(server, role) for role in RANK}
+
+
+# ---- the file and the server ----
+
+def test_the_served_file_is_the_one_in_the_tree(server):
+    answer = server.call("GET", "/api/v1/openapi.json")
+    assert answer.status == 200 and answer.json() == DOCUMENT
+    assert DOCUMENT["openapi"].startswith("3.1")
+
+
+def test_every_route_of_the_server_is_in_the_file_and_the_other_way_round():
+    table = {}
+    for line in subprocess.run([http_lab.BIN / "meshpingd", "routes"], check=True, text=True,
+                               stdout=subprocess.PIPE).stdout.splitlines():
+        method, pattern, access, action = line.split(" ", 3)
+        role, *flags = access.split(",")
+        assert (method, pattern) not in table
+        table[method, pattern] = (role, "session" in flags, "fresh" in flags, None if action == "-" else action)
+    file = {(method.upper(), re.sub(r"\{[a-z]+\}", "*", path)):
+            (operation["x-role"], operation.get("x-session-only", False), operation.get("x-fresh", False),
+             operation.get("x-audit")) for method, path, operation in OPERATIONS}
+    assert table == file
+    assert len({operation["operationId"] for _, _, operation in OPERATIONS}) == len(OPERATIONS)
+    # what changes something is logged, but for looking at a link
+    for (method, pattern), (_, _, _, action) in table.items():
+        assert (action is None) == (method == "GET" or pattern == "/api/v1/links/open"), pattern
+
+
+def test_every_schema_of_the_file_is_one():
+    for name, schema in DOCUMENT["components"]["schemas"].items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert name
+
+
+# ---- every route x every role ----
+
+@pytest.mark.parametrize("role", RANK)
+@pytest.mark.parametrize("method,path,operation", OPERATIONS, ids=IDS)
+def test_a_role_gets_what_the_file_says(people, method, path, operation, role):
+    person, needed = people[role], operation["x-role"]
+    if path == "/metrics":
+        pytest.skip("by its own token and addresses: test_http_access.py")
+    body = {} if "requestBody" in operation or (method == "post" and not path.startswith("/admin")) else None
+    for by_token in (False, True) if role != "none" else (False,):
+        answer = person.call(method, fill(path), body, by_token=by_token)
+        assert str(answer.status) in operation["responses"], answer  # its body: http_lab asks the file
+        if needed == "anyone":
+            assert answer.status != 403 and (answer.status != 401 or path == "/api/v1/session"), answer
+        elif role == "none":
+            assert answer.status == 401, answer
+        elif RANK[role] < RANK[needed]:
+            assert answer.status == 403 and needed in json.dumps(answer.json()), answer
+        elif by_token and operation.get("x-session-only"):
+            assert answer.status == 403, answer
+        else:
+            assert answer.status not in (401, 403), answer
+        if method == "delete" and path == "/api/v1/session" and answer.status == 204:
+            person.sign_in()
+
+
+@pytest.mark.parametrize("method,path,operation", [o for o in OPERATIONS if o[0] != "get"],
+                         ids=[i for i in IDS if not i.startswith("get")])
+def test_a_change_needs_our_own_page_and_its_token(people, method, path, operation):
+    admin = people["admin"]
+    body = {} if "requestBody" in operation else None
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
+                    {"Origin": "https://evil.example"}, {"Origin": "null"}):
+        answer = admin.call(method, fill(path), body, headers=headers)
+        assert answer.status == 403 and "other sites" in json.dumps(answer.json()), answer
+    if operation["x-role"] != "anyone":
+        for csrf in (None, "", "x" * 43, people["viewer"].session.csrf):
+            answer = admin.call(method, fill(path), body, headers={"X-CSRF-Token": csrf})
+            assert answer.status == 403 and "CSRF" in json.dumps(answer.json()), answer
+
+
+@pytest.mark.parametrize("path", DOCUMENT["paths"])
+def test_a_method_that_is_not_in_the_file_is_refused(people, path):
+    if path == "/metrics":
+        return
+    known = {method.upper() for method in DOCUMENT["paths"][path]} | {"HEAD"}
+    for method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"):
+        if method in known or (method == "HEAD" and "GET" not in known):
+            continue
+        answer = people["admin"].call(method, fill(path), {} if method in ("PUT", "POST", "PATCH") else None)
+        assert answer.status in (400, 403, 405), (method, answer)
+        if answer.status == 405:
+            assert set(answer.headers["Allow"].split(", ")) >= known - {"HEAD"}
+
+
+# ---- the answers when all is well ----
+
+def test_good_calls_are_answered_as_the_file_says_and_logged_once(server, people):
+    admin = people["admin"]
+    seen = set()
+
+    def last_row():
+        return server.call("GET", "/api/v1/audit?limit=1").json()["rows"][0]["id"]
+
+    def good(method, path, body=None, call=admin.call, **ids):
+        operation = DOCUMENT["paths"][path][method]
+        before = last_row()
+        answer = call(method, path.format(**ids), body)
+        assert answer.status < 400, answer
+        assert str(answer.status) in operation["responses"], answer
+        assert last_row() - before == (1 if "x-audit" in operation else 0), (method, path)
+        if "x-audit" in operation:
+            row = server.call("GET", "/api/v1/audit?limit=1").json()["rows"][0]
+            assert row["action"] == operation["x-audit"] and row["address"] == "127.0.0.1" and row["user"]
+        seen.add((method, path))
+        return answer.json() if answer.body.startswith((b"{", b"[")) else None
+
+    def nobody(method, path, body):
+        return server.call(method.upper(), path, body, session=None)
+
+    api = "/api/v1"
+    for path, item in DOCUMENT["paths"].items():
+        if "get" in item and "{" not in path and path not in ("/metrics", "/live", api + "/series"):
+            good("get", path)
+    good("post", api + "/session", {"user": "anna", "password": http_lab.PASSWORD}, nobody)
+    link = good("post", api + "/users", {"name": "new one", "role": "viewer"})
+    good("post", api + "/links/open", {"token": link["token"]}, nobody)
+    good("post", api + "/links/use", {"token": link["token"], "password": PASSWORD}, nobody)
+    good("patch", api + "/users/{id}", {"email": "new@example.org"}, id=link["user"]["id"])
+    good("post", api + "/users/{id}/link", id=link["user"]["id"])
+    good("delete", api + "/users/{id}/sessions", id=link["user"]["id"])
+    token = good("post", api + "/tokens", {"name": "one more", "role": "viewer"})
+    good("delete", api + "/tokens/{id}", id=token["id"])
+    good("put", api + "/profile", {"email": "admin@example.org"})
+    targets = good("put", api + "/targets", {"targets": ["192.0.2.1 gateway", {"address": "2001:db8::1"}]})
+    good("get", api + "/targets")
+    passphrase = good("post", api + "/passphrases", {"label": "rack 7"})
+    good("get", api + "/passphrases")
+    good("delete", api + "/passphrases/{id}", id=passphrase["id"])
+    good("post", "/admin/update_targets", {"targets": ["192.0.2.1"]})
+    assert targets["targets"][0]["name"] == "gateway"
+    server.sign_in("the admin", PASSWORD)
+    other = next(s for s in good("get", api + "/sessions")["sessions"] if not s["current"])
+    good("delete", api + "/sessions/{id}", id=other["id"])
+    good("delete", api + "/sessions")
+    for path, body in (("/session/confirm", {"password": PASSWORD}), ("/password", {"current": PASSWORD,
+                                                                                   "password": PASSWORD + " 2"})):
+        method = "post" if path == "/session/confirm" else "put"
+        made = []
+        good(method, api + path, body, lambda *a: made.append(admin.call(*a)) or made[0])
+        admin.session = http_lab.Session(made[0])
+    assert server.call("PUT", "/api/v1/password", {"current": PASSWORD + " 2", "password": PASSWORD},
+                       session=admin.session).status == 200
+    admin.sign_in()
+    good("delete", api + "/session")
+    admin.sign_in()
+    agents = {p for p in DOCUMENT["paths"] if "/agents/" in p or p.startswith(("/admin/approve", "/admin/reject"))}
+    not_here = agents | {api + "/series", "/monitoring/{agent}/{target}", api + "/setup", "/metrics", "/live"}
+    assert {p for _, p in seen} | not_here >= set(DOCUMENT["paths"])  # those: test_http_agents.py, test_mesh.py
+
+
+# ---- the WebSocket ----
+
+def socket_of(person, by_token=False):
+    headers = {}
+    if by_token:
+        headers["Authorization"] = f"Bearer {person.token}"
+    elif person.session:
+        headers["Cookie"] = person.session.cookie
+    return websockets.connect(f"wss://{person.server.host}/live", origin=f"https://{person.server.host}",
+                              subprotocols=["meshping.live.v1"], extra_headers=headers, ssl=http_lab.tls_context(),
+                              max_size=None)
+
+
+@pytest.mark.parametrize("role", RANK)
+def test_every_message_of_the_live_view_is_as_the_file_says_for_every_role(people, role):
+    operation = DOCUMENT["paths"]["/live"]["get"]
+    person, allowed = people[role], RANK[role] >= RANK[operation["x-role"]]
+    assert operation["x-messages"]["from-client"] == []
+
+    async def watch(by_token):
+        if not allowed:
+            with pytest.raises(websockets.InvalidStatusCode) as refused:
+                await socket_of(person, by_token)
+            assert refused.value.status_code == 401
+            return
+        async with socket_of(person, by_token) as socket:
+            kinds = set()
+            # nothing that a client says does anything
+            for text in ('{"event":"snapshot"}', '{"event":"approve","data":{"id":"0000000000000001"}}', "x"):
+                await socket.send(text)
+            while kinds != {"snapshot", "delta"}:
+                message = json.loads(await asyncio.wait_for(socket.recv(), 5))
+                name = {"snapshot": "LiveSnapshot", "delta": "LiveDelta"}[message["event"]]
+                assert name in operation["x-messages"]["from-server"]
+                check_schema(message, DOCUMENT["components"]["schemas"][name])
+                kinds.add(message["event"])
+
+    for by_token in (False, True) if role != "none" else (False,):
+        asyncio.run(watch(by_token))
