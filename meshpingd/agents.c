@@ -2,11 +2,10 @@
 /* What agents and server say to each other: docs/PROTOCOL.md, the server's side. */
 #include "meshpingd/agents.h"
 
-#include "common/cidr.h"
 #include "common/log.h"
 #include "meshpingd/connection.h"
+#include "meshpingd/joining.h"
 #include "meshpingd/storing.h"
-#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,6 @@
 #define AUTHENTICATION_MS 10000
 #define STATUS_MS 10000
 #define TARGETS_A_PART 100
-#define REFUSED_RETRY_S 30
 #define AGENTS_A_RETRY_SECOND 250 /* retry_s = agents / 250: docs/PROTOCOL.md, Delivery */
 
 static uint32_t retry_s(const server *s)
@@ -24,7 +22,7 @@ static uint32_t retry_s(const server *s)
 }
 
 /* A word of the agent: by the monotonic clock for silence, by the wall clock for people. */
-static void note_heard(agent_connection *c)
+void agents_heard(agent_connection *c)
 {
     c->heard_ms = server_mono_ms();
     if (!c->agent)
@@ -39,7 +37,7 @@ void agents_tell_targets(server *s, agent_entry *agent)
 {
     agent_connection *c = agent->connection;
     (void)s;
-    if (!c || c->closing || agent->record.state != MESHPING_AGENT_APPROVED)
+    if (!c || c->closing || agent->record.state != MESHPING_AGENT_APPROVED || joining_is_waiting(c))
         return;
     c->targets_due = true;
     c->targets_part = 0;
@@ -49,7 +47,7 @@ void agents_tell_targets(server *s, agent_entry *agent)
 void agents_next_targets(agent_connection *c)
 {
     server *s = c->server;
-    if (!c->targets_due || !c->agent || c->agent->record.state != MESHPING_AGENT_APPROVED) {
+    if (!c->targets_due || !c->agent || c->agent->record.state != MESHPING_AGENT_APPROVED || joining_is_waiting(c)) {
         c->targets_due = false;
         return;
     }
@@ -75,12 +73,19 @@ void agents_tell_status(agent_connection *c)
     meshping_message message = {.event = MESHPING_EVENT_REGISTRATION_STATUS};
     meshping_registration_status *status = &message.u.registration_status;
     meshping_error err;
+    if (c->ticket_due) /* told once the ticket is durable */
+        return;
     status->state = agent->record.state;
     status->epoch = c->epoch;
     status->retry_s = retry_s(s);
     snprintf(status->message, sizeof status->message, "%s", agent->record.reason);
-    if (agent->record.state == MESHPING_AGENT_APPROVED) {
+    if (agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD)
         status->agent_id = agent->record.id;
+    if (c->ticket_serial &&
+        (agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD)) {
+        status->has_ticket = meshping_ticket_make(status->ticket, s->ticket_key, agent->record.public_key,
+                                                  c->ticket_serial) == MESHPING_OK;
+    } else if (agent->record.state == MESHPING_AGENT_APPROVED) {
         status->credit_bytes = storing_credit(c);
         if (meshping_store_ranges(s->store, agent->record.id, c->epoch, status->ranges, &status->range_count, &err) !=
             MESHPING_OK) {
@@ -100,21 +105,9 @@ void agents_tell_state(server *s, agent_entry *agent)
     if (!c)
         return;
     agents_tell_status(c);
-    if (agent->record.state == MESHPING_AGENT_APPROVED)
-        agents_tell_targets(s, agent);
+    agents_tell_targets(s, agent);
     if (agent->record.state == MESHPING_AGENT_BLACKLISTED)
         c->close_after = true;
-}
-
-static void refuse(agent_connection *c, const char *code, const char *message, uint32_t retry)
-{
-    meshping_message refused = {.event = MESHPING_EVENT_REFUSED};
-    snprintf(refused.u.refused.code, sizeof refused.u.refused.code, "%s", code);
-    snprintf(refused.u.refused.message, sizeof refused.u.refused.message, "%s", message);
-    refused.u.refused.retry_s = retry;
-    c->server->counters.enrolments_failed++;
-    connection_send(c, &refused);
-    c->close_after = true;
 }
 
 static void send_status(agent_connection *c, uint64_t ping, uint64_t pong)
@@ -157,130 +150,6 @@ void agents_opened(agent_connection *c)
     memcpy(welcome->nonce_s, c->binding.nonce_s, MESHPING_NONCE_LEN);
     welcome->time_unix_ms = server_unix_ms();
     connection_send(c, &message);
-}
-
-static bool address_is_approved(const agent_entry *agent, const char *peer)
-{
-    cidr_list approved;
-    meshping_address address;
-    return cidr_list_parse(&approved, agent->record.approved_addresses, NULL) == MESHPING_OK &&
-           meshping_address_parse(&address, peer, NULL) == MESHPING_OK && cidr_list_contains(&approved, &address);
-}
-
-static bool set_text(char *field, size_t size, const char *text)
-{
-    if (strcmp(field, text) == 0)
-        return false;
-    snprintf(field, size, "%s", text);
-    return true;
-}
-
-/* True when the store does not know it yet: ten thousand that come back as they were are no transaction each. */
-static bool note_info(agent_entry *agent, const meshping_agent_info *info, const char *peer)
-{
-    meshping_agent_record *record = &agent->record;
-    bool changed = record->revision == 0;
-    changed |= set_text(record->host_name, sizeof record->host_name, info->host_name);
-    changed |= set_text(record->version, sizeof record->version, info->version);
-    changed |= set_text(record->reported_address, sizeof record->reported_address, info->address);
-    changed |= set_text(record->observed_address, sizeof record->observed_address, peer);
-    if (changed)
-        record->last_seen_ms = agent->last_seen_ms;
-    return changed;
-}
-
-/* The handshake was good: this connection is this agent's. A newer session displaces the older. */
-static void welcome_agent(agent_connection *c, agent_entry *agent, const meshping_agent_info *info)
-{
-    server *s = c->server;
-    meshping_agent_record *record = &agent->record;
-    meshping_error err;
-    if (agent->connection) {
-        agent_connection *older = agent->connection;
-        agent->connection = NULL;
-        connection_refuse(older, 1000, "a newer connection of the same agent took its place");
-    }
-    agent->connection = c;
-    c->agent = agent;
-    c->epoch = info->epoch;
-    note_heard(c);
-    agent->online = true; /* now, not with the next tick: what it sends in between is live */
-    s->live_version++;
-    if (note_info(agent, info, c->peer)) {
-        s->names_changed = true;
-        if (server_agent_save(s, agent, &err) != MESHPING_OK) {
-            connection_refuse(c, 1011, "the store does not take it: %s", err.message);
-            return;
-        }
-    }
-    log_info("agents", "%016llx %s connected from %s, %s", (unsigned long long)record->id, record->host_name, c->peer,
-             meshping_agent_state_name(record->state));
-    if (record->state == MESHPING_AGENT_APPROVED && !address_is_approved(agent, c->peer)) {
-        char reason[MESHPING_AGENT_TEXT_MAX];
-        snprintf(reason, sizeof reason, "it comes from %s now", c->peer);
-        if (server_agent_move(s, agent, MESHPING_ACTION_ADDRESS_CHANGED, reason, NULL, &err) == MESHPING_OK)
-            return; /* the move has told it */
-        log_error("agents", "cannot put %s on hold: %s", record->host_name, err.message);
-    }
-    agents_tell_state(s, agent);
-}
-
-static void enrol(agent_connection *c, const meshping_handshake *handshake)
-{
-    uint8_t key[MESHPING_PASSPHRASE_KEY_LEN];
-    meshping_passphrase_record passphrase;
-    meshping_agent_info info;
-    meshping_error err;
-    server *s = c->server;
-    if (server_passphrase_open(s, handshake->tid, key, &passphrase) != MESHPING_OK) {
-        refuse(c, "passphrase", "the passphrase is not known here, has expired or was revoked", REFUSED_RETRY_S);
-        return;
-    }
-    meshping_status status = meshping_handshake_open(&info, handshake, &c->binding, key, &err);
-    OPENSSL_cleanse(key, sizeof key);
-    if (status != MESHPING_OK) {
-        s->counters.enrolments_failed++;
-        connection_refuse(c, 1008, "bad handshake: %s", err.message);
-        return;
-    }
-    agent_entry *agent = server_agent_by_key(s, handshake->public_key);
-    if (!agent) { /* a known key spends no use */
-        passphrase.uses++;
-        status = meshping_store_passphrase_save(s->store, &passphrase, &err);
-        if (status == MESHPING_OK) {
-            status = server_agent_create(s, handshake->public_key, &agent, &err);
-            if (status != MESHPING_OK) { /* it will ask again, and must not use the passphrase up by that */
-                passphrase.uses--;
-                meshping_store_passphrase_save(s->store, &passphrase, NULL);
-            }
-        }
-        if (status != MESHPING_OK) {
-            log_warning("agents", "%s wants to join and cannot: %s", c->peer, err.message);
-            refuse(c, "later", "the server takes no new agents now", REFUSED_RETRY_S);
-            return;
-        }
-        char text[512];
-        snprintf(text, sizeof text, "%s asks to join from %s", info.host_name, c->peer);
-        meshping_store_event_add(s->store, server_unix_ms(), "enrol", agent->record.id, NULL, text, NULL);
-    }
-    welcome_agent(c, agent, &info);
-}
-
-static void resume(agent_connection *c, const meshping_handshake *handshake)
-{
-    meshping_agent_info info;
-    meshping_error err;
-    if (meshping_handshake_open(&info, handshake, &c->binding, NULL, &err) != MESHPING_OK) {
-        connection_refuse(c, 1008, "bad handshake: %s", err.message);
-        return;
-    }
-    agent_entry *agent = server_agent_by_key(c->server, handshake->public_key);
-    if (!agent) {
-        log_warning("agents", "%s (%s) resumes with a key that is not known here", c->peer, info.host_name);
-        refuse(c, "unknown_key", "this agent's key is not known here: it needs a passphrase", REFUSED_RETRY_S);
-        return;
-    }
-    welcome_agent(c, agent, &info);
 }
 
 /* ---- what agents say ---- */
@@ -330,8 +199,8 @@ static pending_write *pending_new(agent_connection *c)
 /* Only approved agents' data is taken; only of the epoch that the handshake named. */
 static bool may_send_data(agent_connection *c, uint64_t epoch)
 {
-    if (c->paused)
-        return false; /* sent before it heard: it sends it again */
+    if (c->paused || joining_is_waiting(c))
+        return false; /* sent before it heard, or before the ticket came: it sends it again */
     if (c->agent->record.state != MESHPING_AGENT_APPROVED)
         connection_refuse(c, 1008, "data from an agent that is %s", meshping_agent_state_name(c->agent->record.state));
     else if (epoch != c->epoch)
@@ -369,7 +238,7 @@ void agents_block(agent_connection *c, const uint8_t *frame, size_t length)
     uint64_t epoch, sequence;
     const uint8_t *block;
     size_t block_length;
-    note_heard(c);
+    agents_heard(c);
     if (meshping_frame_header_decode(frame, length, &epoch, &sequence, &block, &block_length, &err) != MESHPING_OK) {
         connection_refuse(c, 1007, "%s", err.message);
         return;
@@ -425,6 +294,9 @@ static void on_message(agent_connection *c, meshping_message *message)
     case MESHPING_EVENT_GAP:
         on_gap(c, &message->u.gap);
         break;
+    case MESHPING_EVENT_JOINED:
+        joining_joined(c, &message->u.joined);
+        break;
     case MESHPING_EVENT_HANDSHAKE:
         connection_refuse(c, 1008, "a second handshake");
         break;
@@ -442,15 +314,13 @@ void agents_message(agent_connection *c, const char *text, size_t length)
         connection_refuse(c, 1007, "%s", err.message);
         return;
     }
-    note_heard(c);
+    agents_heard(c);
     if (c->agent) {
         on_message(c, &message);
     } else if (message.event != MESHPING_EVENT_HANDSHAKE || c->close_after) {
         connection_refuse(c, 1008, "%s before the handshake", meshping_event_name(message.event));
-    } else if (message.u.handshake.enrol) {
-        enrol(c, &message.u.handshake);
     } else {
-        resume(c, &message.u.handshake);
+        joining_handshake(c, &message.u.handshake);
     }
     meshping_message_dispose(&message);
 }
@@ -458,6 +328,7 @@ void agents_message(agent_connection *c, const char *text, size_t length)
 void agents_closed(agent_connection *c)
 {
     agent_entry *agent = c->agent;
+    joining_closed(c);
     if (!agent || agent->connection != c)
         return;
     agent->connection = NULL;
@@ -475,6 +346,10 @@ void agents_tick(server *s)
         }
         if (now_ms - c->heard_ms > (int64_t)s->config.offline_s * 1000) {
             connection_refuse(c, 1001, "no word for %d s", s->config.offline_s);
+            continue;
+        }
+        if (joining_is_waiting(c) && now_ms - c->ticket_since_ms > AUTHENTICATION_MS) {
+            connection_refuse(c, 1008, "it did not confirm its join ticket within %d s", AUTHENTICATION_MS / 1000);
             continue;
         }
         if (now_ms - c->status_ms >= STATUS_MS) {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
+#include "meshpingd/json_body.h"
 
 #include <string.h>
+
+#define TOGETHER_MAX 256 /* approved by one request */
 
 void api_agents_list(http_exchange *x)
 {
@@ -14,26 +17,72 @@ void api_agents_list(http_exchange *x)
     http_respond_json(x, 200, json);
 }
 
-static void act(http_exchange *x, meshping_agent_action action)
+/* false: it was answered. */
+static bool take_flag(http_exchange *x, const char *name, bool *out)
+{
+    json_object *value = NULL;
+    *out = false;
+    if (!json_object_object_get_ex(x->json, name, &value) || !value)
+        return true;
+    if (!json_object_is_type(value, json_type_boolean)) {
+        http_respond_problem(x, 400, "\"%s\" must be true or false", name);
+        return false;
+    }
+    *out = json_object_get_boolean(value);
+    return true;
+}
+
+/* false: it was answered. */
+static bool take_decision(http_exchange *x, agent_decision *out)
 {
     bool ok;
-    uint64_t id;
-    meshping_error err = {0};
-    const char *fingerprint = http_json_string(x, "fingerprint", &ok);
+    *out = (agent_decision){0};
+    out->fingerprint = http_json_string(x, "fingerprint", &ok);
     if (!ok)
-        return;
-    int64_t revision = http_json_number(x, "revision", 0, 1, INT64_MAX, &ok);
+        return false;
+    out->revision = (uint64_t)http_json_number(x, "revision", 0, 1, INT64_MAX, &ok);
     if (!ok)
-        return;
-    if (!http_id_parse(x->params.value[0], &id) || !server_agent_by_id(x->server, id)) {
-        http_respond_problem(x, 404, "there is no agent with this id");
-        return;
+        return false;
+    out->addresses = http_json_string(x, "addresses", &ok);
+    if (!ok)
+        return false;
+    const char *predecessor = http_json_string(x, "successor_of", &ok);
+    if (!ok)
+        return false;
+    if (predecessor && !http_id_parse(predecessor, &out->successor_of)) {
+        http_respond_problem(x, 400, "\"successor_of\" must be an agent's id");
+        return false;
     }
-    if (server_agent_act(x->server, id, action, fingerprint, (uint64_t)revision, x->identity.user, &err) !=
-        MESHPING_OK) {
+    return take_flag(x, "block_address", &out->block_address) &&
+           take_flag(x, "revoke_passphrase", &out->revoke_passphrase);
+}
+
+/* The agent of the path; NULL: it was answered. */
+static agent_entry *agent_of_path(http_exchange *x)
+{
+    uint64_t id;
+    agent_entry *agent = http_id_parse(x->params.value[0], &id) ? server_agent_by_id(x->server, id) : NULL;
+    if (!agent)
+        http_respond_problem(x, 404, "there is no agent with this id");
+    return agent;
+}
+
+static void act(http_exchange *x, meshping_agent_action action)
+{
+    agent_decision decision;
+    meshping_error err = {0};
+    if (!take_decision(x, &decision))
+        return;
+    agent_entry *agent = agent_of_path(x);
+    if (!agent)
+        return;
+    uint64_t id = agent->record.id;
+    if (server_agent_act(x->server, id, action, &decision, x->identity.user, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;
     }
+    if (decision.successor_of)
+        id = decision.successor_of;
     http_respond_json(x, 200, live_agent_json(x->server, server_agent_by_id(x->server, id)));
 }
 
@@ -55,4 +104,104 @@ void api_agent_hold(http_exchange *x)
 void api_agent_reinstate(http_exchange *x)
 {
     act(x, MESHPING_ACTION_REINSTATE);
+}
+
+/* ---- many at once ---- */
+
+/* What was seen of one agent; each is needed here, for nobody looks at each of many twice. */
+static meshping_status approve_one(http_exchange *x, json_object *item, json_object *result, meshping_error *err)
+{
+    json_object *id_value = NULL, *fingerprint = NULL, *revision = NULL;
+    agent_decision decision = {0};
+    uint64_t id;
+    if (!json_object_is_type(item, json_type_object))
+        return meshping_error_set(err, MESHPING_INVALID, "not an object");
+    json_object_object_get_ex(item, "id", &id_value);
+    json_object_object_get_ex(item, "fingerprint", &fingerprint);
+    json_object_object_get_ex(item, "revision", &revision);
+    const char *id_text = json_body_string(id_value);
+    json_object_object_add(result, "id", json_object_new_string(id_text ? id_text : ""));
+    decision.fingerprint = json_body_string(fingerprint);
+    decision.revision = json_object_is_type(revision, json_type_int) ? json_object_get_uint64(revision) : 0;
+    if (!id_text || !http_id_parse(id_text, &id) || !decision.fingerprint || !decision.revision)
+        return meshping_error_set(err, MESHPING_INVALID, "\"id\", \"fingerprint\" and \"revision\" are needed");
+    return server_agent_act(x->server, id, MESHPING_ACTION_APPROVE, &decision, x->identity.user, err);
+}
+
+void api_agents_approve(http_exchange *x)
+{
+    json_object *list = NULL;
+    if (!json_object_object_get_ex(x->json, "agents", &list) || !json_object_is_type(list, json_type_array) ||
+        json_object_array_length(list) > TOGETHER_MAX) {
+        http_respond_problem(x, 400, "\"agents\" must be a list of at most %d", TOGETHER_MAX);
+        return;
+    }
+    json_object *json = json_object_new_object(), *results = json_object_new_array();
+    size_t approved = 0;
+    http_audit_detail(x, "%zu at once", json_object_array_length(list));
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        meshping_error err = {0};
+        json_object *result = json_object_new_object();
+        bool good = approve_one(x, json_object_array_get_idx(list, i), result, &err) == MESHPING_OK;
+        approved += good;
+        json_object_object_add(result, "approved", json_object_new_boolean(good));
+        if (!good)
+            json_object_object_add(result, "detail", json_object_new_string(err.message));
+        json_object_array_add(results, result);
+    }
+    json_object_object_add(json, "approved", json_object_new_int64((int64_t)approved));
+    json_object_object_add(json, "results", results);
+    http_respond_json(x, 200, json);
+}
+
+/* ---- addresses ---- */
+
+void api_agent_addresses(http_exchange *x)
+{
+    bool ok;
+    meshping_error err = {0};
+    const char *addresses = http_json_string(x, "addresses", &ok);
+    if (!ok)
+        return;
+    int64_t revision = http_json_number(x, "revision", 0, 1, INT64_MAX, &ok);
+    if (!ok)
+        return;
+    if (!addresses) {
+        http_respond_problem(x, 400, "\"addresses\" is needed: \"10.0.0.0/8, 2001:db8::/64\"");
+        return;
+    }
+    agent_entry *agent = agent_of_path(x);
+    if (!agent)
+        return;
+    if (server_agent_addresses(x->server, agent->record.id, addresses, (uint64_t)revision, x->identity.user, &err) !=
+        MESHPING_OK)
+        http_respond_error(x, &err);
+    else
+        http_respond_json(x, 200, live_agent_json(x->server, agent));
+}
+
+void api_blocked_get(http_exchange *x)
+{
+    char text[MESHPING_CIDR_LIST_MAX * MESHPING_CIDR_TEXT_MAX];
+    json_object *json = json_object_new_object();
+    meshping_cidr_list_format(&x->server->blocked, text, sizeof text, NULL);
+    json_object_object_add(json, "addresses", json_object_new_string(text));
+    http_respond_json(x, 200, json);
+}
+
+void api_blocked_put(http_exchange *x)
+{
+    bool ok;
+    meshping_error err = {0};
+    const char *addresses = http_json_string(x, "addresses", &ok);
+    if (!ok)
+        return;
+    if (!addresses) {
+        http_respond_problem(x, 400, "\"addresses\" is needed: \"192.0.2.0/24, 2001:db8::/64\", or \"\"");
+        return;
+    }
+    if (server_block_addresses(x->server, addresses, x->identity.user, &err) != MESHPING_OK)
+        http_respond_error(x, &err);
+    else
+        api_blocked_get(x);
 }

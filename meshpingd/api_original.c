@@ -52,13 +52,14 @@ void original_update_targets(http_exchange *x)
 
 static void act(http_exchange *x, meshping_agent_action action)
 {
+    static const agent_decision nothing_seen;
     uint64_t id;
     meshping_error err = {0};
     if (!http_id_parse(x->params.value[0], &id) || !server_agent_by_id(x->server, id)) {
         http_respond_problem(x, 404, "Agent not found");
         return;
     }
-    if (server_agent_act(x->server, id, action, NULL, 0, x->identity.user, &err) != MESHPING_OK)
+    if (server_agent_act(x->server, id, action, &nothing_seen, x->identity.user, &err) != MESHPING_OK)
         http_respond_error(x, &err);
     else
         http_respond_json(x, 200, success());

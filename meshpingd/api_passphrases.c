@@ -40,6 +40,10 @@ static json_object *passphrase_json(const meshping_passphrase_record *record)
     json_object_object_add(json, "uses_max", json_object_new_uint64(record->uses_max));
     json_object_object_add(json, "uses", json_object_new_uint64(record->uses));
     json_object_object_add(json, "revoked", json_object_new_boolean(record->revoked));
+    json_object_object_add(json, "advertise", json_object_new_string(record->advertise));
+    json_object_object_add(json, "preapprove", json_object_new_uint64(record->preapprove_max));
+    json_object_object_add(json, "preapproved", json_object_new_uint64(record->preapprove_uses));
+    json_object_object_add(json, "preapprove_from", json_object_new_string(record->preapprove_from));
     return json;
 }
 
@@ -72,6 +76,17 @@ static json_object *commands_json(void)
     return commands;
 }
 
+/* text: shown this once, and wiped. */
+static void respond_issued(http_exchange *x, char text[MESHPING_PASSPHRASE_TEXT_MAX],
+                           const meshping_passphrase_record *record)
+{
+    json_object *json = passphrase_json(record);
+    json_object_object_add(json, "passphrase", json_object_new_string(text));
+    json_object_object_add(json, "commands", commands_json());
+    OPENSSL_cleanse(text, MESHPING_PASSPHRASE_TEXT_MAX);
+    http_respond_json(x, 201, json);
+}
+
 void api_passphrase_create(http_exchange *x)
 {
     bool ok;
@@ -91,6 +106,12 @@ void api_passphrase_create(http_exchange *x)
     request.uses = (uint32_t)http_json_number(x, "uses", 0, 1, USES_MAX, &ok);
     if (!ok)
         return;
+    request.preapprove = (uint32_t)http_json_number(x, "preapprove", 0, 1, USES_MAX, &ok);
+    if (!ok)
+        return;
+    request.preapprove_from = http_json_string(x, "preapprove_from", &ok);
+    if (!ok)
+        return;
     if (request.advertise && !request.advertise[0])
         request.advertise = NULL;
     if (!request.advertise && !x->server->config.advertise[0]) {
@@ -106,11 +127,24 @@ void api_passphrase_create(http_exchange *x)
         http_respond_error(x, &err);
         return;
     }
-    json_object *json = passphrase_json(&record);
-    json_object_object_add(json, "passphrase", json_object_new_string(text));
-    json_object_object_add(json, "commands", commands_json());
-    OPENSSL_cleanse(text, sizeof text);
-    http_respond_json(x, 201, json);
+    respond_issued(x, text, &record);
+}
+
+void api_passphrase_rotate(http_exchange *x)
+{
+    uint8_t tid[MESHPING_TID_LEN];
+    char text[MESHPING_PASSPHRASE_TEXT_MAX];
+    meshping_passphrase_record record;
+    meshping_error err = {0};
+    meshping_status status = MESHPING_NOT_FOUND;
+    if (parse_tid(tid, x->params.value[0]))
+        status = server_passphrase_rotate(x->server, tid, x->identity.user, text, &record, &err);
+    if (status == MESHPING_NOT_FOUND)
+        http_respond_problem(x, 404, "there is no passphrase with this id");
+    else if (status != MESHPING_OK)
+        http_respond_error(x, &err);
+    else
+        respond_issued(x, text, &record);
 }
 
 void api_passphrase_revoke(http_exchange *x)

@@ -6,10 +6,10 @@
 #ifndef MESHPINGD_AUTH_H
 #define MESHPINGD_AUTH_H
 
-#include "common/cidr.h"
 #include "meshpingd/http.h"
 #include "meshpingd/password.h"
 #include "meshpingd/throttle.h"
+#include <meshping/cidr.h>
 
 #define AUTH_COOKIE "__Host-meshping"
 #define AUTH_SESSIONS_MAX 1024   /* in memory; the longest unused makes room, it lives on in the store */
@@ -72,8 +72,8 @@ struct http_state {
     bool setup_needed;
     char setup_code[AUTH_SETUP_CODE_MAX];
     int64_t next_expiry_ms;
-    cidr_list metrics_allow;     /* of the configuration */
-    struct live_viewer *viewers; /* live_ws.c */
+    meshping_cidr_list metrics_allow; /* of the configuration */
+    struct live_viewer *viewers;      /* live_ws.c */
     size_t viewer_count;
 };
 

@@ -176,6 +176,14 @@ static int receive(agent_connection *c, const void *in, size_t length)
 
 /* ---- opening ---- */
 
+static bool peer_of(struct lws *wsi, meshping_address *out)
+{
+    struct sockaddr_storage sa;
+    socklen_t length = sizeof sa;
+    return getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&sa, &length) == 0 &&
+           meshping_address_from_sockaddr(out, (struct sockaddr *)&sa) == MESHPING_OK;
+}
+
 /* Exactly /agent, and nothing that a browser sends. Non-zero refuses the upgrade. */
 static int filter(struct lws *wsi)
 {
@@ -186,6 +194,13 @@ static int filter(struct lws *wsi)
     }
     if (lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) <= 0 || strcmp(path, MESHPING_AGENT_PATH) != 0) {
         log_warning("agents", "a request for %s with the agents' subprotocol: refused", path);
+        return 1;
+    }
+    const server *s = lws_context_user(lws_get_context(wsi));
+    meshping_address peer;
+    if (s->blocked.count && peer_of(wsi, &peer) && meshping_cidr_list_contains(&s->blocked, &peer)) {
+        char text[MESHPING_ADDRESS_TEXT_MAX];
+        log_warning("agents", "%s is blocked: refused", meshping_address_format(&peer, text));
         return 1;
     }
     if (unauthenticated >= UNAUTHENTICATED_MAX) {
@@ -205,12 +220,9 @@ static bool bind_to_channel(agent_connection *c)
 
 static void note_peer(agent_connection *c)
 {
-    struct sockaddr_storage sa;
-    socklen_t length = sizeof sa;
     meshping_address address;
     snprintf(c->peer, sizeof c->peer, "?");
-    if (getpeername(lws_get_socket_fd(c->wsi), (struct sockaddr *)&sa, &length) == 0 &&
-        meshping_address_from_sockaddr(&address, (struct sockaddr *)&sa) == MESHPING_OK)
+    if (peer_of(c->wsi, &address))
         meshping_address_format(&address, c->peer);
 }
 

@@ -34,6 +34,14 @@ typedef struct agent_connection {
     meshping_range ranges[MESHPING_RANGES_MAX];
     size_t range_count;
 
+    /* joining.c */
+    bool ticket_due;         /* a ticket was issued: to be committed, then told */
+    bool ticket_given;       /* on this connection */
+    bool ticket_listed;      /* in the list of what is to be committed */
+    uint64_t ticket_serial;  /* told and not confirmed; 0: none */
+    int64_t ticket_since_ms; /* monotonic */
+    struct agent_connection *next_listed;
+
     bool close_after; /* once the outbox is empty */
     bool closing;
     struct agent_connection *next, **link; /* of all connections */
@@ -51,6 +59,8 @@ void agents_block(agent_connection *c, const uint8_t *frame, size_t length);
 void agents_closed(agent_connection *c);
 /* Tells state, ranges and credit; what is not acknowledged is sent again when credit comes after none. */
 void agents_tell_status(agent_connection *c);
+/* A word of the agent. */
+void agents_heard(agent_connection *c);
 /* The acknowledgement that is due. */
 void agents_ack(agent_connection *c, meshping_message *out);
 /* Each second: ends the refused ones that are still there. */

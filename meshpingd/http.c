@@ -430,7 +430,7 @@ meshping_status http_start(server *s, meshping_error *err)
     state->server = s;
     s->http = state;
     meshping_error why = {0};
-    meshping_status status = cidr_list_parse(&state->metrics_allow, s->config.metrics_allow, &why);
+    meshping_status status = meshping_cidr_list_parse(&state->metrics_allow, s->config.metrics_allow, &why);
     if (status != MESHPING_OK)
         meshping_error_set(err, status, "metrics_allow: %s", why.message);
     else

@@ -175,6 +175,10 @@ void api_agent_approve(http_exchange *x);
 void api_agent_reject(http_exchange *x);
 void api_agent_hold(http_exchange *x);
 void api_agent_reinstate(http_exchange *x);
+void api_agents_approve(http_exchange *x);
+void api_agent_addresses(http_exchange *x);
+void api_blocked_get(http_exchange *x);
+void api_blocked_put(http_exchange *x);
 /* api_targets.c */
 void api_targets_get(http_exchange *x);
 void api_targets_put(http_exchange *x);
@@ -182,6 +186,7 @@ void api_targets_put(http_exchange *x);
 void api_passphrases_list(http_exchange *x);
 void api_passphrase_create(http_exchange *x);
 void api_passphrase_revoke(http_exchange *x);
+void api_passphrase_rotate(http_exchange *x);
 /* api_mesh.c */
 void api_matrix(http_exchange *x);
 void api_series(http_exchange *x);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define CERTIFICATE_DAYS 3650L
+#define SECRET_LEN 32
 
 /* Makes PATH.new with `mode`; sync_close renames it, so that half a key is never left under the name. */
 static FILE *create(const char *path, mode_t mode, char *temporary)
@@ -155,27 +156,29 @@ static meshping_status certificate_open(const char *path, EVP_PKEY *key, const c
     return status;
 }
 
-static meshping_status seal_open(uint8_t seal_key[32], const char *path, meshping_error *err)
+/* A secret of 32 bytes in a file of its own (0400). `lost`: what its loss means, for people. */
+static meshping_status secret_open(uint8_t secret[SECRET_LEN], const char *state_dir, const char *name,
+                                   const char *lost, meshping_error *err)
 {
-    char temporary[KEYS_PATH_MAX + 8];
+    char path[KEYS_PATH_MAX], temporary[KEYS_PATH_MAX + 8];
+    uint8_t more;
+    snprintf(path, sizeof path, "%s/%s", state_dir, name);
     FILE *file = fopen(path, "re");
     if (file) {
-        size_t got = fread(seal_key, 1, 32, file);
+        bool whole = fread(secret, 1, SECRET_LEN, file) == SECRET_LEN && fread(&more, 1, 1, file) == 0;
         fclose(file);
-        return got == 32 ? MESHPING_OK
-                         : meshping_error_set(err, MESHPING_CORRUPT,
-                                              "%s is damaged: restore it, or remove it (open "
-                                              "passphrases are then lost)",
-                                              path);
+        return whole ? MESHPING_OK
+                     : meshping_error_set(err, MESHPING_CORRUPT, "%s is damaged: restore it, or remove it (%s)", path,
+                                          lost);
     }
     if (errno != ENOENT)
         return meshping_error_set_errno(err, MESHPING_PERMISSION, errno, "cannot read %s", path);
-    if (RAND_bytes(seal_key, 32) != 1)
+    if (RAND_bytes(secret, SECRET_LEN) != 1)
         return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers to be had");
     file = create(path, 0400, temporary);
     if (!file)
         return meshping_error_set_errno(err, MESHPING_PERMISSION, errno, "cannot write %s", path);
-    return sync_close(file, fwrite(seal_key, 1, 32, file) == 32, path, temporary, err);
+    return sync_close(file, fwrite(secret, 1, SECRET_LEN, file) == SECRET_LEN, path, temporary, err);
 }
 
 static meshping_status pin_of(uint8_t pin[MESHPING_PIN_LEN], EVP_PKEY *key)
@@ -191,18 +194,18 @@ static meshping_status pin_of(uint8_t pin[MESHPING_PIN_LEN], EVP_PKEY *key)
 
 meshping_status keys_open(server_keys *out, const char *state_dir, const char *names, meshping_error *err)
 {
-    char seal_path[KEYS_PATH_MAX];
     EVP_PKEY *key = NULL;
     snprintf(out->key_path, sizeof out->key_path, "%s/server.key", state_dir);
     snprintf(out->certificate_path, sizeof out->certificate_path, "%s/server.crt", state_dir);
-    snprintf(seal_path, sizeof seal_path, "%s/seal.key", state_dir);
     meshping_status status = key_open(&key, out->key_path, err);
     if (status == MESHPING_OK)
         status = certificate_open(out->certificate_path, key, names, err);
     if (status == MESHPING_OK)
         status = pin_of(out->pin, key);
     if (status == MESHPING_OK)
-        status = seal_open(out->seal_key, seal_path, err);
+        status = secret_open(out->seal_key, state_dir, "seal.key", "open passphrases are then lost", err);
+    if (status == MESHPING_OK)
+        status = secret_open(out->ticket_key, state_dir, "ticket.key", "every agent then needs a passphrase", err);
     EVP_PKEY_free(key);
     return status;
 }

@@ -132,6 +132,13 @@ meshping_status server_passphrase_issue(server *s, const passphrase_request *req
              uses = request->uses ? request->uses : DEFAULT_USES;
     const char *advertise = request->advertise && *request->advertise ? request->advertise : s->config.advertise;
     memset(record, 0, sizeof *record);
+    if (request->preapprove > uses)
+        return meshping_error_set(err, MESHPING_INVALID, "more are approved beforehand than may use it");
+    if (request->preapprove &&
+        meshping_registry_addresses(record->preapprove_from, request->preapprove_from ? request->preapprove_from : "",
+                                    err) != MESHPING_OK)
+        return MESHPING_INVALID;
+    record->preapprove_max = request->preapprove;
     if (!*advertise)
         return meshping_error_set(err, MESHPING_INVALID,
                                   "give the address agents reach this server at, as HOST:PORT (or set advertise)");
@@ -147,6 +154,7 @@ meshping_status server_passphrase_issue(server *s, const passphrase_request *req
     record->created_ms = server_unix_ms();
     record->expires_ms = record->created_ms + (int64_t)hours * 3600000;
     record->uses_max = uses;
+    snprintf(record->advertise, sizeof record->advertise, "%.*s", (int)strcspn(advertise, ", "), advertise);
     snprintf(record->label, sizeof record->label, "%s", request->label ? request->label : "");
     status = meshping_passphrase_tid(record->tid, passphrase.key);
     if (status == MESHPING_OK && !seal(s, record, passphrase.key))
@@ -157,8 +165,11 @@ meshping_status server_passphrase_issue(server *s, const passphrase_request *req
         status = meshping_store_passphrase_save(s->store, record, err);
     OPENSSL_cleanse(&passphrase, sizeof passphrase);
     if (status == MESHPING_OK) {
-        snprintf(event, sizeof event, "for %s, %u uses, %u hours%s%s", advertise, uses, hours,
-                 record->label[0] ? ": " : "", record->label);
+        int length = snprintf(event, sizeof event, "for %s, %u uses, %u hours%s%s", record->advertise, uses, hours,
+                              record->label[0] ? ": " : "", record->label);
+        if (record->preapprove_max && length > 0 && (size_t)length < sizeof event)
+            snprintf(event + length, sizeof event - (size_t)length, ", the first %u from %.150s approved beforehand",
+                     record->preapprove_max, record->preapprove_from);
         meshping_store_event_add(s->store, record->created_ms, "passphrase", 0, user, event, NULL);
     }
     return status;
@@ -169,16 +180,37 @@ meshping_status server_passphrase_revoke(server *s, const uint8_t tid[MESHPING_T
 {
     meshping_passphrase_record record;
     meshping_status status = meshping_store_passphrase(s->store, tid, &record, err);
-    if (status != MESHPING_OK)
+    if (status != MESHPING_OK || record.revoked)
         return status;
     record.revoked = true;
-    status = meshping_store_passphrase_save(s->store, &record, err);
+    status = revocations_add(&s->revocations, REVOCATION_REVOKE, tid, MESHPING_TID_LEN, server_unix_ms(), err);
+    if (status == MESHPING_OK)
+        status = meshping_store_passphrase_save(s->store, &record, err);
     if (status == MESHPING_OK)
         meshping_store_event_add(s->store, server_unix_ms(), "revoke", 0, user, record.label, NULL);
     return status;
 }
 
-meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID_LEN],
+meshping_status server_passphrase_rotate(server *s, const uint8_t tid[MESHPING_TID_LEN], const char *user, char *text,
+                                         meshping_passphrase_record *record, meshping_error *err)
+{
+    meshping_passphrase_record old;
+    meshping_status status = meshping_store_passphrase(s->store, tid, &old, err);
+    if (status != MESHPING_OK)
+        return status;
+    passphrase_request request = {.advertise = old.advertise,
+                                  .label = old.label,
+                                  .hours = (uint32_t)((old.expires_ms - old.created_ms) / 3600000),
+                                  .uses = old.uses_max,
+                                  .preapprove = old.preapprove_max,
+                                  .preapprove_from = old.preapprove_from};
+    status = server_passphrase_issue(s, &request, user, text, record, err);
+    if (status == MESHPING_OK)
+        status = server_passphrase_revoke(s, tid, user, err);
+    return status;
+}
+
+meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID_LEN], bool known_key,
                                        uint8_t key[MESHPING_PASSPHRASE_KEY_LEN], meshping_passphrase_record *record)
 {
     meshping_error err;
@@ -190,7 +222,7 @@ meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID
         why = "revoked";
     else if (record->expires_ms <= server_unix_ms())
         why = "expired";
-    else if (record->uses >= record->uses_max)
+    else if (!known_key && record->uses >= record->uses_max)
         why = "used up";
     else if (!unseal(s, record, key))
         why = "sealed with another seal.key";

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/log.h"
 #include "meshpingd/admin_cli.h"
+#include "meshpingd/joining.h"
 #include "meshpingd/keys.h"
 #include "meshpingd/listener.h"
 #include "meshpingd/maintain.h"
@@ -232,6 +233,7 @@ static int serve(server *s)
     if (status == MESHPING_OK) {
         memcpy(s->pin, keys.pin, sizeof s->pin);
         memcpy(s->seal_key, keys.seal_key, sizeof s->seal_key);
+        memcpy(s->ticket_key, keys.ticket_key, sizeof s->ticket_key);
         status = server_load(s, &err);
     }
     if (status == MESHPING_OK)
@@ -241,9 +243,12 @@ static int serve(server *s)
     if (status == MESHPING_OK)
         status = watch(&watching, s, w);
     if (status == MESHPING_OK)
+        joining_start(s);
+    if (status == MESHPING_OK)
         run(s, port);
     else
         log_error("server", "%s", err.message[0] ? err.message : meshping_status_text(status));
+    joining_stop(s);
     http_stop(s);
     web_stop(w);
     unwatch(&watching);

@@ -59,7 +59,8 @@ static bool token_matches(const http_exchange *x)
 
 static bool address_allowed(const http_exchange *x)
 {
-    return x->peer.family != MESHPING_FAMILY_NONE && cidr_list_contains(&x->server->http->metrics_allow, &x->peer);
+    return x->peer.family != MESHPING_FAMILY_NONE &&
+           meshping_cidr_list_contains(&x->server->http->metrics_allow, &x->peer);
 }
 
 /* ---- the text ---- */

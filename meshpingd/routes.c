@@ -46,16 +46,21 @@ const http_route http_routes[] = {
     {API "/openapi.json", openapi_get, HTTP_GET, HTTP_VIEWER, 0, NULL},
 
     {API "/agents", api_agents_list, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/agents/approve", api_agents_approve, HTTP_POST, HTTP_ADMIN, JSON | HTTP_ROUTE_BIG, "agent.approve"},
     {API "/agents/*/approve", api_agent_approve, HTTP_POST, HTTP_ADMIN, JSON, "agent.approve"},
     {API "/agents/*/reject", api_agent_reject, HTTP_POST, HTTP_ADMIN, JSON, "agent.reject"},
     {API "/agents/*/hold", api_agent_hold, HTTP_POST, HTTP_ADMIN, JSON, "agent.hold"},
     {API "/agents/*/reinstate", api_agent_reinstate, HTTP_POST, HTTP_ADMIN, JSON, "agent.reinstate"},
+    {API "/agents/*/addresses", api_agent_addresses, HTTP_PUT, HTTP_ADMIN, JSON, "agent.addresses"},
+    {API "/blocked", api_blocked_get, HTTP_GET, HTTP_ADMIN, 0, NULL},
+    {API "/blocked", api_blocked_put, HTTP_PUT, HTTP_ADMIN, JSON, "agent.block"},
 
     {API "/targets", api_targets_get, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/targets", api_targets_put, HTTP_PUT, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG, "targets.replace"},
 
     {API "/passphrases", api_passphrases_list, HTTP_GET, HTTP_ADMIN, 0, NULL},
     {API "/passphrases", api_passphrase_create, HTTP_POST, HTTP_ADMIN, JSON, "passphrase.create"},
+    {API "/passphrases/*/rotate", api_passphrase_rotate, HTTP_POST, HTTP_ADMIN, JSON, "passphrase.rotate"},
     {API "/passphrases/*", api_passphrase_revoke, HTTP_DELETE, HTTP_ADMIN, 0, "passphrase.revoke"},
 
     {API "/matrix", api_matrix, HTTP_GET, HTTP_VIEWER, 0, NULL},

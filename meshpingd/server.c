@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Agents and samples: what the server knows and may do. Targets and passphrases are in lists.c. */
+/* Loading, samples, time. Agents are in roster.c, targets and passphrases in lists.c. */
 #include "meshpingd/server.h"
 
-#include "common/cidr.h"
 #include "common/log.h"
 #include "meshpingd/storing.h"
 #include <meshping/block.h>
@@ -11,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PENDING_MAX 256
 #define HOUR_US INT64_C(3600000000)
 #define EXPIRE_EVERY_S 5
 #define EXPIRE_BLOCKS 200
@@ -30,37 +28,6 @@ int64_t server_mono_ms(void)
 }
 
 /* ---- loading ---- */
-
-static meshping_status append_agent(server *s, agent_entry *entry)
-{
-    agent_entry **grown = realloc(s->agents, (s->agent_count + 1) * sizeof *grown);
-    if (!grown)
-        return MESHPING_NOMEM;
-    s->agents = grown;
-    if (agent_index_add(&s->agent_index, entry, entry->record.id, entry->record.public_key) != MESHPING_OK)
-        return MESHPING_NOMEM;
-    s->agents[s->agent_count++] = entry;
-    s->names_changed = true;
-    s->live_version++;
-    return MESHPING_OK;
-}
-
-static meshping_status load_agents(server *s, meshping_error *err)
-{
-    meshping_agent_record *records = NULL;
-    size_t count = 0;
-    meshping_status status = meshping_store_agents(s->store, &records, &count, err);
-    for (size_t i = 0; i < count && status == MESHPING_OK; i++) {
-        agent_entry *entry = calloc(1, sizeof *entry);
-        if (entry)
-            entry->record = records[i];
-        status = entry ? append_agent(s, entry) : MESHPING_NOMEM;
-        if (status != MESHPING_OK)
-            free(entry);
-    }
-    meshping_free(records);
-    return status;
-}
 
 static void take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us,
                        bool journal, bool live);
@@ -110,7 +77,7 @@ meshping_status server_load(server *s, meshping_error *err)
         status = meshping_store_targets(s->store, &s->targets, err);
     live_index(s);
     if (status == MESHPING_OK)
-        status = load_agents(s, err);
+        status = server_load_agents(s, err);
     if (status == MESHPING_OK)
         status = meshping_store_visit_blocks(s->store, server_unix_ms() * 1000 - HOUR_US, load_block, s, err);
     return status;
@@ -126,108 +93,12 @@ void server_dispose(server *s)
     s->agents = NULL;
     s->agent_count = 0;
     agent_index_dispose(&s->agent_index);
+    revocations_dispose(&s->revocations);
     meshping_target_list_dispose(&s->targets);
     free(s->columns);
     s->columns = NULL;
     meshping_cache_free(s->cache);
     s->cache = NULL;
-}
-
-/* ---- agents ---- */
-
-agent_entry *server_agent_by_id(server *s, uint64_t id)
-{
-    return agent_index_by_id(&s->agent_index, id);
-}
-
-agent_entry *server_agent_by_key(server *s, const uint8_t public_key[MESHPING_KEY_LEN])
-{
-    size_t at = 0;
-    agent_entry *agent;
-    while ((agent = agent_index_by_key(&s->agent_index, public_key, &at)))
-        if (memcmp(agent->record.public_key, public_key, MESHPING_KEY_LEN) == 0)
-            return agent;
-    return NULL;
-}
-
-meshping_status server_agent_save(server *s, agent_entry *agent, meshping_error *err)
-{
-    s->live_version++;
-    return meshping_store_agent_save(s->store, &agent->record, err);
-}
-
-meshping_status server_agent_create(server *s, const uint8_t public_key[MESHPING_KEY_LEN], agent_entry **out,
-                                    meshping_error *err)
-{
-    size_t pending = 0;
-    for (size_t i = 0; i < s->agent_count; i++)
-        pending += s->agents[i]->record.state == MESHPING_AGENT_PENDING;
-    if (pending >= PENDING_MAX)
-        return meshping_error_set(err, MESHPING_LIMIT, "%d agents are pending already", PENDING_MAX);
-    agent_entry *entry = calloc(1, sizeof *entry);
-    if (!entry)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-    do {
-        if (RAND_bytes((unsigned char *)&entry->record.id, sizeof entry->record.id) != 1) {
-            free(entry);
-            return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers to be had");
-        }
-    } while (!entry->record.id || server_agent_by_id(s, entry->record.id));
-    memcpy(entry->record.public_key, public_key, MESHPING_KEY_LEN);
-    entry->record.state = MESHPING_AGENT_PENDING;
-    entry->record.first_seen_ms = entry->record.last_seen_ms = entry->record.state_changed_ms = server_unix_ms();
-    if (append_agent(s, entry) != MESHPING_OK) {
-        free(entry);
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-    }
-    *out = entry;
-    return MESHPING_OK;
-}
-
-meshping_status server_agent_move(server *s, agent_entry *agent, meshping_agent_action action, const char *reason,
-                                  const char *user, meshping_error *err)
-{
-    char text[512];
-    meshping_agent_record before = agent->record;
-    meshping_agent_state next;
-    if (meshping_agent_state_next(&next, agent->record.state, action) != MESHPING_OK)
-        return meshping_error_set(err, MESHPING_STATE, "an agent that is %s cannot be moved by %s",
-                                  meshping_agent_state_name(agent->record.state), meshping_agent_action_name(action));
-    if (next == agent->record.state)
-        return MESHPING_OK;
-    agent->record.state = next;
-    agent->record.state_changed_ms = server_unix_ms();
-    snprintf(agent->record.reason, sizeof agent->record.reason, "%s", reason);
-    if (action == MESHPING_ACTION_APPROVE)
-        snprintf(agent->record.approved_addresses, sizeof agent->record.approved_addresses, "%s",
-                 agent->record.observed_address);
-    meshping_status status = server_agent_save(s, agent, err);
-    if (status != MESHPING_OK) {
-        agent->record = before;
-        return status;
-    }
-    snprintf(text, sizeof text, "%s: %s -> %s%s%s", agent->record.host_name, meshping_agent_state_name(before.state),
-             meshping_agent_state_name(next), *reason ? ": " : "", reason);
-    log_info("agents", "%016llx %s%s%s", (unsigned long long)agent->record.id, text, user ? ", by " : "",
-             user ? user : "");
-    meshping_store_event_add(s->store, server_unix_ms(), meshping_agent_action_name(action), agent->record.id, user,
-                             text, NULL);
-    agents_tell_state(s, agent);
-    return MESHPING_OK;
-}
-
-meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action action, const char *fingerprint,
-                                 uint64_t revision, const char *user, meshping_error *err)
-{
-    char own[MESHPING_FINGERPRINT_MAX];
-    agent_entry *agent = server_agent_by_id(s, id);
-    if (!agent)
-        return meshping_error_set(err, MESHPING_NOT_FOUND, "no such agent");
-    if (fingerprint && strcmp(fingerprint, meshping_identity_fingerprint(own, agent->record.public_key)) != 0)
-        return meshping_error_set(err, MESHPING_STATE, "the agent's fingerprint is another one: look again");
-    if (revision && revision != agent->record.revision)
-        return meshping_error_set(err, MESHPING_STATE, "the agent has changed since you looked: look again");
-    return server_agent_move(s, agent, action, "", user, err);
 }
 
 /* ---- samples ---- */
@@ -337,6 +208,7 @@ void server_tick(server *s)
     storing_tick(s);
     update_online(s);
     save_seen(s);
+    server_lapse(s);
     meshping_cache_expire(s->cache, now_us, CACHE_PAIRS_A_TICK);
     if ((now_us / 1000000) % EXPIRE_EVERY_S == 0 &&
         meshping_store_expire(s->store, now_us - s->config.retention_hours * HOUR_US, EXPIRE_BLOCKS, &deleted, &err) !=

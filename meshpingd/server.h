@@ -9,9 +9,11 @@
 #include "meshpingd/agent_index.h"
 #include "meshpingd/alarms.h"
 #include "meshpingd/config.h"
+#include "meshpingd/revocations.h"
 #include <json-c/json.h>
 #include <meshping/cache.h>
 #include <meshping/cell.h>
+#include <meshping/cidr.h>
 #include <meshping/protocol.h>
 #include <meshping/store.h>
 #include <uv.h>
@@ -65,7 +67,10 @@ typedef struct server {
     uint64_t trial_agent_id; /* the last that was */
     uint64_t server_id;
     uint8_t pin[MESHPING_PIN_LEN];
-    uint8_t seal_key[32];        /* seals passphrase keys in the database */
+    uint8_t seal_key[32];                        /* seals passphrase keys in the database */
+    uint8_t ticket_key[MESHPING_TICKET_KEY_LEN]; /* makes join tickets */
+    revocations revocations;
+    meshping_cidr_list blocked;  /* no agent may come from there */
     uint64_t live_version;       /* counts up when agents or targets changed: the next live message is a snapshot */
     uint64_t live_shown_version; /* of the last snapshot that viewers got */
     int64_t started_unix_ms;
@@ -82,13 +87,32 @@ void server_tick(server *s);
 /* ---- agents ---- */
 agent_entry *server_agent_by_id(server *s, uint64_t id);
 agent_entry *server_agent_by_key(server *s, const uint8_t public_key[MESHPING_KEY_LEN]);
+/* What an administrator decides about an agent, and on what he saw. */
+typedef struct agent_decision {
+    const char *fingerprint; /* as he saw it; NULL: not checked */
+    uint64_t revision;       /* of the row; 0: not checked */
+    const char *addresses;   /* approve: the ranges it may come from; NULL: what meshping_registry_offer says */
+    uint64_t successor_of;   /* approve: takes over that agent's id and history; 0: nobody's */
+    bool block_address;      /* reject: no agent may come from its address any more */
+    bool revoke_passphrase;  /* reject: nor join with the passphrase that it used */
+} agent_decision;
 /*
- * Approve, reject, hold, reinstate. `fingerprint` and `revision`: what the administrator saw; NULL and 0: not checked;
- * STATE when they differ or the action is impossible, NOT_FOUND. `user`: who did it, for the log of events.
- * A connected agent is told at once.
+ * Approve, reject, hold, reinstate. STATE: the agent is not as it was seen, or the action is impossible; NOT_FOUND;
+ * INVALID: the addresses. `user`: who did it, for the log of events. A connected agent is told at once.
  */
-meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action action, const char *fingerprint,
-                                 uint64_t revision, const char *user, meshping_error *err);
+meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action action, const agent_decision *decision,
+                                 const char *user, meshping_error *err);
+/* Sets the ranges that an approved or held agent may come from; one that is connected from elsewhere is held. */
+meshping_status server_agent_addresses(server *s, uint64_t id, const char *addresses, uint64_t revision,
+                                       const char *user, meshping_error *err);
+/* The ranges that no agent may come from (replaces them); connections from there end. INVALID, LIMIT. */
+meshping_status server_block_addresses(server *s, const char *text, const char *user, meshping_error *err);
+/* Rows, blocked addresses, and what the file of revocations says. */
+meshping_status server_load_agents(server *s, meshping_error *err);
+/* Forgets pending agents that were not seen for 7 days; looks once a minute. */
+void server_lapse(server *s);
+/* Takes an entry that is not stored out again. */
+void server_agent_forget(server *s, agent_entry *agent);
 /* Makes a pending agent of a handshake. LIMIT: 256 are pending already. */
 meshping_status server_agent_create(server *s, const uint8_t public_key[MESHPING_KEY_LEN], agent_entry **out,
                                     meshping_error *err);
@@ -109,20 +133,28 @@ meshping_status server_targets_replace(server *s, meshping_target_list *list, ui
                                        const char *user, meshping_error *err);
 /* ---- passphrases ---- */
 typedef struct passphrase_request {
-    const char *advertise; /* "HOST:PORT"; NULL: the first of config.advertise */
-    const char *label;     /* may be NULL */
-    uint32_t hours;        /* 0: 24 */
-    uint32_t uses;         /* 0: 50 */
+    const char *advertise;       /* "HOST:PORT"; NULL: the first of config.advertise */
+    const char *label;           /* may be NULL */
+    uint32_t hours;              /* 0: 24 */
+    uint32_t uses;               /* 0: 50 */
+    uint32_t preapprove;         /* the first so many are approved at once ... */
+    const char *preapprove_from; /* ... when they come from these ranges; needed then */
 } passphrase_request;
 /* Whether config.advertise is a list of HOST:PORT; empty is good. */
 meshping_status server_advertise_check(const char *list, meshping_error *err);
 /* text[MESHPING_PASSPHRASE_TEXT_MAX] is the only time the passphrase is seen. */
 meshping_status server_passphrase_issue(server *s, const passphrase_request *request, const char *user, char *text,
                                         meshping_passphrase_record *record, meshping_error *err);
+/* Revokes one and issues another for the same address, label and limits. NOT_FOUND. */
+meshping_status server_passphrase_rotate(server *s, const uint8_t tid[MESHPING_TID_LEN], const char *user, char *text,
+                                         meshping_passphrase_record *record, meshping_error *err);
 meshping_status server_passphrase_revoke(server *s, const uint8_t tid[MESHPING_TID_LEN], const char *user,
                                          meshping_error *err);
-/* The key behind a tid, checked for use now. NOT_FOUND: unknown, revoked, expired or used up (the log says which). */
-meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID_LEN],
+/*
+ * The key behind a tid, checked for use now; known_key: by an agent that spends no use. NOT_FOUND: unknown, revoked,
+ * expired or used up (the log says which).
+ */
+meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID_LEN], bool known_key,
                                        uint8_t key[MESHPING_PASSPHRASE_KEY_LEN], meshping_passphrase_record *record);
 
 /* ---- samples ---- */

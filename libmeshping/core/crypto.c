@@ -3,6 +3,7 @@
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
@@ -84,6 +85,13 @@ out:
 meshping_status meshping__sha256(uint8_t out[32], const uint8_t *data, size_t length)
 {
     return EVP_Digest(data, length, out, NULL, EVP_sha256(), NULL) == 1 ? MESHPING_OK : MESHPING_CRYPTO;
+}
+
+meshping_status meshping__hmac_sha256(uint8_t out[32], const uint8_t *key, size_t key_length, const uint8_t *data,
+                                      size_t length)
+{
+    unsigned out_length = 32;
+    return HMAC(EVP_sha256(), key, (int)key_length, data, length, out, &out_length) ? MESHPING_OK : MESHPING_CRYPTO;
 }
 
 meshping_status meshping__ed25519_sign(uint8_t signature[64], const uint8_t seed[32], const uint8_t *data,

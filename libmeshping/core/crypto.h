@@ -21,6 +21,8 @@ meshping_status meshping__aead_open(meshping__aead aead, uint8_t *out, const uin
                                     const uint8_t *ad, size_t ad_length, const uint8_t *in, size_t length,
                                     const uint8_t *tag, size_t tag_length);
 meshping_status meshping__sha256(uint8_t out[32], const uint8_t *data, size_t length);
+meshping_status meshping__hmac_sha256(uint8_t out[32], const uint8_t *key, size_t key_length, const uint8_t *data,
+                                      size_t length);
 meshping_status meshping__ed25519_sign(uint8_t signature[64], const uint8_t seed[32], const uint8_t *data,
                                        size_t length);
 /* CRYPTO: not this key's signature. */

@@ -86,8 +86,10 @@ static meshping_status transcript(meshping__bytes *out, const meshping_handshake
     put_field(out, binding->nonce_s, MESHPING_NONCE_LEN);
     put_field(out, handshake->nonce_a, MESHPING_NONCE_LEN);
     put_field(out, handshake->public_key, MESHPING_KEY_LEN);
-    /* tid; a resume has its join ticket here, empty in this version */
-    put_field(out, handshake->tid, handshake->enrol ? MESHPING_TID_LEN : 0);
+    if (handshake->enrol)
+        put_field(out, handshake->tid, MESHPING_TID_LEN);
+    else
+        put_field(out, handshake->ticket, handshake->ticket_length);
     put_field(out, handshake->info, handshake->info_length);
     return out->failed ? MESHPING_NOMEM : MESHPING_OK;
 }
@@ -165,14 +167,18 @@ meshping_status meshping_handshake_enrol(meshping_handshake *out, const meshping
 }
 
 meshping_status meshping_handshake_resume(meshping_handshake *out, const meshping_binding *binding,
-                                          const uint8_t seed[MESHPING_KEY_LEN], const meshping_agent_info *info,
-                                          meshping_error *err)
+                                          const uint8_t seed[MESHPING_KEY_LEN], const uint8_t *ticket,
+                                          const meshping_agent_info *info, meshping_error *err)
 {
     char *json = NULL;
     size_t length = 0;
     meshping_status status = start(out, binding, false, info, &json, &length, err);
     if (status != MESHPING_OK)
         return status;
+    if (ticket) {
+        memcpy(out->ticket, ticket, MESHPING_TICKET_LEN);
+        out->ticket_length = MESHPING_TICKET_LEN;
+    }
     memcpy(out->info, json, length);
     out->info_length = length;
     meshping_free(json);

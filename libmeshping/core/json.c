@@ -49,6 +49,12 @@ void meshping__field_fail(meshping__fields *fields, const char *name, const char
     fields->status = meshping_error_set(fields->err, MESHPING_PROTOCOL, "field \"%s\": %s", name, what);
 }
 
+bool meshping__field_has(const meshping__fields *fields, const char *name)
+{
+    json_object *value = NULL;
+    return json_object_object_get_ex(fields->object, name, &value) && value;
+}
+
 static json_object *get(meshping__fields *fields, const char *name, json_type type, bool required)
 {
     json_object *value = NULL;

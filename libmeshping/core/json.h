@@ -19,6 +19,8 @@ typedef struct meshping__fields {
     meshping_status status;
 } meshping__fields;
 
+/* Present, and not null. */
+bool meshping__field_has(const meshping__fields *fields, const char *name);
 uint64_t meshping__field_u64(meshping__fields *fields, const char *name, uint64_t min, uint64_t max);
 /* Absent: 0. */
 int64_t meshping__field_time(meshping__fields *fields, const char *name, bool required);

@@ -103,6 +103,8 @@ static void handshake_encode(json_object *data, const meshping_handshake *m)
     add_text(data, "mode", m->enrol ? "enrol" : "resume");
     if (m->enrol)
         add(data, "tid", meshping__json_bytes(m->tid, sizeof m->tid));
+    else if (m->ticket_length)
+        add(data, "ticket", meshping__json_bytes(m->ticket, m->ticket_length));
     add(data, "public_key", meshping__json_bytes(m->public_key, sizeof m->public_key));
     add(data, "nonce_a", meshping__json_bytes(m->nonce_a, sizeof m->nonce_a));
     add(data, "info", meshping__json_bytes(m->info, m->info_length));
@@ -118,6 +120,10 @@ static void handshake_decode(meshping__fields *f, meshping_handshake *m)
         meshping__field_fail(f, "mode", "is neither enrol nor resume");
     if (m->enrol)
         meshping__field_bytes(f, "tid", m->tid, sizeof m->tid);
+    else if (meshping__field_has(f, "ticket")) {
+        meshping__field_bytes(f, "ticket", m->ticket, sizeof m->ticket);
+        m->ticket_length = sizeof m->ticket;
+    }
     meshping__field_bytes(f, "public_key", m->public_key, sizeof m->public_key);
     meshping__field_bytes(f, "nonce_a", m->nonce_a, sizeof m->nonce_a);
     m->info_length = meshping__field_bytes_up_to(f, "info", m->info, sizeof m->info);
@@ -136,6 +142,8 @@ static void registration_status_encode(json_object *data, const meshping_registr
     add(data, "ranges", ranges_encode(m->ranges, m->range_count));
     add_u64(data, "credit", m->credit_bytes);
     add_u64(data, "retry_s", m->retry_s);
+    if (m->has_ticket)
+        add(data, "ticket", meshping__json_bytes(m->ticket, sizeof m->ticket));
 }
 
 static void registration_status_decode(meshping__fields *f, meshping_registration_status *m)
@@ -150,6 +158,19 @@ static void registration_status_decode(meshping__fields *f, meshping_registratio
     m->range_count = ranges_decode(f, m->ranges);
     m->credit_bytes = meshping__field_u64(f, "credit", 0, ID_MAX);
     m->retry_s = (uint32_t)meshping__field_u64_or(f, "retry_s", UINT32_MAX, 0);
+    m->has_ticket = meshping__field_has(f, "ticket");
+    if (m->has_ticket)
+        meshping__field_bytes(f, "ticket", m->ticket, sizeof m->ticket);
+}
+
+static void joined_encode(json_object *data, const meshping_joined *m)
+{
+    add(data, "serial", meshping__json_hex64(m->serial));
+}
+
+static void joined_decode(meshping__fields *f, meshping_joined *m)
+{
+    m->serial = meshping__field_hex64(f, "serial", true);
 }
 
 static void refused_encode(json_object *data, const meshping_refused *m)
@@ -374,6 +395,9 @@ static meshping_status body_encode(json_object *data, const meshping_message *me
     case MESHPING_EVENT_GAP:
         gap_encode(data, &message->u.gap);
         return MESHPING_OK;
+    case MESHPING_EVENT_JOINED:
+        joined_encode(data, &message->u.joined);
+        return MESHPING_OK;
     }
     return meshping_error_set(err, MESHPING_INVALID, "there is no event %u", (unsigned)message->event);
 }
@@ -438,12 +462,15 @@ static void body_decode(meshping__fields *fields, meshping_message *out)
     case MESHPING_EVENT_GAP:
         gap_decode(fields, &out->u.gap);
         break;
+    case MESHPING_EVENT_JOINED:
+        joined_decode(fields, &out->u.joined);
+        break;
     }
 }
 
 static bool event_parse(meshping_event *out, const char *name)
 {
-    for (unsigned i = MESHPING_EVENT_WELCOME; i <= MESHPING_EVENT_GAP; i++)
+    for (unsigned i = MESHPING_EVENT_WELCOME; i <= MESHPING_EVENT_JOINED; i++)
         if (strcmp(meshping_event_name(i), name) == 0) {
             *out = (meshping_event)i;
             return true;

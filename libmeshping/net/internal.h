@@ -20,6 +20,8 @@ typedef struct server_state {
     uint8_t pin[MESHPING_PIN_LEN];
     uint64_t server_id; /* 0: never met */
     bool enrolled;      /* the server knows our key: resume needs no passphrase */
+    bool has_ticket;    /* the last join ticket, shown when resuming */
+    uint8_t ticket[MESHPING_TICKET_LEN];
 } server_state;
 
 /*

@@ -225,7 +225,8 @@ static void on_welcome(meshping_session *session, const meshping_welcome *welcom
     session->server.server_id = welcome->server_id;
     meshping_status status =
         session->server.enrolled
-            ? meshping_handshake_resume(&reply.u.handshake, &session->binding, session->seed, &info, &err)
+            ? meshping_handshake_resume(&reply.u.handshake, &session->binding, session->seed,
+                                        session->server.has_ticket ? session->server.ticket : NULL, &info, &err)
             : meshping_handshake_enrol(&reply.u.handshake, &session->binding, session->seed, session->key, &info, &err);
     if (status == MESHPING_OK)
         meshping__link_send(session, &reply);
@@ -280,6 +281,24 @@ static void forget_key(meshping_session *session)
     session->has_key = false;
 }
 
+/* The ticket is durable here before the server hears so: it then counts as the one that this agent has. */
+static void store_ticket(meshping_session *session, const uint8_t ticket[MESHPING_TICKET_LEN])
+{
+    meshping_message reply = {.event = MESHPING_EVENT_JOINED};
+    meshping_error err;
+    server_state before = session->server;
+    session->server.has_ticket = true;
+    memcpy(session->server.ticket, ticket, MESHPING_TICKET_LEN);
+    if (meshping__state_server_save(&session->server, session->state_dir, &err) != MESHPING_OK) {
+        session->server = before;
+        meshping__link_drop(session, err.message);
+        return;
+    }
+    for (size_t i = 0; i < 8; i++)
+        reply.u.joined.serial = reply.u.joined.serial << 8 | ticket[i];
+    meshping__link_send(session, &reply);
+}
+
 static void on_registration_status(meshping_session *session, const meshping_registration_status *status)
 {
     static const meshping_link links[] = {
@@ -297,8 +316,12 @@ static void on_registration_status(meshping_session *session, const meshping_reg
         note_enrolled(session);
     }
     session->retry_s = status->retry_s;
-    if (status->state == MESHPING_AGENT_APPROVED || status->state == MESHPING_AGENT_HOLD)
-        forget_key(session);
+    forget_key(session); /* from now on the key is what it is known by */
+    if (status->has_ticket) {
+        meshping__delivery_stop(&session->delivery);
+        store_ticket(session, status->ticket); /* what this status means comes again after joined */
+        return;
+    }
     if (status->credit_bytes && status->epoch == meshping_buffer_epoch(session->delivery.buffer)) {
         if (!session->delivery.open)
             meshping__delivery_start(&session->delivery, status->credit_bytes);
@@ -319,8 +342,9 @@ static void on_refused(meshping_session *session, const meshping_refused *refuse
 {
     char message[MESHPING_AGENT_TEXT_MAX + 128];
     session->retry_s = refused->retry_s;
-    /* the server does not know this key any more: with a passphrase at hand, ask to join anew */
-    if (strcmp(refused->code, "unknown_key") == 0 && session->has_key)
+    /* the server does not know this key (or ticket) any more: with a passphrase at hand, ask to join anew */
+    bool unknown = strcmp(refused->code, "unknown_key") == 0 || strcmp(refused->code, "ticket") == 0;
+    if (unknown && session->has_key)
         session->server.enrolled = false;
     else
         session->link = MESHPING_LINK_REFUSED;

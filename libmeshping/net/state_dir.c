@@ -193,6 +193,9 @@ meshping_status meshping__state_server_load(server_state *out, const char *dir, 
     meshping__field_bytes(&fields, "pin", out->pin, sizeof out->pin);
     out->server_id = meshping__field_hex64(&fields, "server_id", true);
     out->enrolled = meshping__field_u64(&fields, "enrolled", 0, 1) == 1;
+    out->has_ticket = meshping__field_has(&fields, "ticket");
+    if (out->has_ticket)
+        meshping__field_bytes(&fields, "ticket", out->ticket, sizeof out->ticket);
     json_object_put(fields.object);
     return fields.status == MESHPING_OK ? MESHPING_OK : MESHPING_CORRUPT;
 }
@@ -209,6 +212,8 @@ meshping_status meshping__state_server_save(const server_state *state, const cha
     json_object_object_add(object, "pin", meshping__json_bytes(state->pin, sizeof state->pin));
     json_object_object_add(object, "server_id", meshping__json_hex64(state->server_id));
     json_object_object_add(object, "enrolled", json_object_new_int(state->enrolled));
+    if (state->has_ticket)
+        json_object_object_add(object, "ticket", meshping__json_bytes(state->ticket, sizeof state->ticket));
     const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
     if (text)
         status = file_save(dir, "server.json", text, length, err);

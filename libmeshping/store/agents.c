@@ -6,7 +6,7 @@
 
 #define COLUMNS                                                                                                        \
     "id, public_key, state, host_name, version, reported_address, observed_address, approved_addresses, reason,"       \
-    " first_seen_ms, last_seen_ms, state_changed_ms, revision"
+    " first_seen_ms, last_seen_ms, state_changed_ms, revision, tid"
 
 static bool read_agent(sqlite3_stmt *row, meshping_agent_record *out)
 {
@@ -17,7 +17,10 @@ static bool read_agent(sqlite3_stmt *row, meshping_agent_record *out)
         .last_seen_ms = sqlite3_column_int64(row, 10),
         .state_changed_ms = sqlite3_column_int64(row, 11),
         .revision = (uint64_t)sqlite3_column_int64(row, 12),
+        .ticket_issued = (uint64_t)sqlite3_column_int64(row, 14),
+        .ticket_confirmed = (uint64_t)sqlite3_column_int64(row, 15),
     };
+    out->has_tid = meshping__sql_blob(row, 13, out->tid, sizeof out->tid);
     meshping__sql_text(row, 3, out->host_name, sizeof out->host_name);
     meshping__sql_text(row, 4, out->version, sizeof out->version);
     meshping__sql_text(row, 5, out->reported_address, sizeof out->reported_address);
@@ -35,8 +38,11 @@ meshping_status meshping_store_agents(meshping_store *store, meshping_agent_reco
     size_t capacity = 0, n = 0;
     *records = NULL;
     *count = 0;
-    meshping_status status = meshping__sql_query(&store->sql, &statement, err,
-                                                 "SELECT " COLUMNS " FROM agents ORDER BY first_seen_ms, id", "");
+    meshping_status status =
+        meshping__sql_query(&store->sql, &statement, err,
+                            "SELECT " COLUMNS ", coalesce(t.issued, 0), coalesce(t.confirmed, 0) FROM agents"
+                            " LEFT JOIN tickets t ON t.agent_id = id ORDER BY first_seen_ms, id",
+                            "");
     while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, statement, err)) == MESHPING_OK) {
         if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all))
             status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
@@ -82,16 +88,17 @@ static meshping_status save(meshping__sql *sql, const meshping_agent_record *rec
                                   record->id);
     status = meshping__sql_run(
         sql, err,
-        "INSERT INTO agents(" COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        "INSERT INTO agents(" COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
         " ON CONFLICT(id) DO UPDATE SET public_key = excluded.public_key, state = excluded.state,"
         " host_name = excluded.host_name, version = excluded.version, reported_address = excluded.reported_address,"
         " observed_address = excluded.observed_address, approved_addresses = excluded.approved_addresses,"
         " reason = excluded.reason, first_seen_ms = excluded.first_seen_ms, last_seen_ms = excluded.last_seen_ms,"
-        " state_changed_ms = excluded.state_changed_ms, revision = excluded.revision",
-        "ibittttttiiii", (int64_t)record->id, (const void *)record->public_key, sizeof record->public_key,
+        " state_changed_ms = excluded.state_changed_ms, revision = excluded.revision, tid = excluded.tid",
+        "ibittttttiiiib", (int64_t)record->id, (const void *)record->public_key, sizeof record->public_key,
         (int64_t)record->state, record->host_name, record->version, record->reported_address, record->observed_address,
         record->approved_addresses, record->reason, record->first_seen_ms, record->last_seen_ms,
-        record->state_changed_ms, (int64_t)record->revision + 1);
+        record->state_changed_ms, (int64_t)record->revision + 1, (const void *)record->tid,
+        record->has_tid ? sizeof record->tid : (size_t)0);
     if (status == MESHPING_EXISTS)
         return meshping_error_set(err, MESHPING_EXISTS, "this public key belongs to another agent");
     return status;
@@ -147,5 +154,54 @@ meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agen
         meshping__sql_run(&store->sql, err, "DELETE FROM agents WHERE id = ?1", "i", (int64_t)agent_id);
     if (status == MESHPING_OK && meshping__sql_changes(&store->sql) == 0)
         return meshping_error_set(err, MESHPING_NOT_FOUND, "no agent %016" PRIx64, agent_id);
+    return status;
+}
+
+static meshping_status save_ticket(meshping__sql *sql, const meshping_ticket_record *ticket, meshping_error *err)
+{
+    return meshping__sql_run(sql, err,
+                             "INSERT INTO tickets(agent_id, issued, confirmed) VALUES(?1, ?2, ?3)"
+                             " ON CONFLICT(agent_id) DO UPDATE SET issued = excluded.issued,"
+                             " confirmed = excluded.confirmed",
+                             "iii", (int64_t)ticket->agent_id, (int64_t)ticket->issued, (int64_t)ticket->confirmed);
+}
+
+meshping_status meshping_store_tickets_save(meshping_store *store, const meshping_ticket_record *tickets, size_t count,
+                                            meshping_error *err)
+{
+    meshping_status status = meshping__sql_begin(&store->sql, err);
+    if (status != MESHPING_OK)
+        return status;
+    for (size_t i = 0; status == MESHPING_OK && i < count; i++) {
+        status = save_ticket(&store->sql, &tickets[i], err);
+        if (status == MESHPING_EXISTS) /* the foreign key: forgotten meanwhile */
+            status = MESHPING_OK;
+    }
+    return meshping__sql_end(&store->sql, status, err);
+}
+
+static meshping_status succeed(meshping__sql *sql, uint64_t successor_id, const meshping_agent_record *record,
+                               meshping_error *err)
+{
+    meshping_ticket_record ticket = {record->id, record->ticket_issued, record->ticket_confirmed};
+    meshping_status status = MESHPING_OK;
+    if (successor_id)
+        status = meshping__sql_run(sql, err, "DELETE FROM agents WHERE id = ?1", "i", (int64_t)successor_id);
+    if (status == MESHPING_OK)
+        status = save(sql, record, err);
+    if (status == MESHPING_OK)
+        status = save_ticket(sql, &ticket, err);
+    return status;
+}
+
+meshping_status meshping_store_agent_succeed(meshping_store *store, uint64_t successor_id,
+                                             meshping_agent_record *record, meshping_error *err)
+{
+    meshping_status status = meshping__sql_begin(&store->sql, err);
+    if (status != MESHPING_OK)
+        return status;
+    status = meshping__sql_end(&store->sql, succeed(&store->sql, successor_id, record, err), err);
+    if (status == MESHPING_OK)
+        record->revision++;
     return status;
 }

@@ -4,7 +4,9 @@
 
 #include "base/alloc.h"
 
-#define PASSPHRASE_COLUMNS "tid, sealed_key, label, created_ms, expires_ms, uses_max, uses, revoked"
+#define PASSPHRASE_COLUMNS                                                                                             \
+    "tid, sealed_key, label, created_ms, expires_ms, uses_max, uses, revoked, advertise, preapprove_max,"              \
+    " preapprove_uses, preapprove_from"
 
 static bool read_passphrase(sqlite3_stmt *row, meshping_passphrase_record *out)
 {
@@ -15,8 +17,12 @@ static bool read_passphrase(sqlite3_stmt *row, meshping_passphrase_record *out)
         .uses_max = (uint32_t)sqlite3_column_int64(row, 5),
         .uses = (uint32_t)sqlite3_column_int64(row, 6),
         .revoked = sqlite3_column_int(row, 7) != 0,
+        .preapprove_max = (uint32_t)sqlite3_column_int64(row, 9),
+        .preapprove_uses = (uint32_t)sqlite3_column_int64(row, 10),
     };
     meshping__sql_text(row, 2, out->label, sizeof out->label);
+    meshping__sql_text(row, 8, out->advertise, sizeof out->advertise);
+    meshping__sql_text(row, 11, out->preapprove_from, sizeof out->preapprove_from);
     return out->sealed_length <= sizeof out->sealed_key && meshping__sql_blob(row, 0, out->tid, sizeof out->tid) &&
            (out->sealed_length == 0 || meshping__sql_blob(row, 1, out->sealed_key, out->sealed_length));
 }
@@ -80,11 +86,14 @@ meshping_status meshping_store_passphrase_save(meshping_store *store, const mesh
                                   record->sealed_length, sizeof record->sealed_key);
     return meshping__sql_run(
         &store->sql, err,
-        "INSERT INTO passphrases(" PASSPHRASE_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
+        "INSERT INTO passphrases(" PASSPHRASE_COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
         " ON CONFLICT(tid) DO UPDATE SET sealed_key = excluded.sealed_key, label = excluded.label,"
         " created_ms = excluded.created_ms, expires_ms = excluded.expires_ms, uses_max = excluded.uses_max,"
-        " uses = excluded.uses, revoked = excluded.revoked",
-        "bbtiiiii", (const void *)record->tid, sizeof record->tid, (const void *)record->sealed_key,
+        " uses = excluded.uses, revoked = excluded.revoked, advertise = excluded.advertise,"
+        " preapprove_max = excluded.preapprove_max, preapprove_uses = excluded.preapprove_uses,"
+        " preapprove_from = excluded.preapprove_from",
+        "bbtiiiiitiit", (const void *)record->tid, sizeof record->tid, (const void *)record->sealed_key,
         record->sealed_length, record->label, record->created_ms, record->expires_ms, (int64_t)record->uses_max,
-        (int64_t)record->uses, (int64_t)record->revoked);
+        (int64_t)record->uses, (int64_t)record->revoked, record->advertise, (int64_t)record->preapprove_max,
+        (int64_t)record->preapprove_uses, record->preapprove_from);
 }

@@ -119,6 +119,15 @@ static const char *const migrations[] = {
     " WHEN old.id > (SELECT value FROM counters WHERE name = 'audit_expired') BEGIN"
     " SELECT RAISE(ABORT, 'the audit log is append-only'); END;"
     "PRAGMA user_version = 4;",
+    "CREATE TABLE tickets("
+    " agent_id INTEGER PRIMARY KEY REFERENCES agents(id) ON DELETE CASCADE,"
+    " issued INTEGER NOT NULL, confirmed INTEGER NOT NULL) STRICT;"
+    "ALTER TABLE agents ADD COLUMN tid BLOB NOT NULL DEFAULT x'';" /* of the passphrase that it joined with */
+    "ALTER TABLE passphrases ADD COLUMN advertise TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE passphrases ADD COLUMN preapprove_max INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE passphrases ADD COLUMN preapprove_uses INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE passphrases ADD COLUMN preapprove_from TEXT NOT NULL DEFAULT '';"
+    "PRAGMA user_version = 5;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

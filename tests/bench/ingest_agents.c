@@ -38,6 +38,8 @@ typedef struct agent {
     double next_ms, status_ms;
     int64_t round_us; /* Unix time up to which the next block tells */
     meshping_binding binding;
+    uint8_t ticket[MESHPING_TICKET_LEN];
+    bool has_ticket;
     uint8_t *in, *out;
     size_t in_length, in_capacity, out_length, out_sent, out_capacity;
 } agent;
@@ -149,8 +151,19 @@ static void answer_welcome(agent *a, const meshping_welcome *welcome)
     memcpy(a->binding.nonce_s, welcome->nonce_s, sizeof a->binding.nonce_s);
     RAND_bytes(a->binding.nonce_a, sizeof a->binding.nonce_a);
     if (meshping_identity_public(a->binding.public_key, seed) != MESHPING_OK ||
-        meshping_handshake_resume(&message.u.handshake, &a->binding, seed, &info, &err) != MESHPING_OK)
+        meshping_handshake_resume(&message.u.handshake, &a->binding, seed, a->has_ticket ? a->ticket : NULL, &info,
+                                  &err) != MESHPING_OK)
         abort();
+    send_message(a, &message);
+}
+
+static void join(agent *a, const uint8_t ticket[MESHPING_TICKET_LEN])
+{
+    meshping_message message = {.event = MESHPING_EVENT_JOINED};
+    memcpy(a->ticket, ticket, sizeof a->ticket);
+    a->has_ticket = true;
+    for (size_t i = 0; i < 8; i++)
+        message.u.joined.serial = message.u.joined.serial << 8 | ticket[i];
     send_message(a, &message);
 }
 
@@ -188,6 +201,8 @@ static void on_message(agent *a, const char *text, size_t length)
     case MESHPING_EVENT_REGISTRATION_STATUS:
         if (message.u.registration_status.state != MESHPING_AGENT_APPROVED)
             fail(a, "it is not approved");
+        else if (message.u.registration_status.has_ticket)
+            join(a, message.u.registration_status.ticket);
         else if (!a->approved) {
             a->approved = true;
             a->load->approved++;

@@ -196,12 +196,23 @@ void wire_resume(wire *w, const meshping_welcome *welcome, const uint8_t seed[ME
     memcpy(binding.nonce_s, welcome->nonce_s, sizeof binding.nonce_s);
     RAND_bytes(binding.nonce_a, sizeof binding.nonce_a);
     if (meshping_identity_public(binding.public_key, seed) != MESHPING_OK ||
-        meshping_handshake_resume(&message.u.handshake, &binding, seed, info, NULL) != MESHPING_OK)
+        meshping_handshake_resume(&message.u.handshake, &binding, seed, w->has_ticket ? w->ticket : NULL, info, NULL) !=
+            MESHPING_OK)
         abort();
     wire_send(w, &message, user);
 }
 
 /* ---- receiving ---- */
+
+static void join(wire *w, const uint8_t ticket[MESHPING_TICKET_LEN], void *user)
+{
+    meshping_message message = {.event = MESHPING_EVENT_JOINED};
+    memcpy(w->ticket, ticket, sizeof w->ticket);
+    w->has_ticket = true;
+    for (size_t i = 0; i < 8; i++)
+        message.u.joined.serial = message.u.joined.serial << 8 | ticket[i];
+    wire_send(w, &message, user);
+}
 
 static void on_text(wire *w, const uint8_t *text, size_t length, wire_message_fn fn, void *user)
 {
@@ -211,7 +222,10 @@ static void on_text(wire *w, const uint8_t *text, size_t length, wire_message_fn
         wire_close(w, err.message);
         return;
     }
-    fn(user, &message);
+    if (message.event == MESHPING_EVENT_REGISTRATION_STATUS && message.u.registration_status.has_ticket)
+        join(w, message.u.registration_status.ticket, user);
+    else
+        fn(user, &message);
     meshping_message_dispose(&message);
 }
 

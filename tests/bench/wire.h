@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An agent's connection for load generators: non-blocking TCP, TLS 1.3, WebSocket, the handshake. It measures nothing
- * and keeps nothing; thousands fit into one process and one epoll set.
+ * and keeps nothing but the join ticket; thousands fit into one process and one epoll set.
  */
 #ifndef MESHPING_BENCH_WIRE_H
 #define MESHPING_BENCH_WIRE_H
@@ -24,6 +24,8 @@ typedef struct wire {
     wire_bytes in, out; /* given back while empty */
     size_t out_sent;
     uint8_t ekm[MESHPING_EKM_LEN];
+    uint8_t ticket[MESHPING_TICKET_LEN]; /* the last one given: shown by the next connection */
+    bool has_ticket;
     char why[160]; /* why it closed */
 } wire;
 
@@ -35,6 +37,7 @@ SSL_CTX *wire_tls(void);
  */
 bool wire_connect(wire *w, SSL_CTX *ctx, int epoll, const struct sockaddr_in *source, const struct sockaddr_in *server,
                   void *user);
+/* Not told: a status with a join ticket, which is answered here; the one that counts follows. */
 typedef void (*wire_message_fn)(void *user, const meshping_message *message);
 /* What epoll said. Each message that came is told; on the way out w->phase may be WIRE_CLOSED. */
 void wire_ready(wire *w, uint32_t events, wire_message_fn fn, void *user);

@@ -44,7 +44,7 @@ static void read_info(const char *json, size_t length)
         check(meshping_identity_public(binding.public_key, seed) == MESHPING_OK);
         meshping_status status = enrol
                                      ? meshping_handshake_enrol(&handshake, &binding, seed, passphrase_key, &info, &err)
-                                     : meshping_handshake_resume(&handshake, &binding, seed, &info, &err);
+                                     : meshping_handshake_resume(&handshake, &binding, seed, NULL, &info, &err);
         check(status == MESHPING_OK || status == MESHPING_LIMIT);
         if (status != MESHPING_OK)
             continue;

@@ -46,7 +46,7 @@ static meshping_handshake make(bool enrol, const meshping_binding *binding)
     meshping_error err = {0};
     meshping_status status =
         enrol ? meshping_handshake_enrol(&handshake, binding, seed, passphrase_key, &sample_info, &err)
-              : meshping_handshake_resume(&handshake, binding, seed, &sample_info, &err);
+              : meshping_handshake_resume(&handshake, binding, seed, NULL, &sample_info, &err);
     if (status != MESHPING_OK)
         fail_msg("%s", err.message);
     return handshake;
@@ -132,11 +132,16 @@ static void test_any_changed_bit_is_refused(void **unused)
     (void)unused;
     for (int enrol = 0; enrol < 2; enrol++) {
         meshping_binding binding = sample_binding();
-        meshping_handshake good = make(enrol, &binding), bad = good;
+        uint8_t ticket[MESHPING_TICKET_LEN] = {0, 0, 0, 0, 0, 0, 0, 7};
+        meshping_handshake good = make(enrol, &binding), bad;
+        if (!enrol)
+            assert_int_equal(meshping_handshake_resume(&good, &binding, seed, ticket, &sample_info, NULL), MESHPING_OK);
+        bad = good;
         const struct {
             uint8_t *bytes;
             size_t length;
         } fields[] = {{bad.tid, enrol ? sizeof bad.tid : 0},
+                      {bad.ticket, bad.ticket_length},
                       {bad.public_key, sizeof bad.public_key},
                       {bad.nonce_a, sizeof bad.nonce_a},
                       {bad.info, bad.info_length},
@@ -153,6 +158,10 @@ static void test_any_changed_bit_is_refused(void **unused)
         bad.info_length += 2;
         assert_refused(&bad, &binding, passphrase_key, "signature");
         bad.info_length = good.info_length;
+        bad.ticket_length = 0; /* a ticket cannot be left out either */
+        if (!enrol)
+            assert_refused(&bad, &binding, passphrase_key, "signature");
+        bad.ticket_length = good.ticket_length;
         bad.enrol = !enrol;
         assert_refused(&bad, &binding, passphrase_key, "signature");
     }
@@ -208,7 +217,10 @@ static size_t transcript(uint8_t *out, const meshping_handshake *handshake, cons
     put_field(&at, binding->nonce_s, 32);
     put_field(&at, handshake->nonce_a, 32);
     put_field(&at, handshake->public_key, 32);
-    put_field(&at, handshake->tid, handshake->enrol ? 8 : 0);
+    if (handshake->enrol)
+        put_field(&at, handshake->tid, 8);
+    else
+        put_field(&at, handshake->ticket, handshake->ticket_length);
     put_field(&at, handshake->info, handshake->info_length);
     return (size_t)(at - out);
 }
@@ -267,6 +279,25 @@ static void test_the_documents_handshakes(void **unused)
     assert_hex(resume.signature, 64,
                "98ba8fe84ecf29e8255fabb9dbe651054579c59e43a6cecbcac6c8be2cb4c15a1516e81805e72038eb04716660"
                "304e494809aa9e4f13e8fdd15edf07225a9e0b");
+
+    meshping_error err = {0};
+    uint8_t ticket_key[MESHPING_TICKET_KEY_LEN], ticket[MESHPING_TICKET_LEN];
+    for (size_t i = 0; i < sizeof ticket_key; i++)
+        ticket_key[i] = (uint8_t)(0xc0 + i);
+    assert_int_equal(meshping_ticket_make(ticket, ticket_key, binding.public_key, UINT64_C(1700000000000000)),
+                     MESHPING_OK);
+    assert_int_equal(meshping_handshake_resume(&resume, &binding, seed, ticket, &sample_info, &err), MESHPING_OK);
+    assert_hex(signed_bytes, transcript(signed_bytes, &resume, &binding),
+               "00116d65736870696e672f3120726573756d650004000000010008112233445566778800204041424344454647"
+               "48494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f0020606162636465666768696a6b6c6d6e6f707172"
+               "737475767778797a7b7c7d7e7f0020808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d"
+               "9e9f002029acbae141bccaf0b22e1a94d34d0bc7361e526d0bfe12c89794bc9322966dd7002800060a24181e40"
+               "00df699289903d96617fd00b7f8ea7fe7e87957516653f2cb25e5996d3e6342c7e005d7b22686f7374223a2261"
+               "67656e742d312e6578616d706c65222c2261646472657373223a223139322e302e322e37222c2276657273696f"
+               "6e223a22302e312e30222c2265706f6368223a2230313233343536373839616263646566227d");
+    assert_hex(resume.signature, 64,
+               "860817cfa8a6780c1545cee60c4a5f99a7722ab3903df9bfe28d9b0977caa92447db7751ae89af75f9883231f57154"
+               "ecc856c9615f6a5e15d6c8ac46761aec0d");
 }
 
 static void test_an_info_with_a_bad_field_is_refused_with_its_name(void **unused)
@@ -313,7 +344,7 @@ static void test_an_info_that_is_too_long_is_refused_by_the_agent_itself(void **
     memset(info.version, '\\', sizeof info.version - 1);
     assert_int_equal(meshping_handshake_enrol(&handshake, &binding, seed, passphrase_key, &info, &err), MESHPING_LIMIT);
     assert_non_null(strstr(err.message, "too long"));
-    assert_int_equal(meshping_handshake_resume(&handshake, &binding, seed, &info, &err), MESHPING_LIMIT);
+    assert_int_equal(meshping_handshake_resume(&handshake, &binding, seed, NULL, &info, &err), MESHPING_LIMIT);
 }
 
 /* ---- keys of small order ---- */

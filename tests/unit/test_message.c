@@ -11,6 +11,7 @@
 
 #define B8 "AAECAwQFBgc"                                  /* 8 bytes 00 01 ... as base64url */
 #define B32 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8" /* 32 */
+#define B40 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJw"
 #define B64 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0-Pw"
 #define ID "\"0123456789abcdef\""
 #define ID_MAX "9007199254740991"
@@ -24,10 +25,11 @@ static const char *const samples[] = {
     "\",\"time_ms\":1700000000000}}",
     "{\"event\":\"handshake\",\"data\":{\"mode\":\"enrol\",\"tid\":\"" B8 "\",\"public_key\":\"" B32
     "\",\"nonce_a\":\"" B32 "\",\"info\":\"" B32 "\",\"signature\":\"" B64 "\"}}",
-    "{\"event\":\"handshake\",\"data\":{\"mode\":\"resume\",\"public_key\":\"" B32 "\",\"nonce_a\":\"" B32
-    "\",\"info\":\"" B32 "\",\"signature\":\"" B64 "\"}}",
+    "{\"event\":\"handshake\",\"data\":{\"mode\":\"resume\",\"ticket\":\"" B40 "\",\"public_key\":\"" B32
+    "\",\"nonce_a\":\"" B32 "\",\"info\":\"" B32 "\",\"signature\":\"" B64 "\"}}",
     "{\"event\":\"registration_status\",\"data\":{\"status\":\"approved\",\"message\":\"w\xc3\xa4lcome\",\"agent_"
-    "id\":" ID ",\"epoch\":" ID ",\"ranges\":[[1,5],[7,7],[9," ID_MAX "]],\"credit\":4194304,\"retry_s\":3}}",
+    "id\":" ID ",\"epoch\":" ID ",\"ranges\":[[1,5],[7,7],[9," ID_MAX "]],\"credit\":4194304,\"retry_s\":3,"
+    "\"ticket\":\"" B40 "\"}}",
     "{\"event\":\"refused\",\"data\":{\"code\":\"passphrase\",\"message\":\"not known\",\"retry_s\":30}}",
     "{\"event\":\"server_message\",\"data\":{\"type\":\"update_targets\",\"revision\":12,\"part\":1,\"parts\":2,"
     "\"targets\":["
@@ -42,9 +44,10 @@ static const char *const samples[] = {
     "{\"event\":\"data_received\",\"data\":{\"epoch\":" ID ",\"ranges\":[[1,4]],\"credit\":0}}",
     "{\"event\":\"gap\",\"data\":{\"epoch\":" ID ",\"first\":4,\"last\":6,\"from_us\":-5,\"to_us\":1700000000000000,"
     "\"samples\":30,\"reason\":\"overflow\"}}",
+    "{\"event\":\"joined\",\"data\":{\"serial\":" ID "}}",
 };
 #define SAMPLES (sizeof samples / sizeof *samples)
-enum { WELCOME, ENROL, RESUME, REGISTRATION, REFUSED, UPDATE, APPLIED, STATUS, DATA, RECEIVED, GAP };
+enum { WELCOME, ENROL, RESUME, REGISTRATION, REFUSED, UPDATE, APPLIED, STATUS, DATA, RECEIVED, GAP, JOINED };
 
 static void assert_taken(const char *text)
 {
@@ -168,6 +171,7 @@ static const field_rule rules[] = {
     {RESUME, "nonce_a", "string", true},
     {RESUME, "info", "string", true},
     {RESUME, "signature", "string", true},
+    {RESUME, "ticket", "string", false},
     {REGISTRATION, "status", "string", true},
     {REGISTRATION, "message", "string", false},
     {REGISTRATION, "agent_id", "string", false},
@@ -175,6 +179,7 @@ static const field_rule rules[] = {
     {REGISTRATION, "ranges", "array", true},
     {REGISTRATION, "credit", "int", true},
     {REGISTRATION, "retry_s", "int", false},
+    {REGISTRATION, "ticket", "string", false},
     {REFUSED, "code", "string", true},
     {REFUSED, "message", "string", false},
     {REFUSED, "retry_s", "int", false},
@@ -205,6 +210,7 @@ static const field_rule rules[] = {
     {GAP, "to_us", "int", true},
     {GAP, "samples", "int", false},
     {GAP, "reason", "string", true},
+    {JOINED, "serial", "string", true},
 };
 #define RULES (sizeof rules / sizeof *rules)
 

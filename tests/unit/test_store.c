@@ -115,6 +115,73 @@ static void test_many_agents_are_saved_together_or_not_at_all(void **state)
     meshping_free(all);
 }
 
+static meshping_agent_record only_agent(meshping_store *store)
+{
+    meshping_agent_record *all, one;
+    size_t count;
+    assert_int_equal(meshping_store_agents(store, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(count, 1);
+    one = all[0];
+    meshping_free(all);
+    return one;
+}
+
+static void test_tickets_and_last_words_leave_the_revision(void **state)
+{
+    fixture *f = *state;
+    meshping_agent_record record = agent_record(AGENT, MESHPING_AGENT_APPROVED);
+    record.has_tid = true;
+    memset(record.tid, 7, sizeof record.tid);
+    assert_int_equal(meshping_store_agent_save(f->store, &record, NULL), MESHPING_OK);
+    assert_int_equal(only_agent(f->store).ticket_issued, 0);
+    const meshping_ticket_record tickets[] = {{AGENT + 1, 5, 4}, {AGENT, 1700000000000001, 1700000000000000}};
+    assert_int_equal(meshping_store_tickets_save(f->store, tickets, 2, NULL),
+                     MESHPING_OK); /* nobody's is passed over */
+    record.last_seen_ms = 4711;
+    meshping_agent_record *const one[] = {&record};
+    assert_int_equal(meshping_store_agents_seen(f->store, one, 1, NULL), MESHPING_OK);
+    fixture_reopen(f);
+    meshping_agent_record back = only_agent(f->store);
+    assert_int_equal(back.ticket_issued, 1700000000000001);
+    assert_int_equal(back.ticket_confirmed, 1700000000000000);
+    assert_int_equal(back.last_seen_ms, 4711);
+    assert_int_equal(back.revision, 1);
+    assert_true(back.has_tid);
+    assert_memory_equal(back.tid, record.tid, sizeof record.tid);
+    back.has_tid = false;
+    assert_int_equal(meshping_store_agent_save(f->store, &back, NULL), MESHPING_OK);
+    back = only_agent(f->store);
+    assert_false(back.has_tid);
+    assert_int_equal(back.ticket_issued, 1700000000000001); /* a saved row does not touch them */
+}
+
+static void test_a_successor_takes_id_and_history_in_one_step(void **state)
+{
+    fixture *f = *state;
+    meshping_agent_record old = add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    meshping_agent_record young = add_agent(f->store, AGENT + 1, MESHPING_AGENT_PENDING);
+    const meshping_ticket_record ticket = {AGENT, 9, 8};
+    assert_int_equal(meshping_store_tickets_save(f->store, &ticket, 1, NULL), MESHPING_OK);
+    assert_true(store_block(f->store, 1).stored);
+    meshping_agent_record record = young;
+    record.id = old.id;
+    record.state = MESHPING_AGENT_APPROVED;
+    record.revision = old.revision + 1; /* somebody else changed the row meanwhile: nothing happens */
+    assert_int_equal(meshping_store_agent_succeed(f->store, young.id, &record, NULL), MESHPING_STATE);
+    record.revision = old.revision;
+    assert_int_equal(meshping_store_agent_succeed(f->store, young.id, &record, NULL), MESHPING_OK);
+    assert_int_equal(record.revision, old.revision + 1);
+    meshping_agent_record back = only_agent(f->store);
+    assert_int_equal(back.id, AGENT);
+    assert_memory_equal(back.public_key, young.public_key, 32);
+    assert_int_equal(back.ticket_issued, 0); /* the old one's tickets are none of the new key's */
+    assert_int_equal(back.ticket_confirmed, 0);
+    assert_int_equal(sample_count(f->store, 1), 2);
+    meshping_agent_record again = agent_record(AGENT + 2, MESHPING_AGENT_PENDING);
+    memcpy(again.public_key, old.public_key, 32); /* the retired key is free */
+    assert_int_equal(meshping_store_agent_save(f->store, &again, NULL), MESHPING_OK);
+}
+
 /* ---- targets ---- */
 
 static void put(meshping_target_list *list, const char *host, uint64_t id)
@@ -349,6 +416,8 @@ int main(void)
         T(test_who_saw_an_older_revision_changes_nothing),
         T(test_a_public_key_belongs_to_one_agent),
         T(test_many_agents_are_saved_together_or_not_at_all),
+        T(test_tickets_and_last_words_leave_the_revision),
+        T(test_a_successor_takes_id_and_history_in_one_step),
         T(test_targets_are_kept_in_order_with_all_their_fields),
         T(test_an_id_stays_with_its_host_for_good),
         T(test_a_wrong_list_leaves_the_old_one),

@@ -86,7 +86,8 @@ typedef struct meshping_binding {
     XX(7, STATUS, "status")                                                                                            \
     XX(8, MONITORING_DATA, "monitoring_data")                                                                          \
     XX(9, DATA_RECEIVED, "data_received")                                                                              \
-    XX(10, GAP, "gap")
+    XX(10, GAP, "gap")                                                                                                 \
+    XX(11, JOINED, "joined")
 
 typedef enum meshping_event {
 #define XX(value, name, text) MESHPING_EVENT_##name = (value),
@@ -106,8 +107,10 @@ typedef struct meshping_welcome {
 #define MESHPING_INFO_MAX 1024 /* encrypted or plain info in a handshake */
 
 typedef struct meshping_handshake {
-    bool enrol;                    /* else resume */
-    uint8_t tid[MESHPING_TID_LEN]; /* enrol */
+    bool enrol;                          /* else resume */
+    uint8_t tid[MESHPING_TID_LEN];       /* enrol */
+    uint8_t ticket[MESHPING_TICKET_LEN]; /* resume */
+    size_t ticket_length;                /* MESHPING_TICKET_LEN; 0: none */
     uint8_t public_key[MESHPING_KEY_LEN];
     uint8_t nonce_a[MESHPING_NONCE_LEN];
     uint8_t info[MESHPING_INFO_MAX]; /* enrol: ciphertext and tag; resume: the info's JSON */
@@ -132,7 +135,13 @@ typedef struct meshping_registration_status {
     size_t range_count;
     uint64_t credit_bytes; /* unacked bytes allowed; 0: send no data */
     uint32_t retry_s;
+    uint8_t ticket[MESHPING_TICKET_LEN]; /* a new one, to be stored and answered with joined */
+    bool has_ticket;
 } meshping_registration_status;
+
+typedef struct meshping_joined {
+    uint64_t serial; /* of the ticket that is stored */
+} meshping_joined;
 
 typedef struct meshping_refused {
     char code[64];
@@ -194,6 +203,7 @@ typedef struct meshping_message {
         meshping_monitoring_data monitoring_data;
         meshping_data_received data_received;
         meshping_gap_message gap;
+        meshping_joined joined;
     } u;
 } meshping_message;
 
@@ -215,8 +225,9 @@ MESHPING_API meshping_status meshping_handshake_enrol(meshping_handshake *out, c
                                                       const uint8_t seed[MESHPING_KEY_LEN],
                                                       const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN],
                                                       const meshping_agent_info *info, meshping_error *err);
+/* ticket: the last one stored, MESHPING_TICKET_LEN bytes; NULL: none yet. */
 MESHPING_API meshping_status meshping_handshake_resume(meshping_handshake *out, const meshping_binding *binding,
-                                                       const uint8_t seed[MESHPING_KEY_LEN],
+                                                       const uint8_t seed[MESHPING_KEY_LEN], const uint8_t *ticket,
                                                        const meshping_agent_info *info, meshping_error *err);
 /*
  * The server's side: checks key and signature against the binding (whose nonce_a and public_key are taken from the

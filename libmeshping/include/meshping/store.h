@@ -187,13 +187,20 @@ typedef struct meshping_agent_record {
     meshping_agent_state state;
     char host_name[MESHPING_AGENT_TEXT_MAX]; /* as the agent reports it */
     char version[MESHPING_AGENT_TEXT_MAX];
-    char reported_address[MESHPING_AGENT_TEXT_MAX]; /* as the agent sees itself */
-    char observed_address[MESHPING_AGENT_TEXT_MAX]; /* as the server saw it last */
-    char approved_addresses[1024];                  /* comma-separated addresses and CIDRs; others mean hold */
-    char reason[MESHPING_AGENT_TEXT_MAX];           /* of the state, for people */
+    char reported_address[MESHPING_AGENT_TEXT_MAX];        /* as the agent sees itself */
+    char observed_address[MESHPING_AGENT_TEXT_MAX];        /* as the server saw it last */
+    char approved_addresses[MESHPING_AGENT_ADDRESSES_MAX]; /* ranges as meshping_cidr_list_parse reads them */
+    char reason[MESHPING_AGENT_TEXT_MAX];                  /* of the state, for people */
     int64_t first_seen_ms, last_seen_ms, state_changed_ms;
     uint64_t revision; /* counts up on each save; 0: not stored yet */
+    uint8_t tid[8];    /* of the passphrase that it joined with */
+    bool has_tid;
+    uint64_t ticket_issued, ticket_confirmed; /* serials; 0: none. Saved by meshping_store_tickets_save only */
 } meshping_agent_record;
+
+typedef struct meshping_ticket_record {
+    uint64_t agent_id, issued, confirmed;
+} meshping_ticket_record;
 
 /* All agents by first_seen; *records is the caller's (meshping_free). */
 MESHPING_API meshping_status meshping_store_agents(meshping_store *store, meshping_agent_record **records,
@@ -210,6 +217,15 @@ MESHPING_API meshping_status meshping_store_agents_save(meshping_store *store, m
 /* Stores last_seen_ms alone, in one transaction; revisions stay. Agents that are gone are passed over. */
 MESHPING_API meshping_status meshping_store_agents_seen(meshping_store *store, meshping_agent_record *const *records,
                                                         size_t count, meshping_error *err);
+/* Last tickets of many agents, in one transaction. An agent that is not there any more is passed over. */
+MESHPING_API meshping_status meshping_store_tickets_save(meshping_store *store, const meshping_ticket_record *tickets,
+                                                         size_t count, meshping_error *err);
+/*
+ * In one transaction: the row successor_id (0: none) goes, and record, with that one's key, takes the place of the row
+ * record->id, its ticket serials with it. Errors as of meshping_store_agent_save.
+ */
+MESHPING_API meshping_status meshping_store_agent_succeed(meshping_store *store, uint64_t successor_id,
+                                                          meshping_agent_record *record, meshping_error *err);
 /* The agent and everything of it. */
 MESHPING_API meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agent_id, meshping_error *err);
 
@@ -234,6 +250,9 @@ typedef struct meshping_passphrase_record {
     int64_t created_ms, expires_ms;
     uint32_t uses_max, uses;
     bool revoked;
+    char advertise[MESHPING_AGENT_TEXT_MAX];            /* "HOST:PORT" that it carries */
+    uint32_t preapprove_max, preapprove_uses;           /* so many are approved at once, so many were */
+    char preapprove_from[MESHPING_AGENT_ADDRESSES_MAX]; /* ... who come from these ranges */
 } meshping_passphrase_record;
 
 /* Newest first; *records is the caller's (meshping_free). */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/cidr.h"
+#include <meshping/cidr.h>
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,12 +19,12 @@ static bool bits_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
     return (a[bits / 8] & mask) == (b[bits / 8] & mask);
 }
 
-meshping_status cidr_parse(cidr *out, const char *text, meshping_error *err)
+meshping_status meshping_cidr_parse(meshping_cidr *out, const char *text, meshping_error *err)
 {
     char address[INET6_ADDRSTRLEN];
     const char *slash = strchr(text, '/');
     size_t length = slash ? (size_t)(slash - text) : strlen(text);
-    cidr range = {0};
+    meshping_cidr range = {0};
     if (length >= sizeof address)
         return meshping_error_set(err, MESHPING_INVALID, "\"%.64s\" is not an address range", text);
     memcpy(address, text, length);
@@ -61,9 +62,9 @@ meshping_status cidr_parse(cidr *out, const char *text, meshping_error *err)
     return MESHPING_OK;
 }
 
-meshping_status cidr_list_parse(cidr_list *out, const char *text, meshping_error *err)
+meshping_status meshping_cidr_list_parse(meshping_cidr_list *out, const char *text, meshping_error *err)
 {
-    cidr_list list = {0};
+    meshping_cidr_list list = {0};
     for (const char *at = text; *at;) {
         char one[128];
         at += strspn(at, ", \t");
@@ -74,9 +75,9 @@ meshping_status cidr_list_parse(cidr_list *out, const char *text, meshping_error
             return meshping_error_set(err, MESHPING_INVALID, "\"%.64s\" is not an address range", at);
         memcpy(one, at, length);
         one[length] = 0;
-        if (list.count == CIDR_LIST_MAX)
-            return meshping_error_set(err, MESHPING_LIMIT, "more than %d address ranges", CIDR_LIST_MAX);
-        meshping_status status = cidr_parse(&list.items[list.count], one, err);
+        if (list.count == MESHPING_CIDR_LIST_MAX)
+            return meshping_error_set(err, MESHPING_LIMIT, "more than %d address ranges", MESHPING_CIDR_LIST_MAX);
+        meshping_status status = meshping_cidr_parse(&list.items[list.count], one, err);
         if (status != MESHPING_OK)
             return status;
         list.count++;
@@ -86,7 +87,7 @@ meshping_status cidr_list_parse(cidr_list *out, const char *text, meshping_error
     return MESHPING_OK;
 }
 
-bool cidr_contains(const cidr *range, const meshping_address *address)
+bool meshping_cidr_contains(const meshping_cidr *range, const meshping_address *address)
 {
     const uint8_t *bytes = address->bytes;
     uint8_t family = address->family;
@@ -97,10 +98,60 @@ bool cidr_contains(const cidr *range, const meshping_address *address)
     return family == range->family && bits_equal(range->bytes, bytes, range->prefix_bits);
 }
 
-bool cidr_list_contains(const cidr_list *list, const meshping_address *address)
+bool meshping_cidr_list_contains(const meshping_cidr_list *list, const meshping_address *address)
 {
     for (size_t i = 0; i < list->count; i++)
-        if (cidr_contains(&list->items[i], address))
+        if (meshping_cidr_contains(&list->items[i], address))
             return true;
     return false;
+}
+
+const char *meshping_cidr_format(const meshping_cidr *range, char *text)
+{
+    bool ipv4 = range->family == MESHPING_FAMILY_IPV4;
+    text[0] = '\0';
+    if (!inet_ntop(ipv4 ? AF_INET : AF_INET6, range->bytes, text, INET6_ADDRSTRLEN))
+        return text;
+    if (range->prefix_bits < (ipv4 ? 32 : 128)) {
+        size_t length = strlen(text);
+        snprintf(text + length, MESHPING_CIDR_TEXT_MAX - length, "/%u", range->prefix_bits);
+    }
+    return text;
+}
+
+meshping_status meshping_cidr_list_format(const meshping_cidr_list *list, char *out, size_t size, meshping_error *err)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < list->count; i++) {
+        char text[MESHPING_CIDR_TEXT_MAX];
+        meshping_cidr_format(&list->items[i], text);
+        size_t length = strlen(text) + (i ? 2 : 0);
+        if (length >= size - used) {
+            out[0] = '\0';
+            return meshping_error_set(err, MESHPING_LIMIT, "the address ranges are too long together");
+        }
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", text);
+    }
+    return MESHPING_OK;
+}
+
+void meshping_cidr_of_peer(meshping_cidr *out, const meshping_address *address)
+{
+    static const uint8_t translated[12] = {0x00, 0x64, 0xff, 0x9b};
+    const uint8_t *b = address->bytes;
+    *out = (meshping_cidr){.family = address->family};
+    memcpy(out->bytes, b, sizeof out->bytes);
+    if (address->family == MESHPING_FAMILY_IPV6 && memcmp(b, mapped_prefix, 12) == 0) {
+        *out = (meshping_cidr){.family = MESHPING_FAMILY_IPV4};
+        memcpy(out->bytes, b + 12, 4);
+    }
+    if (out->family == MESHPING_FAMILY_IPV4) {
+        out->prefix_bits = 32;
+    } else if (memcmp(b, translated, 12) == 0 || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80)) {
+        out->prefix_bits = 128;
+    } else {
+        out->prefix_bits = 64;
+        memset(out->bytes + 8, 0, 8);
+    }
 }

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshpingd/joining.h"
+
+#include "common/log.h"
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REFUSED_RETRY_S 30
+#define TICKETS_MAX 256       /* in one transaction */
+#define COMMIT_MS 10          /* tickets to be given out wait for company */
+#define COMMIT_JOINED_MS 1000 /* confirmed ones are in no hurry: until then the one before is good as well */
+#define CLOSE_TRY_AGAIN 1013
+
+/* ---- tickets: committed many at once, and told after the commit ---- */
+
+static uv_timer_t commit_timer;
+static agent_connection *listed; /* with a ticket to commit: issued, or confirmed */
+
+static void on_commit_timer(uv_timer_t *timer);
+
+void joining_start(server *s)
+{
+    uv_timer_init(&s->loop, &commit_timer);
+    commit_timer.data = s;
+}
+
+static void arm(uint64_t delay_ms)
+{
+    if (!uv_is_active((uv_handle_t *)&commit_timer) || uv_timer_get_due_in(&commit_timer) > delay_ms)
+        uv_timer_start(&commit_timer, on_commit_timer, delay_ms, 0);
+}
+
+static void list(agent_connection *c, uint64_t delay_ms)
+{
+    if (!c->ticket_listed) {
+        c->ticket_listed = true;
+        c->next_listed = listed;
+        listed = c;
+    }
+    arm(delay_ms);
+}
+
+static void commit_tickets(server *s)
+{
+    meshping_ticket_record tickets[TICKETS_MAX];
+    agent_connection *taken[TICKETS_MAX];
+    meshping_error err;
+    size_t count = 0;
+    while (listed && count < TICKETS_MAX) {
+        agent_connection *c = listed;
+        listed = c->next_listed;
+        c->ticket_listed = false;
+        if (!c->agent || c->agent->connection != c)
+            continue;
+        const meshping_agent_record *record = &c->agent->record;
+        tickets[count] = (meshping_ticket_record){record->id, record->ticket_issued, record->ticket_confirmed};
+        taken[count++] = c;
+    }
+    meshping_status status = count ? meshping_store_tickets_save(s->store, tickets, count, &err) : MESHPING_OK;
+    if (status != MESHPING_OK)
+        log_error("store", "join tickets cannot be stored: %s", err.message);
+    for (size_t i = 0; i < count; i++) {
+        agent_connection *c = taken[i];
+        if (!c->ticket_due)
+            continue;
+        c->ticket_due = false;
+        c->ticket_serial = tickets[i].issued;
+        if (status == MESHPING_OK)
+            agents_tell_state(s, c->agent);
+        else
+            connection_refuse(c, CLOSE_TRY_AGAIN, "its join ticket cannot be stored");
+    }
+    if (listed)
+        arm(0);
+}
+
+static void on_commit_timer(uv_timer_t *timer)
+{
+    commit_tickets(timer->data);
+}
+
+void joining_stop(server *s)
+{
+    if (commit_timer.data != s)
+        return;
+    commit_tickets(s);
+    uv_close((uv_handle_t *)&commit_timer, NULL);
+    commit_timer.data = NULL;
+}
+
+static void issue(agent_connection *c, uint64_t presented)
+{
+    meshping_agent_record *record = &c->agent->record;
+    record->ticket_issued = meshping_ticket_next(record->ticket_issued, presented, meshping_now_read().unix_ns / 1000);
+    c->ticket_due = c->ticket_given = true;
+    c->ticket_since_ms = server_mono_ms();
+    list(c, COMMIT_MS);
+}
+
+bool joining_is_waiting(const agent_connection *c)
+{
+    return c->ticket_due || c->ticket_serial;
+}
+
+void joining_approved(agent_entry *agent)
+{
+    if (agent->connection && !agent->connection->ticket_given)
+        issue(agent->connection, agent->record.ticket_confirmed);
+}
+
+void joining_joined(agent_connection *c, const meshping_joined *joined)
+{
+    if (!c->ticket_serial && joined->serial == c->agent->record.ticket_confirmed)
+        return; /* it was told twice */
+    if (!c->ticket_serial || joined->serial != c->ticket_serial) {
+        connection_refuse(c, 1008, "joined with a ticket that it was not given");
+        return;
+    }
+    c->ticket_serial = 0;
+    c->agent->record.ticket_confirmed = joined->serial;
+    list(c, COMMIT_JOINED_MS);
+    agents_tell_state(c->server, c->agent);
+}
+
+void joining_closed(agent_connection *c)
+{
+    if (!c->ticket_listed)
+        return;
+    if (c->agent && c->agent->connection == c && !c->ticket_due) {
+        meshping_ticket_record ticket = {c->agent->record.id, c->agent->record.ticket_issued,
+                                         c->agent->record.ticket_confirmed};
+        meshping_store_tickets_save(c->server->store, &ticket, 1, NULL);
+    }
+    for (agent_connection **at = &listed; *at; at = &(*at)->next_listed)
+        if (*at == c) {
+            *at = c->next_listed;
+            break;
+        }
+    c->ticket_listed = false;
+}
+
+/* ---- refusing ---- */
+
+static void refuse(agent_connection *c, const char *code, const char *message, uint32_t retry)
+{
+    meshping_message refused = {.event = MESHPING_EVENT_REFUSED};
+    snprintf(refused.u.refused.code, sizeof refused.u.refused.code, "%s", code);
+    snprintf(refused.u.refused.message, sizeof refused.u.refused.message, "%s", message);
+    refused.u.refused.retry_s = retry;
+    c->server->counters.enrolments_failed++;
+    connection_send(c, &refused);
+    c->close_after = true;
+}
+
+static void bad_handshake(agent_connection *c, const meshping_error *err)
+{
+    c->server->counters.enrolments_failed++;
+    connection_refuse(c, 1008, "bad handshake: %s", err->message);
+}
+
+/* ---- letting in ---- */
+
+static void alarm_restored(agent_connection *c, const char *host_name, uint64_t id)
+{
+    server *s = c->server;
+    char text[512];
+    snprintf(text, sizeof text,
+             "database restored: %.200s has a join ticket that this database knows nothing of; what was acknowledged "
+             "after the backup is gone",
+             host_name);
+    meshping_store_event_add(s->store, server_unix_ms(), "alarm", id, NULL, text, NULL);
+    alarm_raise(&s->alarms, ALARM_RESTORED, server_unix_ms(), text);
+}
+
+static bool put_text(char *out, const char *text)
+{
+    if (strcmp(out, text) == 0)
+        return false;
+    snprintf(out, MESHPING_AGENT_TEXT_MAX, "%s", text);
+    return true;
+}
+
+/* What the agent says of itself; the row is written when something in it has changed. */
+static meshping_status note_info(agent_connection *c, const meshping_agent_info *info, meshping_error *err)
+{
+    agent_entry *agent = c->agent;
+    meshping_agent_record *record = &agent->record;
+    bool changed = put_text(record->host_name, info->host_name);
+    changed |= put_text(record->version, info->version);
+    changed |= put_text(record->reported_address, info->address);
+    changed |= put_text(record->observed_address, c->peer);
+    c->server->live_version++;
+    if (!changed && record->revision) /* ten thousand that come back as they were are no transaction each */
+        return MESHPING_OK;
+    c->server->names_changed = true;
+    record->last_seen_ms = agent->last_seen_ms;
+    return server_agent_save(c->server, agent, err);
+}
+
+static void become(agent_connection *c, agent_entry *agent, uint64_t epoch)
+{
+    if (agent->connection) {
+        agent_connection *older = agent->connection;
+        agent->connection = NULL;
+        connection_refuse(older, 1000, "a newer connection of the same agent took its place");
+    }
+    agent->connection = c;
+    c->agent = agent;
+    c->epoch = epoch;
+    agents_heard(c);
+    agent->online = true; /* now, not with the next tick: what it sends in between is live */
+}
+
+meshping_status joining_check_address(agent_connection *c, meshping_error *err)
+{
+    char reason[MESHPING_AGENT_TEXT_MAX];
+    meshping_agent_record *record = &c->agent->record;
+    if (record->state != MESHPING_AGENT_APPROVED || meshping_registry_address_ok(record->approved_addresses, c->peer))
+        return MESHPING_OK;
+    snprintf(reason, sizeof reason, "it comes from %s now", c->peer);
+    return server_agent_move(c->server, c->agent, MESHPING_ACTION_ADDRESS_CHANGED, reason, NULL, err);
+}
+
+static meshping_status hold(agent_connection *c, meshping_entry entry, meshping_error *err)
+{
+    if (entry == MESHPING_ENTRY_MOVED)
+        return joining_check_address(c, err);
+    return server_agent_move(c->server, c->agent, MESHPING_ACTION_COPY_FOUND,
+                             "its join ticket is an old one: there is a copy of it, or it was restored from a backup",
+                             NULL, err);
+}
+
+/* The handshake was good: this connection is this agent's. A newer session displaces the older. */
+static void let_in(agent_connection *c, agent_entry *agent, const meshping_agent_info *info,
+                   const meshping_arrival *arrival, const meshping_admission *admission)
+{
+    server *s = c->server;
+    meshping_agent_record *record = &agent->record;
+    meshping_error err = {0};
+    become(c, agent, info->epoch);
+    meshping_status status = note_info(c, info, &err);
+    if (status != MESHPING_OK) {
+        connection_refuse(c, CLOSE_TRY_AGAIN, "the store does not take it: %s", err.message);
+        if (!record->revision) {
+            agent->connection = NULL;
+            c->agent = NULL;
+            server_agent_forget(s, agent);
+        }
+        return;
+    }
+    log_info("agents", "%016llx %s connected from %s, %s", (unsigned long long)record->id, record->host_name, c->peer,
+             meshping_agent_state_name(record->state));
+    if (admission->restored)
+        alarm_restored(c, record->host_name, record->id);
+    bool confirmed = record->ticket_confirmed != admission->confirmed;
+    record->ticket_confirmed = admission->confirmed;
+    if (record->ticket_issued < admission->confirmed)
+        record->ticket_issued = admission->confirmed;
+    if (admission->ticket_good &&
+        (admission->state == MESHPING_AGENT_APPROVED || admission->state == MESHPING_AGENT_HOLD))
+        issue(c, arrival->presented);
+    else if (confirmed)
+        list(c, COMMIT_JOINED_MS);
+    bool moves = admission->entry == MESHPING_ENTRY_MOVED || admission->entry == MESHPING_ENTRY_COPY;
+    if (moves)
+        status = hold(c, admission->entry, &err); /* the move tells it */
+    if (status != MESHPING_OK)
+        connection_refuse(c, CLOSE_TRY_AGAIN, "the store does not take it: %s", err.message);
+    else if (!moves)
+        agents_tell_state(s, agent);
+}
+
+static void fill_arrival(agent_connection *c, meshping_arrival *out, agent_entry *agent,
+                         const meshping_handshake *handshake)
+{
+    server *s = c->server;
+    bool retired = revocations_has(&s->revocations, REVOCATION_RETIRE, handshake->public_key, MESHPING_KEY_LEN);
+    *out = (meshping_arrival){.enrol = handshake->enrol, .known = agent != NULL};
+    if (agent) {
+        out->state = agent->record.state;
+        out->issued = agent->record.ticket_issued;
+        out->confirmed = agent->record.ticket_confirmed;
+        out->address_approved = meshping_registry_address_ok(agent->record.approved_addresses, c->peer);
+    }
+    /* the ticket of a retired key is good for nothing */
+    if (handshake->ticket_length && (agent || !retired))
+        out->ticket_bad = meshping_ticket_open(&out->presented, handshake->ticket, s->ticket_key,
+                                               handshake->public_key) != MESHPING_OK;
+}
+
+/* A pending agent of this key, one use of the passphrase spent (NULL: it has shown a ticket of ours instead). */
+static agent_entry *make_pending(agent_connection *c, const meshping_handshake *handshake,
+                                 const meshping_agent_info *info, meshping_passphrase_record *passphrase)
+{
+    server *s = c->server;
+    meshping_error err;
+    char text[512];
+    agent_entry *agent = NULL;
+    meshping_status status = server_agent_create(s, handshake->public_key, &agent, &err);
+    if (status == MESHPING_OK && passphrase) {
+        passphrase->uses++;
+        agent->record.has_tid = true;
+        memcpy(agent->record.tid, passphrase->tid, sizeof agent->record.tid);
+        status = meshping_store_passphrase_save(s->store, passphrase, &err);
+    }
+    if (status != MESHPING_OK) {
+        if (agent)
+            server_agent_forget(s, agent);
+        log_warning("agents", "%s wants to join and cannot: %s", c->peer, err.message);
+        refuse(c, "later", "the server takes no new agents now", REFUSED_RETRY_S);
+        return NULL;
+    }
+    if (!passphrase)
+        snprintf(agent->record.reason, sizeof agent->record.reason, "known before the database was restored");
+    snprintf(text, sizeof text, "%.200s asks to join from %s%s%s", info->host_name, c->peer, passphrase ? "" : ": ",
+             agent->record.reason);
+    meshping_store_event_add(s->store, server_unix_ms(), "enrol", agent->record.id, NULL, text, NULL);
+    return agent;
+}
+
+/* The first so many from a network are approved at once, when the passphrase says so. */
+static void preapprove(agent_connection *c, agent_entry *agent, meshping_passphrase_record *passphrase)
+{
+    char reason[MESHPING_AGENT_TEXT_MAX];
+    meshping_error err = {0};
+    server *s = c->server;
+    if (passphrase->preapprove_uses >= passphrase->preapprove_max ||
+        !meshping_registry_address_ok(passphrase->preapprove_from, c->peer))
+        return;
+    passphrase->preapprove_uses++;
+    meshping_status status = meshping_store_passphrase_save(s->store, passphrase, &err);
+    snprintf(reason, sizeof reason, "approved beforehand: %u of %u from %.120s", passphrase->preapprove_uses,
+             passphrase->preapprove_max, passphrase->preapprove_from);
+    if (status == MESHPING_OK)
+        status = server_agent_move(s, agent, MESHPING_ACTION_APPROVE, reason, NULL, &err);
+    if (status != MESHPING_OK)
+        log_error("agents", "%s is not approved beforehand: %s", agent->record.host_name, err.message);
+}
+
+static void enrol(agent_connection *c, const meshping_handshake *handshake)
+{
+    uint8_t key[MESHPING_PASSPHRASE_KEY_LEN];
+    meshping_passphrase_record passphrase;
+    meshping_agent_info info;
+    meshping_arrival arrival;
+    meshping_admission admission;
+    meshping_error err;
+    server *s = c->server;
+    agent_entry *agent = server_agent_by_key(s, handshake->public_key);
+    bool known = agent != NULL; /* a known key spends no use */
+    if (server_passphrase_open(s, handshake->tid, known, key, &passphrase) != MESHPING_OK) {
+        refuse(c, "passphrase", "the passphrase is not known here, has expired or was revoked", REFUSED_RETRY_S);
+        return;
+    }
+    meshping_status status = meshping_handshake_open(&info, handshake, &c->binding, key, &err);
+    OPENSSL_cleanse(key, sizeof key);
+    if (status != MESHPING_OK) {
+        bad_handshake(c, &err);
+        return;
+    }
+    fill_arrival(c, &arrival, agent, handshake);
+    meshping_registry_admit(&admission, &arrival);
+    if (!known)
+        agent = make_pending(c, handshake, &info, &passphrase);
+    if (!agent)
+        return;
+    let_in(c, agent, &info, &arrival, &admission);
+    if (!known && c->agent == agent && !c->closing)
+        preapprove(c, agent, &passphrase);
+}
+
+static void resume(agent_connection *c, const meshping_handshake *handshake)
+{
+    meshping_agent_info info;
+    meshping_arrival arrival;
+    meshping_admission admission;
+    meshping_error err;
+    if (meshping_handshake_open(&info, handshake, &c->binding, NULL, &err) != MESHPING_OK) {
+        bad_handshake(c, &err);
+        return;
+    }
+    agent_entry *agent = server_agent_by_key(c->server, handshake->public_key);
+    fill_arrival(c, &arrival, agent, handshake);
+    meshping_registry_admit(&admission, &arrival);
+    if (admission.entry == MESHPING_ENTRY_UNKNOWN_KEY) {
+        log_warning("agents", "%s (%s) resumes with a key that is not known here", c->peer, info.host_name);
+        refuse(c, "unknown_key", "this agent's key is not known here: it needs a passphrase", REFUSED_RETRY_S);
+        return;
+    }
+    if (admission.entry == MESHPING_ENTRY_BAD_TICKET) {
+        log_warning("agents", "%s (%s) shows a join ticket that is not of this server's making", c->peer,
+                    info.host_name);
+        refuse(c, "ticket", "this agent's join ticket is not of this server's making: it needs a passphrase",
+               REFUSED_RETRY_S);
+        return;
+    }
+    if (admission.entry == MESHPING_ENTRY_KNOWN_BEFORE)
+        agent = make_pending(c, handshake, &info, NULL);
+    if (agent)
+        let_in(c, agent, &info, &arrival, &admission);
+}
+
+void joining_handshake(agent_connection *c, const meshping_handshake *handshake)
+{
+    if (handshake->enrol)
+        enrol(c, handshake);
+    else
+        resume(c, handshake);
+}
+
+void joining_drop_blocked(server *s)
+{
+    meshping_address address;
+    for (agent_connection *c = connection_first(); c; c = c->next)
+        if (meshping_address_parse(&address, c->peer, NULL) == MESHPING_OK &&
+            meshping_cidr_list_contains(&s->blocked, &address))
+            connection_refuse(c, 1008, "its address is blocked");
+}
