@@ -32,6 +32,9 @@ const char ping_usage[] =
     "  -s, --size BYTES        ICMP payload, 16 to 65000 (default 56)\n"
     "      --dscp N            0 to 63 (default 0)\n"
     "      --ttl N             time to live, 1 to 255 (default: the system's)\n"
+    "  -S, --source ADDRESS    send from this address of this host\n"
+    "  -I, --interface NAME    send by this interface\n"
+    "  -M, --dont-fragment     a packet that does not fit the path is lost as too_big, not sent in fragments\n"
     "\n"
     "Output\n"
     "      --json              one JSON line a probe, then one a target\n"
@@ -226,6 +229,9 @@ static const struct option long_options[] = {
     {"size", required_argument, NULL, 's'},
     {"dscp", required_argument, NULL, OPTION_DSCP},
     {"ttl", required_argument, NULL, OPTION_TTL},
+    {"source", required_argument, NULL, 'S'},
+    {"interface", required_argument, NULL, 'I'},
+    {"dont-fragment", no_argument, NULL, 'M'},
     {"file", required_argument, NULL, 'f'},
     {"json", no_argument, NULL, OPTION_JSON},
     {"both", no_argument, NULL, OPTION_BOTH},
@@ -270,6 +276,18 @@ static bool parse_option(ping_options *options, int code, const char **file)
         good = parse_number("--ttl", optarg, &number, 1, 255);
         options->model.ttl = (uint8_t)number;
         return good;
+    case 'S':
+        if (meshping_address_parse(&options->model.source, optarg, NULL) != MESHPING_OK)
+            return complain("--source takes an IP address of this host, not '%.60s'", optarg);
+        return true;
+    case 'I':
+        if (strlen(optarg) >= sizeof options->model.interface || !*optarg)
+            return complain("--interface takes the name of an interface, not '%.60s'", optarg);
+        memcpy(options->model.interface, optarg, strlen(optarg) + 1);
+        return true;
+    case 'M':
+        options->model.dont_fragment = true;
+        return true;
     case '4':
     case '6':
         if (options->model.family && options->model.family != code - '0')
@@ -305,7 +323,7 @@ bool ping_options_parse(ping_options *options, int argc, char **argv)
     meshping_target_init(&options->model);
     opterr = 0;
     optind = 1;
-    while ((code = getopt_long(argc, argv, ":c:i:W:s:46f:h", long_options, NULL)) != -1) {
+    while ((code = getopt_long(argc, argv, ":c:i:W:s:S:I:M46f:h", long_options, NULL)) != -1) {
         if (code == '?' || code == ':')
             return bad_option(code, argv);
         if (!parse_option(options, code, &file))

@@ -176,6 +176,16 @@ json_object *live_target_json(const meshping_target *target)
     add_number(object, "size", target->size);
     add_number(object, "dscp", target->dscp);
     add_number(object, "family", target->family);
+    if (target->ttl)
+        add_number(object, "ttl", target->ttl);
+    if (target->dont_fragment)
+        json_object_object_add(object, "dont_fragment", json_object_new_boolean(true));
+    if (target->source.family) {
+        char text[MESHPING_ADDRESS_TEXT_MAX];
+        add_text(object, "source", meshping_address_format(&target->source, text));
+    }
+    if (target->interface[0])
+        add_text(object, "interface", target->interface);
     return object;
 }
 

@@ -40,9 +40,29 @@ static meshping_status take_text(json_object *item, const char *name, bool neede
     return MESHPING_OK;
 }
 
+static meshping_status take_flag(json_object *item, const char *name, bool *value, meshping_error *err)
+{
+    json_object *field;
+    if (!json_object_object_get_ex(item, name, &field))
+        return MESHPING_OK;
+    if (!json_object_is_type(field, json_type_boolean))
+        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" must be true or false", name);
+    *value = json_object_get_boolean(field);
+    return MESHPING_OK;
+}
+
+static meshping_status take_source(json_object *item, meshping_address *source, meshping_error *err)
+{
+    char text[MESHPING_ADDRESS_TEXT_MAX] = "";
+    meshping_status status = take_text(item, "source", false, text, sizeof text, err);
+    if (status == MESHPING_OK && text[0] && meshping_address_parse(source, text, NULL) != MESHPING_OK)
+        return meshping_error_set(err, MESHPING_INVALID, "\"source\" must be an IP address, not '%s'", text);
+    return status;
+}
+
 static meshping_status from_object(meshping_target *target, json_object *item, meshping_error *err)
 {
-    uint32_t size = target->size, dscp = target->dscp, family = target->family, id = 0;
+    uint32_t size = target->size, dscp = target->dscp, ttl = target->ttl, family = target->family, id = 0;
     meshping_status status;
     /* an "id" comes with what GET gave; the store finds it again by the host */
     if ((status = take_text(item, "address", true, target->host, sizeof target->host, err)) != MESHPING_OK ||
@@ -52,11 +72,16 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
         (status = take_number(item, "timeout_ms", UINT32_MAX, &target->timeout_ms, err)) != MESHPING_OK ||
         (status = take_number(item, "size", UINT16_MAX, &size, err)) != MESHPING_OK ||
         (status = take_number(item, "dscp", 63, &dscp, err)) != MESHPING_OK ||
-        (status = take_number(item, "family", 6, &family, err)) != MESHPING_OK)
+        (status = take_number(item, "family", 6, &family, err)) != MESHPING_OK ||
+        (status = take_number(item, "ttl", UINT8_MAX, &ttl, err)) != MESHPING_OK ||
+        (status = take_flag(item, "dont_fragment", &target->dont_fragment, err)) != MESHPING_OK ||
+        (status = take_source(item, &target->source, err)) != MESHPING_OK ||
+        (status = take_text(item, "interface", false, target->interface, sizeof target->interface, err)) != MESHPING_OK)
         return status;
     json_object_object_foreach(item, key, value)
     {
-        static const char *known[] = {"address", "name", "id", "interval_ms", "timeout_ms", "size", "dscp", "family"};
+        static const char *known[] = {"address", "name",          "id",     "interval_ms", "timeout_ms", "size", "dscp",
+                                      "ttl",     "dont_fragment", "source", "interface",   "family"};
         bool found = false;
         (void)value;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -67,6 +92,7 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
     target->size = (uint16_t)size;
     target->dscp = (uint8_t)dscp;
     target->family = (uint8_t)family; /* checked with the whole target */
+    target->ttl = (uint8_t)ttl;
     return MESHPING_OK;
 }
 

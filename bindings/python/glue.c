@@ -300,6 +300,7 @@ void glue_prober_free(glue_prober *self)
 
 meshping_status glue_prober_set_target(glue_prober *self, uint64_t id, const char *host, uint32_t interval_ms,
                                        uint32_t timeout_ms, uint32_t size, uint32_t dscp, uint32_t ttl, uint32_t family,
+                                       bool dont_fragment, const char *source, const char *interface,
                                        meshping_error *err)
 {
     meshping_target target;
@@ -317,6 +318,15 @@ meshping_status glue_prober_set_target(glue_prober *self, uint64_t id, const cha
     target.dscp = (uint8_t)dscp;
     target.ttl = (uint8_t)ttl;
     target.family = (uint8_t)family;
+    target.dont_fragment = dont_fragment;
+    if (*source)
+        status = meshping_address_parse(&target.source, source, err);
+    if (status != MESHPING_OK)
+        return status;
+    if (strlen(interface) >= sizeof target.interface)
+        return meshping_error_set(err, MESHPING_INVALID, "interface is longer than %d characters",
+                                  MESHPING_INTERFACE_MAX - 1);
+    memcpy(target.interface, interface, strlen(interface) + 1);
     return meshping_prober_set_target(self->prober, &target, &now, err);
 }
 

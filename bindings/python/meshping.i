@@ -175,8 +175,10 @@ typedef struct {} RawProber;
         glue_prober_free($self);
     }
     meshping_status set_target(uint64_t id, const char *host, uint32_t interval_ms, uint32_t timeout_ms, uint32_t size,
-                               uint32_t dscp, uint32_t ttl, uint32_t family, meshping_error *err) {
-        return glue_prober_set_target($self, id, host, interval_ms, timeout_ms, size, dscp, ttl, family, err);
+                               uint32_t dscp, uint32_t ttl, uint32_t family, bool dont_fragment, const char *source,
+                               const char *interface, meshping_error *err) {
+        return glue_prober_set_target($self, id, host, interval_ms, timeout_ms, size, dscp, ttl, family, dont_fragment,
+                                      source, interface, err);
     }
     meshping_status remove_target(uint64_t id) {
         return meshping_prober_remove_target($self->prober, id);

@@ -114,7 +114,12 @@ static bool parse_split(meshping_address *out, const char **zone, const char *te
     size_t zone_length = strlen(*zone);
     if (zone_length == 0 || zone_length > ZONE_MAX || !wants_zone(out))
         return false;
-    for (const char *c = *zone; *c; c++)
+    return meshping__interface_name_ok(*zone);
+}
+
+bool meshping__interface_name_ok(const char *name)
+{
+    for (const char *c = name; *c; c++)
         if (!is_alpha(*c) && !is_digit(*c) && !strchr("._-@", *c))
             return false;
     return true;

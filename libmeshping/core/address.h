@@ -9,5 +9,7 @@
  * address has no scope.
  */
 meshping_status meshping__host_parse(char *out, meshping_address *address, const char *text, meshping_error *err);
+/* True for the empty name too: none is asked for. */
+bool meshping__interface_name_ok(const char *name);
 
 #endif

@@ -199,6 +199,12 @@ void meshping__field_bytes(meshping__fields *fields, const char *name, uint8_t *
         meshping__field_fail(fields, name, "has the wrong length");
 }
 
+bool meshping__field_flag(meshping__fields *fields, const char *name)
+{
+    json_object *value = get(fields, name, json_type_boolean, false);
+    return value && json_object_get_boolean(value);
+}
+
 json_object *meshping__field_array(meshping__fields *fields, const char *name, size_t max)
 {
     json_object *value = get(fields, name, json_type_array, true);

@@ -34,6 +34,8 @@ void meshping__field_text(meshping__fields *fields, const char *name, char *out,
 void meshping__field_bytes(meshping__fields *fields, const char *name, uint8_t *out, size_t length);
 /* base64url of at most `size` bytes; returns how many. */
 size_t meshping__field_bytes_up_to(meshping__fields *fields, const char *name, uint8_t *out, size_t size);
+/* An optional boolean; false when it is absent. */
+bool meshping__field_flag(meshping__fields *fields, const char *name);
 json_object *meshping__field_array(meshping__fields *fields, const char *name, size_t max);
 void meshping__field_fail(meshping__fields *fields, const char *name, const char *what);
 

@@ -204,6 +204,14 @@ static json_object *target_encode(const meshping_target *target)
         add_u64(object, "ttl", target->ttl);
     if (target->family)
         add_u64(object, "family", target->family);
+    if (target->dont_fragment)
+        add(object, "dont_fragment", json_object_new_boolean(true));
+    if (target->source.family) {
+        char text[MESHPING_ADDRESS_TEXT_MAX];
+        add_text(object, "source", meshping_address_format(&target->source, text));
+    }
+    if (target->interface[0])
+        add_text(object, "interface", target->interface);
     return object;
 }
 
@@ -237,6 +245,12 @@ static void target_decode(meshping__fields *parent, json_object *object, meshpin
     target.dscp = (uint8_t)meshping__field_u64_or(&f, "dscp", UINT8_MAX, 0);
     target.ttl = (uint8_t)meshping__field_u64_or(&f, "ttl", UINT8_MAX, 0);
     target.family = (uint8_t)meshping__field_u64_or(&f, "family", UINT8_MAX, 0);
+    target.dont_fragment = meshping__field_flag(&f, "dont_fragment");
+    char source[MESHPING_ADDRESS_TEXT_MAX];
+    meshping__field_text(&f, "source", source, sizeof source, false);
+    if (source[0] && meshping_address_parse(&target.source, source, NULL) != MESHPING_OK)
+        meshping__field_fail(&f, "source", "is not an IP address");
+    meshping__field_text(&f, "interface", target.interface, sizeof target.interface, false);
     if (f.status == MESHPING_OK)
         f.status = meshping_target_list_append(list, &target, parent->err);
     if (f.status != MESHPING_OK && parent->status == MESHPING_OK)

@@ -258,9 +258,11 @@ static void expire(meshping_prober *prober, int64_t mono_ns)
     }
 }
 
-static uint8_t send_outcome(int sys_errno)
+static uint8_t send_outcome(const meshping__tx *packet)
 {
-    switch (sys_errno) {
+    switch (packet->sys_errno) {
+    case EMSGSIZE: /* whole was asked for: the path, which begins with the link here, is too narrow for it */
+        return packet->dont_fragment ? MESHPING_OUTCOME_TOO_BIG : MESHPING_OUTCOME_SEND_ERROR;
     case ENOBUFS:
     case EAGAIN:
 #if EWOULDBLOCK != EAGAIN
@@ -300,8 +302,9 @@ static void send_batch(meshping_prober *prober, meshping__tx *packets, const uin
         if (packets[i].sys_errno == 0 || !flight || flight->state != MESHPING__FLIGHT_SENDING)
             continue;
         meshping_probe_result result = {
-            .sample = {.outcome = send_outcome(packets[i].sys_errno)},
+            .sample = {.outcome = send_outcome(&packets[i])},
             .sys_errno = packets[i].sys_errno,
+            .mtu = packets[i].mtu > UINT16_MAX ? UINT16_MAX : (uint16_t)packets[i].mtu,
             .done_mono_ns = packets[i].sent_mono_ns,
         };
         meshping__prober_conclude(prober, flight, &result);
@@ -332,7 +335,12 @@ static void fill_packet(meshping_prober *prober, uint32_t index, meshping__fligh
         .length = MESHPING__ICMP_HEADER + (size_t)target->size,
         .dscp = target->dscp,
         .ttl = target->ttl,
+        .dont_fragment = target->dont_fragment,
     };
+    if (target->way) {
+        packet->source = target->way->source.family ? &target->way->source : NULL;
+        packet->interface = target->way->interface[0] ? target->way->interface : NULL;
+    }
 }
 
 /* Moves a paced target on by `slots`, or out of the schedule when its last probe is taken. */

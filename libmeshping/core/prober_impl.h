@@ -14,22 +14,30 @@
 #define MESHPING__MISSED_SLOTS_MAX 720    /* of one target, reported after a sleep; older ones are skipped */
 #define MESHPING__RESOLVING_MAX 64        /* names looked up at once */
 
+/* How a target wants to be reached, where the routes are not to decide. */
+typedef struct meshping__way {
+    meshping_address source;                /* family NONE: any */
+    char interface[MESHPING_INTERFACE_MAX]; /* empty: any */
+} meshping__way;
+
 typedef struct meshping__probe_target {
-    uint64_t id; /* 0: this place is free */
-    char *host;  /* owned */
+    uint64_t id;        /* 0: this place is free */
+    char *host;         /* owned */
+    meshping__way *way; /* owned; NULL: the routes decide */
     uint64_t sequence;
     int64_t interval_ns, phase_ns;
     int64_t next_slot_unix_ns;
     int64_t resolved_mono_ns; /* the last answer of the resolver */
     meshping_address address;
     meshping_prober_target_stats stats;
-    uint32_t generation; /* changes with the host: results of older flights are dropped */
+    uint32_t generation; /* changes with host and way: results of older flights are dropped */
     uint32_t queue;      /* of its timeout */
     uint32_t mark;       /* the last set_targets() that named it */
     uint32_t next_free;
     uint32_t resolve_failures; /* in a row */
     uint16_t size;
     uint8_t dscp, ttl, family;
+    bool dont_fragment;
     bool is_name;   /* needs the resolver */
     bool zoned;     /* a literal with a zone: its interface may come and go */
     bool resolving; /* a look-up is under way */

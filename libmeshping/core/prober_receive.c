@@ -21,6 +21,15 @@ static bool same_host(const meshping_address *a, const meshping_address *b)
            (a->scope_id == b->scope_id || a->scope_id == 0 || b->scope_id == 0);
 }
 
+/* An answer to a probe from a given address goes to that address. */
+static bool meant_for_source(meshping_prober *prober, const meshping__flight *flight, const meshping_address *to)
+{
+    const meshping__probe_target *target = meshping__prober_target_of(prober, flight);
+    if (!target || !target->way || !target->way->source.family || !to->family)
+        return true;
+    return same_host(to, &target->way->source);
+}
+
 /*
  * The round-trip time: the kernel's receive stamp against the wall clock at sending. Both clocks were read at both
  * ends, so a step of the wall clock shows as a change of their difference; then the monotonic clock decides.
@@ -129,7 +138,7 @@ static void take_reply(meshping_prober *prober, const meshping__icmp_message *me
     }
     if (flight->cookie != cookie)
         reject(prober, flight, MESHPING_REJECT_COOKIE);
-    else if (!same_host(&rx->from, &flight->address))
+    else if (!same_host(&rx->from, &flight->address) || !meant_for_source(prober, flight, &rx->to))
         reject(prober, flight, MESHPING_REJECT_SOURCE);
     else if (rx->truncated || message->payload_length != flight->size)
         reject(prober, flight, MESHPING_REJECT_LENGTH);

@@ -11,8 +11,9 @@
 
 /* What a new or changed target needs, made before anything is changed. */
 typedef struct prepared {
-    char *host;     /* owned; NULL: the host stays */
-    uint32_t index; /* of the present target, MESHPING__IDMAP_NONE: new */
+    char *host;         /* owned; NULL: host and way stay */
+    meshping__way *way; /* owned */
+    uint32_t index;     /* of the present target, MESHPING__IDMAP_NONE: new */
     uint32_t queue;
     meshping_address address;
     bool is_name, zoned;
@@ -74,6 +75,26 @@ static meshping_status reserve(meshping_prober *prober, uint32_t added, uint16_t
     return prober->transport->reserve(prober->transport, stride);
 }
 
+/* The family of the addresses that a name may have. */
+static uint8_t family_of(const meshping_target *target)
+{
+    return target->family ? target->family : target->source.family;
+}
+
+static bool same_way(const meshping__way *way, const meshping_target *target)
+{
+    static const meshping__way none;
+    if (!way)
+        way = &none;
+    return meshping_address_equal(&way->source, &target->source) && strcmp(way->interface, target->interface) == 0;
+}
+
+static void forget(prepared *how)
+{
+    meshping__free(how->host);
+    meshping__free(how->way);
+}
+
 static meshping_status prepare(meshping_prober *prober, const meshping_target *target, prepared *out,
                                meshping_error *err)
 {
@@ -88,11 +109,18 @@ static meshping_status prepare(meshping_prober *prober, const meshping_target *t
     if (status != MESHPING_OK)
         return no_memory(err);
     if (out->index != MESHPING__IDMAP_NONE && strcmp(prober->targets[out->index].host, host) == 0 &&
-        prober->targets[out->index].family == target->family)
+        prober->targets[out->index].family == family_of(target) && same_way(prober->targets[out->index].way, target))
         return MESHPING_OK;
     out->host = meshping__strdup(host);
     if (!out->host)
         return no_memory(err);
+    if (!same_way(NULL, target)) {
+        out->way = meshping__calloc(1, sizeof *out->way);
+        if (!out->way)
+            return no_memory(err);
+        out->way->source = target->source;
+        memcpy(out->way->interface, target->interface, sizeof out->way->interface);
+    }
     out->is_name = out->address.family == MESHPING_FAMILY_NONE;
     out->zoned = strchr(host, '%') != NULL;
     return MESHPING_OK;
@@ -155,12 +183,16 @@ static void apply(meshping_prober *prober, const meshping_target *from, prepared
     target->size = from->size;
     target->dscp = from->dscp;
     target->ttl = from->ttl;
+    target->dont_fragment = from->dont_fragment;
     target->mark = prober->mark;
     if (how->host) {
         meshping__free(target->host);
         target->host = how->host;
         how->host = NULL;
-        target->family = from->family;
+        meshping__free(target->way);
+        target->way = how->way;
+        how->way = NULL;
+        target->family = family_of(from);
         target->generation = ++prober->generation;
         target->address = how->address;
         target->is_name = target->waiting = how->is_name;
@@ -222,7 +254,7 @@ meshping_status meshping_prober_set_target(meshping_prober *prober, const meshpi
     know_offset(prober, now);
     apply(prober, target, &how, now, 0);
 out:
-    meshping__free(how.host);
+    forget(&how);
     return status;
 }
 
@@ -235,6 +267,7 @@ static void remove_at(meshping_prober *prober, uint32_t index)
     if (target->resolving)
         prober->resolving--;
     meshping__free(target->host);
+    meshping__free(target->way);
     *target = (meshping__probe_target){.next_free = prober->free_head};
     prober->free_head = index;
     prober->target_count--;
@@ -327,7 +360,7 @@ meshping_status meshping_prober_set_targets(meshping_prober *prober, const meshp
             remove_at(prober, i);
 out:
     for (size_t i = 0; i < list->count; i++)
-        meshping__free(how[i].host);
+        forget(&how[i]);
     meshping__free(how);
     return status;
 }
@@ -353,8 +386,10 @@ meshping_status meshping_prober_get_target_stats(const meshping_prober *prober, 
 
 void meshping__prober_free_targets(meshping_prober *prober)
 {
-    for (uint32_t i = 0; i < prober->target_places; i++)
+    for (uint32_t i = 0; i < prober->target_places; i++) {
         meshping__free(prober->targets[i].host);
+        meshping__free(prober->targets[i].way);
+    }
     meshping__free(prober->targets);
     meshping__idmap_dispose(&prober->by_id);
     meshping__heap_dispose(&prober->due);

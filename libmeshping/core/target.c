@@ -42,19 +42,19 @@ static meshping_status check_range(const char *field, uint64_t value, uint64_t m
                               (unsigned long long)value, (unsigned long long)min, (unsigned long long)max);
 }
 
-/* An echo request to these is answered from another address, if at all: no reply could ever be believed. */
-static meshping_status check_unicast(const char *host, const meshping_address *address, meshping_error *err)
+/* NULL: it is an address that a host can have. */
+static const char *not_a_hosts(const meshping_address *address)
 {
-    static const uint8_t zero[16];
+    static const uint8_t zero[16], ones[4] = {0xff, 0xff, 0xff, 0xff};
     uint8_t first = address->bytes[0];
 
     if (memcmp(address->bytes, zero, sizeof zero) == 0)
-        return meshping_error_set(err, MESHPING_INVALID, "host %s is the unspecified address", host);
+        return "the unspecified address";
     if (address->family == MESHPING_FAMILY_IPV4 ? first >= 224 && first < 240 : first == 0xff)
-        return meshping_error_set(err, MESHPING_INVALID, "host %s is a multicast address", host);
-    if (address->family == MESHPING_FAMILY_IPV4 && memcmp(address->bytes, "\xff\xff\xff\xff", 4) == 0)
-        return meshping_error_set(err, MESHPING_INVALID, "host %s is the broadcast address", host);
-    return MESHPING_OK;
+        return "a multicast address";
+    if (address->family == MESHPING_FAMILY_IPV4 && memcmp(address->bytes, ones, sizeof ones) == 0)
+        return "the broadcast address";
+    return NULL;
 }
 
 static meshping_status check_host(char *canonical, meshping_address *address, const meshping_target *target,
@@ -73,7 +73,40 @@ static meshping_status check_host(char *canonical, meshping_address *address, co
     if (target->family != MESHPING_FAMILY_NONE && address->family != target->family)
         return meshping_error_set(err, MESHPING_INVALID, "family is IPv%u, but host %s is IPv%u", target->family,
                                   target->host, address->family);
-    return check_unicast(target->host, address, err);
+    /* an echo request to these is answered from another address, if at all: no reply could ever be believed */
+    const char *what = not_a_hosts(address);
+    return what ? meshping_error_set(err, MESHPING_INVALID, "host %s is %s", target->host, what) : MESHPING_OK;
+}
+
+static meshping_status check_source(const meshping_target *target, const meshping_address *address, meshping_error *err)
+{
+    char text[MESHPING_ADDRESS_TEXT_MAX];
+    const meshping_address *source = &target->source;
+
+    if (source->family == MESHPING_FAMILY_NONE)
+        return MESHPING_OK;
+    if ((source->family != MESHPING_FAMILY_IPV4 && source->family != MESHPING_FAMILY_IPV6) || source->scope_id)
+        return meshping_error_set(err, MESHPING_INVALID, "source is not an IP address without a zone");
+    meshping_address_format(source, text);
+    if (not_a_hosts(source))
+        return meshping_error_set(err, MESHPING_INVALID, "source %s is %s", text, not_a_hosts(source));
+    uint8_t family = address->family ? address->family : target->family;
+    if (family && family != source->family)
+        return meshping_error_set(err, MESHPING_INVALID, "source %s is IPv%u, but host %s is to be reached by IPv%u",
+                                  text, source->family, target->host, family);
+    return MESHPING_OK;
+}
+
+static meshping_status check_interface(const char *name, meshping_error *err)
+{
+    if (!memchr(name, 0, MESHPING_INTERFACE_MAX))
+        return meshping_error_set(err, MESHPING_INVALID, "interface is longer than %d characters",
+                                  MESHPING_INTERFACE_MAX - 1);
+    if (!meshping__interface_name_ok(name))
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "interface '%s' is not the name of one: letters, digits, '.', '_', '-' and '@'",
+                                  name);
+    return MESHPING_OK;
 }
 
 meshping_status meshping__target_check(char *host, meshping_address *address, const meshping_target *target,
@@ -93,6 +126,10 @@ meshping_status meshping__target_check(char *host, meshping_address *address, co
         status = check_range("size", target->size, MESHPING_SIZE_MIN, MESHPING_SIZE_MAX, err);
     if (status == MESHPING_OK)
         status = check_range("dscp", target->dscp, 0, 63, err);
+    if (status == MESHPING_OK)
+        status = check_source(target, address, err);
+    if (status == MESHPING_OK)
+        status = check_interface(target->interface, err);
     return status;
 }
 

@@ -14,7 +14,11 @@ typedef struct meshping__tx {
     const uint8_t *bytes;
     size_t length;
     uint8_t dscp, ttl; /* ttl 0: the system's default */
+    bool dont_fragment;
+    const meshping_address *source; /* NULL: the system chooses */
+    const char *interface;          /* NULL: by the routes */
     /* set by send: */
+    uint32_t mtu;                       /* with EMSGSIZE: of the link, 0: not known */
     int sys_errno;                      /* 0: sent */
     int64_t sent_mono_ns, sent_unix_ns; /* never after it was sent, and shortly before, but where */
     bool held_up;                       /* the process was: it may have been sent more than 0.1 ms later */

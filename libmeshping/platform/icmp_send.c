@@ -2,15 +2,18 @@
 #include "platform/icmp_send.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TOGETHER_MAX 8    /* packets a system call; more save little and blur the times more */
 #define TORN_NS 20000     /* between two clock readings, more means that somebody else ran in between */
 #define HELD_UP_NS 100000 /* sending took this much longer than it should: when was it sent? */
 #define SEND_TRIES 3
-#define CONTROL_BYTES (2 * CMSG_SPACE(sizeof(int)))
+#define CONTROL_BYTES (2 * CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct in6_pktinfo)))
+#define WHOLE_MAX 548 /* IPv4 payload that fits every path (RFC 1122: 576 with its header) */
 
 typedef struct outgoing {
     meshping__socket_name name;
@@ -31,60 +34,120 @@ meshping_now meshping__read_clocks(void)
     return now;
 }
 
-static socklen_t to_name(meshping__socket_name *name, const meshping_address *address)
+static void add_control(struct msghdr *header, int level, int type, const void *value, size_t length)
 {
-    if (address->family == MESHPING_FAMILY_IPV4) {
-        name->in = (struct sockaddr_in){.sin_family = AF_INET};
-        memcpy(&name->in.sin_addr, address->bytes, 4);
-        return sizeof name->in;
-    }
-    name->in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_scope_id = address->scope_id};
-    memcpy(&name->in6.sin6_addr, address->bytes, 16);
-    return sizeof name->in6;
-}
-
-static void add_control(struct msghdr *header, int level, int type, int value)
-{
-    size_t used = header->msg_controllen;
-    struct cmsghdr *control = (struct cmsghdr *)(void *)((uint8_t *)header->msg_control + used);
+    struct cmsghdr *control = (struct cmsghdr *)(void *)((uint8_t *)header->msg_control + header->msg_controllen);
     control->cmsg_level = level;
     control->cmsg_type = type;
-    control->cmsg_len = CMSG_LEN(sizeof value);
-    memcpy(CMSG_DATA(control), &value, sizeof value);
-    header->msg_controllen = used + CMSG_SPACE(sizeof value);
+    control->cmsg_len = CMSG_LEN(length);
+    memcpy(CMSG_DATA(control), value, length);
+    header->msg_controllen += CMSG_SPACE(length);
 }
 
-static void prepare(struct msghdr *header, outgoing *out, const meshping__tx *packet)
+/* The kernel refuses a source that is not this host's (EINVAL). ENODEV: there is no such interface now. */
+static int add_way(struct msghdr *header, const meshping__tx *packet)
+{
+    unsigned index = packet->interface ? if_nametoindex(packet->interface) : 0;
+    if (packet->interface && index == 0)
+        return ENODEV;
+    if (packet->to.family == MESHPING_FAMILY_IPV4) {
+        struct in_pktinfo info = {.ipi_ifindex = (int)index};
+        if (packet->source)
+            memcpy(&info.ipi_spec_dst, packet->source->bytes, 4);
+        add_control(header, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    } else {
+        struct in6_pktinfo info = {.ipi6_ifindex = index};
+        if (packet->source)
+            memcpy(&info.ipi6_addr, packet->source->bytes, 16);
+        add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    }
+    return 0;
+}
+
+/* Returns an errno. */
+static int prepare(struct msghdr *header, outgoing *out, const meshping__tx *packet)
 {
     bool v4 = packet->to.family == MESHPING_FAMILY_IPV4;
+    int tos = packet->dscp << 2, ttl = packet->ttl, failed = 0;
     out->vector = (struct iovec){.iov_base = (void *)(uintptr_t)packet->bytes, .iov_len = packet->length};
     *header = (struct msghdr){.msg_name = &out->name, .msg_iov = &out->vector, .msg_iovlen = 1};
-    header->msg_namelen = to_name(&out->name, &packet->to);
+    header->msg_namelen = meshping__to_name(&out->name, &packet->to);
     header->msg_control = out->control;
-    if (packet->dscp)
-        add_control(header, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, packet->dscp << 2);
-    if (packet->ttl)
-        add_control(header, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_HOPLIMIT, packet->ttl);
+    if (tos)
+        add_control(header, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TOS : IPV6_TCLASS, &tos, sizeof tos);
+    if (ttl)
+        add_control(header, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TTL : IPV6_HOPLIMIT, &ttl, sizeof ttl);
+    if (packet->source || packet->interface)
+        failed = add_way(header, packet);
     if (header->msg_controllen == 0)
         header->msg_control = NULL;
+    return failed;
+}
+
+/* The mode that the socket has to be in for the packet: there is none a packet. */
+static uint8_t fragmenting_of(const meshping__tx *packet)
+{
+    /* small ones need no fragmenting anyway, and the kernel then spares them a number for it, 1 % of a ping */
+    bool small = packet->to.family == MESHPING_FAMILY_IPV4 && packet->length <= WHOLE_MAX;
+    return packet->dont_fragment || small ? MESHPING__WHOLE : MESHPING__FRAGMENTS;
+}
+
+/*
+ * Whole: PROBE, not DO, so that each probe goes as far as it gets and the verdict is the network's of now, not what
+ * this host remembers of the path. In fragments: the kernel's memory of the path is used, nothing is lost in finding it
+ * out.
+ */
+static void set_fragmenting(meshping__icmp_socket *sock, uint8_t mode)
+{
+    bool whole = mode == MESHPING__WHOLE;
+    if (sock->family == MESHPING_FAMILY_IPV4) {
+        int discover = whole ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
+        (void)setsockopt(sock->fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, sizeof discover);
+    } else {
+        int discover = whole ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_WANT, on = whole;
+        (void)setsockopt(sock->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &discover, sizeof discover);
+        (void)setsockopt(sock->fd, IPPROTO_IPV6, IPV6_DONTFRAG, &on, sizeof on);
+    }
+    sock->fragmenting = mode;
+}
+
+/* The largest packet that fits the packet's path, as far as this host knows; 0: it does not. */
+static uint32_t known_mtu(const meshping__tx *packet)
+{
+    bool v4 = packet->to.family == MESHPING_FAMILY_IPV4;
+    int mtu = 0, fd = meshping__udp_connect(&packet->to, packet->interface);
+    socklen_t length = sizeof mtu;
+    if (fd < 0)
+        return 0;
+    if (getsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_MTU : IPV6_MTU, &mtu, &length) != 0)
+        mtu = 0;
+    close(fd);
+    return mtu > 0 ? (uint32_t)mtu : 0;
 }
 
 /* One system call a packet: its time is read right before. Then again, for this process may lose the processor. */
-static void send_one(const meshping__icmp_socket *sock, meshping__tx *packet)
+static void send_one(meshping__icmp_socket *sock, meshping__tx *packet)
 {
     struct msghdr header;
     outgoing out;
+    int failed = prepare(&header, &out, packet);
 
-    prepare(&header, &out, packet);
+    if (sock->fragmenting != fragmenting_of(packet))
+        set_fragmenting(sock, fragmenting_of(packet));
     for (int i = 0; i < SEND_TRIES; i++) {
         meshping_now now = meshping__read_clocks();
         packet->sent_mono_ns = now.mono_ns;
         packet->sent_unix_ns = now.unix_ns;
+        packet->sys_errno = failed;
+        if (failed)
+            return;
         packet->sys_errno = sendmsg(sock->fd, &header, MSG_DONTWAIT) >= 0 ? 0 : errno;
         if (packet->sys_errno == 0) {
             packet->held_up = meshping_now_read().mono_ns - now.mono_ns > HELD_UP_NS;
             return;
         }
+        if (packet->sys_errno == EMSGSIZE && packet->dont_fragment)
+            packet->mtu = known_mtu(packet);
         if (sock->raw || packet->sys_errno == EAGAIN || packet->sys_errno == ENOBUFS)
             return;
         /* a ping socket hands out here the ICMP error of an earlier packet: what is true of this one comes again */
@@ -109,6 +172,12 @@ static void stamp(meshping__icmp_socket *sock, meshping__tx *packets, size_t cou
     }
 }
 
+/* Not to be sent together with others as the socket is. */
+static bool is_special(const meshping__icmp_socket *sock, const meshping__tx *packet)
+{
+    return packet->source || packet->interface || sock->fragmenting != fragmenting_of(packet);
+}
+
 /* Returns how many were sent; less than `count` when the next one failed. */
 static size_t send_some(meshping__icmp_socket *sock, meshping__tx *packets, size_t count)
 {
@@ -116,7 +185,10 @@ static size_t send_some(meshping__icmp_socket *sock, meshping__tx *packets, size
     outgoing out[TOGETHER_MAX];
 
     for (size_t i = 0; i < count; i++)
-        prepare(&messages[i].msg_hdr, &out[i], &packets[i]);
+        if (is_special(sock, &packets[i]) || prepare(&messages[i].msg_hdr, &out[i], &packets[i]) != 0)
+            count = i; /* up to here */
+    if (count == 0)
+        return 0;
     meshping_now before = meshping__read_clocks();
     int sent = sendmmsg(sock->fd, messages, (unsigned)count, MSG_DONTWAIT);
     if (sent <= 0)
@@ -141,6 +213,6 @@ void meshping__icmp_send(meshping__icmp_socket *sock, meshping__tx *packets, siz
         size_t sent = together && most > 1 ? send_some(sock, packets + done, most) : 0;
         done += sent;
         if (sent < most && done < count)
-            send_one(sock, &packets[done++]); /* alone, or the one that failed: now it says why */
+            send_one(sock, &packets[done++]); /* alone, special, or it failed: now it says why */
     }
 }

@@ -4,13 +4,6 @@
 #define MESHPING_PLATFORM_ICMP_SEND_H
 
 #include "platform/icmp_socket.h"
-#include <netinet/in.h>
-
-typedef union meshping__socket_name {
-    struct sockaddr sa;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-} meshping__socket_name;
 
 /* Both clocks at one moment, as nearly as can be had. */
 meshping_now meshping__read_clocks(void);

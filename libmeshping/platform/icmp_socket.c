@@ -6,7 +6,7 @@
 #include <linux/icmp.h>
 #include <linux/sock_diag.h>
 #include <netinet/icmp6.h>
-#include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -162,6 +162,36 @@ void meshping__icmp_socket_close(meshping__icmp_socket *sock)
     if (sock->fd >= 0)
         close(sock->fd);
     sock->fd = -1;
+}
+
+socklen_t meshping__to_name(meshping__socket_name *name, const meshping_address *address)
+{
+    if (address->family == MESHPING_FAMILY_IPV4) {
+        name->in = (struct sockaddr_in){.sin_family = AF_INET};
+        memcpy(&name->in.sin_addr, address->bytes, 4);
+        return sizeof name->in;
+    }
+    name->in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_scope_id = address->scope_id};
+    memcpy(&name->in6.sin6_addr, address->bytes, 16);
+    return sizeof name->in6;
+}
+
+int meshping__udp_connect(const meshping_address *to, const char *interface)
+{
+    meshping__socket_name name;
+    socklen_t length = meshping__to_name(&name, to);
+    int fd = socket(name.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (name.sa.sa_family == AF_INET) /* the ports are at one place, but two names */
+        name.in.sin_port = htons(7);
+    else
+        name.in6.sin6_port = htons(7);
+    if ((!interface || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface)) == 0) &&
+        connect(fd, &name.sa, length) == 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
 static bool read_meminfo(const meshping__icmp_socket *sock, uint32_t info[SK_MEMINFO_VARS])

@@ -4,8 +4,17 @@
 #define MESHPING_PLATFORM_ICMP_SOCKET_H
 
 #include "core/transport.h"
+#include <netinet/in.h>
+
+typedef union meshping__socket_name {
+    struct sockaddr sa;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+} meshping__socket_name;
 
 #define MESHPING__ICMP_IDENTIFIER_BITS 4 /* low bits of a raw socket's identifiers that count on */
+
+enum meshping__fragmenting { MESHPING__FRAGMENTING_UNSET = 0, MESHPING__WHOLE, MESHPING__FRAGMENTS };
 
 typedef struct meshping__icmp_socket {
     int fd; /* -1: this host lacks the family, or it was refused */
@@ -17,6 +26,7 @@ typedef struct meshping__icmp_socket {
     uint32_t drops_seen;   /* the kernel's counter */
     uint32_t fill_high;    /* most bytes seen waiting since the drops were last asked for */
     uint32_t receive_room; /* SO_RCVBUF */
+    uint8_t fragmenting;   /* the mode it is in */
     int64_t send_ns;       /* what a packet of many in one system call takes at least; 0: not known yet */
 } meshping__icmp_socket;
 
@@ -26,6 +36,10 @@ typedef struct meshping__icmp_socket {
  */
 void meshping__icmp_socket_open(meshping__icmp_socket *sock, uint8_t family, uint16_t identifier);
 void meshping__icmp_socket_close(meshping__icmp_socket *sock);
+socklen_t meshping__to_name(meshping__socket_name *name, const meshping_address *address);
+/* A UDP socket, connected: the kernel has chosen route and source, nothing is sent. `interface`: NULL: any. -1: errno.
+ */
+int meshping__udp_connect(const meshping_address *to, const char *interface);
 /* Notes how full the receive queue is: call before emptying it. */
 void meshping__icmp_socket_note_fill(meshping__icmp_socket *sock);
 /* Packets dropped for want of room, since the start. */

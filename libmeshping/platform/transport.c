@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "platform/icmp_send.h"
 #include "platform/network_watch.h"
+#include "platform/own_addresses.h"
 #include "platform/resolver.h"
 #include <errno.h>
 #include <netinet/in.h>
@@ -32,6 +33,7 @@ typedef struct real_transport {
     int64_t watched_mono_ns;
     uint8_t *buffers; /* BATCH of buffer_size */
     size_t buffer_size;
+    meshping__own_addresses own;
     bool v4_empty;
     bool deaf; /* the sockets are not in the epoll set */
     struct mmsghdr messages[BATCH];
@@ -139,6 +141,8 @@ static size_t receive_from(real_transport *transport, const meshping__icmp_socke
             return 0;
     }
     meshping_now now = count > 0 ? meshping__read_clocks() : (meshping_now){0};
+    if (count > 0)
+        meshping__own_addresses_update(&transport->own, now.mono_ns);
     for (int i = 0; i < count; i++) {
         struct msghdr *header = &transport->messages[i].msg_hdr;
         packets[i] = (meshping__rx){
@@ -156,7 +160,9 @@ static size_t receive_from(real_transport *transport, const meshping__icmp_socke
             (void)meshping_address_from_sockaddr(&packets[i].from, &transport->names[i].sa);
         take_control(&packets[i], header);
         /* this host's other addresses: the kernel names their interface, but no packet was on it */
-        if (meshping_address_equal(&packets[i].from, &packets[i].to) || meshping_address_is_loopback(&packets[i].from))
+        if (meshping_address_equal(&packets[i].from, &packets[i].to) ||
+            meshping_address_is_loopback(&packets[i].from) ||
+            meshping__own_addresses_have(&transport->own, &packets[i].from))
             packets[i].via_loopback = true;
     }
     return count > 0 ? (size_t)count : 0;
@@ -279,6 +285,7 @@ static void transport_close(meshping__transport *self)
     meshping__icmp_socket_close(&transport->v6);
     if (transport->base.fd >= 0)
         close(transport->base.fd);
+    meshping__own_addresses_dispose(&transport->own);
     meshping__free(transport->buffers);
     meshping__free(transport);
 }

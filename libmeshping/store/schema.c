@@ -128,6 +128,10 @@ static const char *const migrations[] = {
     "ALTER TABLE passphrases ADD COLUMN preapprove_uses INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE passphrases ADD COLUMN preapprove_from TEXT NOT NULL DEFAULT '';"
     "PRAGMA user_version = 5;",
+    "ALTER TABLE targets ADD COLUMN dont_fragment INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE targets ADD COLUMN source TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE targets ADD COLUMN interface TEXT NOT NULL DEFAULT '';"
+    "PRAGMA user_version = 6;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

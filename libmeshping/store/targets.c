@@ -17,7 +17,8 @@ static meshping_status read_targets(meshping_store *store, meshping_target_list 
     if (status == MESHPING_OK)
         status = meshping__sql_query(&store->sql, &row, err,
                                      "SELECT t.id, h.host, h.family, t.name, t.interval_ms, t.timeout_ms, t.size,"
-                                     " t.dscp, t.ttl FROM targets t JOIN target_hosts h USING(id) ORDER BY t.position",
+                                     " t.dscp, t.ttl, t.dont_fragment, t.source, t.interface FROM targets t JOIN "
+                                     "target_hosts h USING(id) ORDER BY t.position",
                                      "");
     while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
         meshping_target target;
@@ -31,6 +32,12 @@ static meshping_status read_targets(meshping_store *store, meshping_target_list 
         target.size = (uint16_t)sqlite3_column_int(row, 6);
         target.dscp = (uint8_t)sqlite3_column_int(row, 7);
         target.ttl = (uint8_t)sqlite3_column_int(row, 8);
+        target.dont_fragment = sqlite3_column_int(row, 9) != 0;
+        char source[MESHPING_ADDRESS_TEXT_MAX];
+        meshping__sql_text(row, 10, source, sizeof source);
+        if (source[0])
+            (void)meshping_address_parse(&target.source, source, NULL);
+        meshping__sql_text(row, 11, target.interface, sizeof target.interface);
         status = meshping_target_list_append(list, &target, err);
         if (status != MESHPING_OK)
             sqlite3_reset(row);
@@ -129,14 +136,16 @@ static meshping_status replace(meshping__sql *sql, const meshping_target_list *l
     meshping_status status = meshping__sql_run(sql, err, "DELETE FROM targets", "");
     for (size_t i = 0; status == MESHPING_OK && i < list->count; i++) {
         const meshping_target *target = &list->items[i];
+        char source[MESHPING_ADDRESS_TEXT_MAX];
         status = settle_id(sql, target, &ids[i], err);
         if (status == MESHPING_OK)
             status = meshping__sql_run(
                 sql, err,
-                "INSERT INTO targets(position, id, name, interval_ms, timeout_ms, size, dscp, ttl)"
-                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                "iitiiiii", (int64_t)i, ids[i], target->name, (int64_t)target->interval_ms, (int64_t)target->timeout_ms,
-                (int64_t)target->size, (int64_t)target->dscp, (int64_t)target->ttl);
+                "INSERT INTO targets(position, id, name, interval_ms, timeout_ms, size, dscp, ttl, dont_fragment,"
+                " source, interface) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "iitiiiiiitt", (int64_t)i, ids[i], target->name, (int64_t)target->interval_ms,
+                (int64_t)target->timeout_ms, (int64_t)target->size, (int64_t)target->dscp, (int64_t)target->ttl,
+                (int64_t)target->dont_fragment, meshping_address_format(&target->source, source), target->interface);
         if (status == MESHPING_EXISTS)
             return meshping_error_set(err, MESHPING_INVALID, "target %zu: id %" PRId64 " comes twice", i + 1, ids[i]);
     }

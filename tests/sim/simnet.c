@@ -192,6 +192,8 @@ static void net_send(meshping__transport *self, meshping__tx *packets, size_t co
         packets[i].sent_mono_ns = net->mono_ns;
         packets[i].sent_unix_ns = net->mono_ns + net->offset_ns;
         packets[i].sys_errno = net->send_errno;
+        packets[i].mtu = net->send_errno == EMSGSIZE ? 1500 : 0;
+        net->last_tx = packets[i];
         if (net->send_errno)
             continue;
         net->sent++;

@@ -110,6 +110,7 @@ struct sim_net {
         size_t length;
         uint8_t bytes[1500];
     } last[2]; /* the packet sent before, of IPv4 and of IPv6 */
+    meshping__tx last_tx; /* what was sent last; its pointers may be stale */
 };
 
 void sim_init(sim_net *net, uint64_t seed, unsigned number_bits);

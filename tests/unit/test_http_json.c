@@ -81,7 +81,8 @@ static void test_items_are_strings_or_objects(void **state)
                                 "{\"targets\":[{\"address\":\"192.0.2.1\",\"name\":\"gateway\"},"
                                 "\"2001:DB8:0::1\",\" www.Example.org.  the web \","
                                 "{\"id\":7,\"address\":\"192.0.2.2\",\"interval_ms\":100,\"timeout_ms\":50,"
-                                "\"size\":16,\"dscp\":46}]}",
+                                "\"size\":16,\"dscp\":46,\"ttl\":9,\"dont_fragment\":true,"
+                                "\"source\":\"192.0.2.7\",\"interface\":\"eth0\"}]}",
                                 false, 10, NULL),
                      MESHPING_OK);
     assert_int_equal(list.count, 4);
@@ -96,6 +97,9 @@ static void test_items_are_strings_or_objects(void **state)
     assert_int_equal(list.items[3].timeout_ms, 50);
     assert_int_equal(list.items[3].size, 16);
     assert_int_equal(list.items[3].dscp, 46);
+    assert_true(list.items[3].ttl == 9 && list.items[3].dont_fragment && !list.items[0].dont_fragment);
+    assert_true(list.items[3].source.family == 4 && list.items[3].source.bytes[3] == 7);
+    assert_string_equal(list.items[3].interface, "eth0");
     meshping_target_list_dispose(&list);
     assert_int_equal(parse_list(&list, &index, "{\"targets\":[]}", false, 10, NULL), MESHPING_OK);
     assert_int_equal(list.count, 0);
@@ -123,6 +127,10 @@ static void test_a_wrong_item_is_named_with_its_reason(void **state)
         {"{\"targets\":[{\"address\":\"192.0.2.1\",\"interval_ms\":\"5\"}]}", "whole number", 0},
         {"{\"targets\":[{\"address\":\"192.0.2.1\",\"interval_ms\":99}]}", "target 1: ", 0},
         {"{\"targets\":[{\"address\":\"192.0.2.1\",\"dscp\":64}]}", "\"dscp\" must be 0 to 63", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"source\":\"eth0\"}]}", "\"source\" must be an IP address", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"source\":\"2001:db8::1\"}]}", "source 2001:db8::1 is IPv6", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"interface\":\"a b\"}]}", "interface 'a b'", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"dont_fragment\":\"yes\"}]}", "true or false", 0},
         {"{\"targets\":[{\"address\":\"192.0.2.1\",\"size\":65536}]}", "\"size\" must be", 0},
         {"{\"targets\":[{\"address\":\"192.0.2.1\",\"intervall_ms\":5000}]}", "\"intervall_ms\" is not a field", 0},
         {"{\"targets\":[\"a\\u0000b\"]}", "target 1: ", 0},

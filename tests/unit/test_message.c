@@ -34,7 +34,8 @@ static const char *const samples[] = {
     "{\"event\":\"server_message\",\"data\":{\"type\":\"update_targets\",\"revision\":12,\"part\":1,\"parts\":2,"
     "\"targets\":["
     "{\"id\":1,\"address\":\"192.0.2.1\",\"name\":\"gate\",\"interval_ms\":5000,\"timeout_ms\":3000,\"size\":56,"
-    "\"dscp\":46,\"ttl\":9,\"family\":4},{\"id\":2,\"address\":\"host.example\",\"interval_ms\":5000,"
+    "\"dscp\":46,\"ttl\":9,\"family\":4,\"dont_fragment\":true,\"source\":\"192.0.2.7\",\"interface\":\"eth0\"},{"
+    "\"id\":2,\"address\":\"host.example\",\"interval_ms\":5000,"
     "\"timeout_ms\":3000,\"size\":56,\"dscp\":0}]}}",
     "{\"event\":\"targets_applied\",\"data\":{\"revision\":12,\"count\":2}}",
     "{\"event\":\"status\",\"data\":{\"time_us\":1700000000000000,\"ping\":5,\"pong\":6,\"echo_us\":1700000000000001,"
@@ -141,6 +142,9 @@ static void test_the_fields_arrive_where_they_belong(void **unused)
     assert_string_equal(target[0].name, "gate");
     assert_int_equal(target[0].dscp, 46);
     assert_int_equal(target[0].ttl, 9);
+    assert_true(target[0].dont_fragment && !target[1].dont_fragment);
+    assert_true(target[0].source.family == 4 && target[0].source.bytes[3] == 7 && target[1].source.family == 0);
+    assert_string_equal(target[0].interface, "eth0");
     assert_int_equal(target[1].id, 2);
     meshping_message_dispose(&m);
     text = samples[GAP];
@@ -450,6 +454,11 @@ static void test_a_bad_target_is_refused_with_the_reason(void **unused)
                  {"{\"id\":1,\"address\":\"a\",\"size\":65536}", "size"},
                  {"{\"id\":1,\"address\":\"a\",\"dscp\":64}", "dscp"},
                  {"{\"id\":1,\"address\":\"a\",\"dscp\":256}", "dscp"},
+                 {"{\"id\":1,\"address\":\"a\",\"source\":\"b\"}", "source"},
+                 {"{\"id\":1,\"address\":\"192.0.2.1\",\"source\":\"::2\"}", "source"},
+                 {"{\"id\":1,\"address\":\"a\",\"interface\":\"a/b\"}", "interface"},
+                 {"{\"id\":1,\"address\":\"a\",\"interface\":\"sixteen-letters-\"}", "interface"},
+                 {"{\"id\":1,\"address\":\"a\",\"dont_fragment\":1}", "dont_fragment"},
                  {"{\"id\":1,\"address\":\"a\",\"ttl\":256}", "ttl"},
                  {"{\"id\":1,\"address\":\"a\",\"family\":5}", "family"},
                  {"{\"id\":1,\"address\":\"a\",\"name\":5}", "\"name\""}};

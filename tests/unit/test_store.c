@@ -215,6 +215,9 @@ static void test_targets_are_kept_in_order_with_all_their_fields(void **state)
     target.timeout_ms = 60000;
     target.size = 65000;
     target.dscp = 63;
+    target.dont_fragment = true;
+    assert_int_equal(meshping_address_parse(&target.source, "2001:db8::7", NULL), MESHPING_OK);
+    strcpy(target.interface, "wg-office.2");
     target.ttl = 255;
     target.family = MESHPING_FAMILY_IPV6;
     assert_int_equal(meshping_target_list_add(&list, &target, NULL), MESHPING_OK);
@@ -234,6 +237,8 @@ static void test_targets_are_kept_in_order_with_all_their_fields(void **state)
     assert_int_equal(t->timeout_ms, 60000);
     assert_int_equal(t->size, 65000);
     assert_int_equal(t->dscp, 63);
+    assert_true(t->dont_fragment && meshping_address_equal(&t->source, &target.source));
+    assert_string_equal(t->interface, "wg-office.2");
     assert_int_equal(t->ttl, 255);
     assert_int_equal(t->family, MESHPING_FAMILY_IPV6);
     assert_string_equal(back.items[1].host, "192.0.2.1");

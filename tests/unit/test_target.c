@@ -82,6 +82,55 @@ static void test_a_family_must_fit_the_address(void **state)
     assert_int_equal(meshping_target_check(&target, NULL), MESHPING_INVALID);
 }
 
+static void test_a_source_is_a_hosts_address_of_the_targets_family(void **state)
+{
+    static const struct {
+        const char *host, *source;
+        uint8_t family;
+        meshping_status status;
+    } cases[] = {
+        {"192.0.2.1", "192.0.2.2", 0, MESHPING_OK},        {"2001:db8::1", "2001:db8::2", 0, MESHPING_OK},
+        {"192.0.2.1", "2001:db8::2", 0, MESHPING_INVALID}, {"example.org", "2001:db8::2", 0, MESHPING_OK},
+        {"example.org", "192.0.2.2", 6, MESHPING_INVALID}, {"example.org", "192.0.2.2", 4, MESHPING_OK},
+        {"192.0.2.1", "0.0.0.0", 0, MESHPING_INVALID},     {"192.0.2.1", "224.0.0.1", 0, MESHPING_INVALID},
+        {"2001:db8::1", "ff02::1", 0, MESHPING_INVALID},   {"fe80::1%eth0", "fe80::2", 0, MESHPING_OK},
+        {"fe80::1", "fe80::2%1", 0, MESHPING_INVALID},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        meshping_target target = target_of(cases[i].host);
+        meshping_error err = {0};
+        target.family = cases[i].family;
+        assert_int_equal(meshping_address_parse(&target.source, cases[i].source, NULL), MESHPING_OK);
+        assert_int_equal(meshping_target_check(&target, &err), cases[i].status);
+        assert_true(cases[i].status == MESHPING_OK || strstr(err.message, "source"));
+    }
+}
+
+static void test_an_interface_is_a_short_name(void **state)
+{
+    static const struct {
+        const char *name;
+        meshping_status status;
+    } cases[] = {
+        {"eth0", MESHPING_OK},
+        {"wg-office.2", MESHPING_OK},
+        {"veth1@if_2", MESHPING_OK},
+        {"a b", MESHPING_INVALID},
+        {"eth0/1", MESHPING_INVALID},
+        {"\"", MESHPING_INVALID},
+        {"fifteen-letters", MESHPING_OK},
+    };
+    (void)state;
+    meshping_target target = target_of("192.0.2.1");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(target.interface, sizeof target.interface, "%s", cases[i].name);
+        assert_int_equal(meshping_target_check(&target, NULL), cases[i].status);
+    }
+    memset(target.interface, 'i', sizeof target.interface);
+    assert_int_equal(meshping_target_check(&target, NULL), MESHPING_INVALID);
+}
+
 static void test_names_are_utf8_without_control_characters(void **state)
 {
     static const struct {
@@ -198,6 +247,8 @@ int main(void)
         cmocka_unit_test(test_each_field_has_limits_and_the_error_names_it),
         cmocka_unit_test(test_targets_that_can_never_answer_are_refused),
         cmocka_unit_test(test_a_family_must_fit_the_address),
+        cmocka_unit_test(test_a_source_is_a_hosts_address_of_the_targets_family),
+        cmocka_unit_test(test_an_interface_is_a_short_name),
         cmocka_unit_test(test_names_are_utf8_without_control_characters),
         cmocka_unit_test(test_adding_makes_canonical_and_refuses_the_same_host),
         cmocka_unit_test(test_a_list_takes_its_limit_and_not_one_more),

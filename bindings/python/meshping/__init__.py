@@ -124,11 +124,18 @@ class Prober:
         dscp: int = 0,
         ttl: int = 0,
         family: int = 0,
+        dont_fragment: bool = False,
+        source: str = "",
+        interface: str = "",
     ) -> int:
-        """Adds a target (address or host name), seconds and bytes; returns its id for remove()."""
+        """Adds a target (address or host name), seconds and bytes; returns its id for remove().
+
+        source, interface: an address of this host to send from, an interface to send by; empty: the routes decide.
+        """
         number = self._last_id + 1
         self._raw.set_target(
-            number, target, round(interval * 1000), round(timeout * 1000), size, dscp, ttl, family
+            number, target, round(interval * 1000), round(timeout * 1000), size, dscp, ttl, family, dont_fragment,
+            source, interface
         )
         self._last_id = number
         self._targets[number] = target
@@ -164,6 +171,9 @@ def ping(
     dscp: int = 0,
     ttl: int = 0,
     family: int = 0,
+    dont_fragment: bool = False,
+    source: str = "",
+    interface: str = "",
 ) -> List[Result]:
     """Pings each target `count` times and returns a Result for each probe, in the order of their verdicts.
 
@@ -176,7 +186,16 @@ def ping(
     prober = Prober(paced=count > 1 and interval > 0, probes_per_target=count)
     for target in targets:
         prober.add(
-            target, interval=interval or 1.0, timeout=timeout, size=size, dscp=dscp, ttl=ttl, family=family
+            target,
+            interval=interval or 1.0,
+            timeout=timeout,
+            size=size,
+            dscp=dscp,
+            ttl=ttl,
+            family=family,
+            dont_fragment=dont_fragment,
+            source=source,
+            interface=interface,
         )
     poll = select.poll()
     poll.register(prober.fileno(), select.POLLIN)

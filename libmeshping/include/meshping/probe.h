@@ -117,8 +117,8 @@ MESHPING_API void meshping_prober_process(meshping_prober *prober, const meshpin
 /* Makes room for so many targets in all, which spares set_target() the growing. LIMIT (max_targets), NOMEM. */
 MESHPING_API meshping_status meshping_prober_reserve(meshping_prober *prober, uint32_t targets, meshping_error *err);
 /*
- * Adds the target, or changes the one with the same id. A change of host forgets probes in flight (no result); any
- * other keeps them. INVALID, LIMIT (max_targets), NOMEM: the target is as it was.
+ * Adds the target, or changes the one with the same id. A change of host, source or interface forgets probes in
+ * flight (no result); any other keeps them. INVALID, LIMIT (max_targets), NOMEM: the target is as it was.
  */
 MESHPING_API meshping_status meshping_prober_set_target(meshping_prober *prober, const meshping_target *target,
                                                         const meshping_now *now, meshping_error *err);

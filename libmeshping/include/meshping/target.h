@@ -20,6 +20,7 @@ extern "C" {
 #define MESHPING_INTERVAL_MS_DEFAULT 5000
 #define MESHPING_TIMEOUT_MS_DEFAULT 3000
 #define MESHPING_SIZE_DEFAULT 56
+#define MESHPING_INTERFACE_MAX 16 /* an interface's name and its NUL */
 
 typedef struct meshping_target {
     uint64_t id;                         /* stable, below 2^53; given by the server or the caller. 0: not given yet */
@@ -31,6 +32,9 @@ typedef struct meshping_target {
     uint8_t dscp;   /* 0..63 */
     uint8_t ttl;    /* 0: the system's default */
     uint8_t family; /* meshping_family wanted of a host name; 0: whatever resolves first, IPv6 preferred (RFC 6724) */
+    bool dont_fragment;      /* what does not fit the path is too_big, whole; else it may go in fragments */
+    meshping_address source; /* an address of the agent's host to send from; family NONE: the system chooses */
+    char interface[MESHPING_INTERFACE_MAX]; /* to send by; empty: by the routes */
 } meshping_target;
 
 /* All defaults, id 0, empty host. */

@@ -13,19 +13,33 @@ export function formatTargets(targets: readonly Target[]): string {
   return targets.map((target) => (target.name ? `${target.address} ${target.name}` : target.address)).join('\n');
 }
 
+/** What PUT takes of a target, but its address, name and id. */
+function settingsOf(target: Target): Partial<Target> {
+  const { interval_ms, timeout_ms, size, dscp, family, ttl, dont_fragment, source, interface: by } = target;
+  return {
+    interval_ms, timeout_ms, size, dscp,
+    ...(family && { family }),
+    ...(ttl !== undefined && { ttl }),
+    ...(dont_fragment !== undefined && { dont_fragment }),
+    ...(source !== undefined && { source }),
+    ...(by !== undefined && { interface: by }),
+  };
+}
+
 /** The settings of targets that stay are kept: the text carries only address and name. */
 export function parseTargets(text: string, saved: readonly Target[]): ParsedTargets {
-  const known = new Map(saved.map((target) => [target.address, target]));
+  const known = new Map<string, Target[]>(); // a name may be there twice, for both families
+  for (const target of saved) known.set(target.address, [...(known.get(target.address) ?? []), target]);
   const items: unknown[] = [];
   const lines: number[] = [];
   text.split('\n').forEach((raw, line) => {
     const trimmed = raw.trim();
     if (!trimmed || trimmed.startsWith('#')) return;
     const [, address, name] = /^(\S+)\s*(.*)$/.exec(trimmed)!;
-    const old = known.get(address!);
+    const old = known.get(address!)?.shift();
     items.push(
       old
-        ? { address, name, interval_ms: old.interval_ms, timeout_ms: old.timeout_ms, size: old.size, dscp: old.dscp }
+        ? { ...settingsOf(old), address, name }
         : name ? { address, name } : { address },
     );
     lines.push(line);

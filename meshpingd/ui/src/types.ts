@@ -33,6 +33,11 @@ export interface Target {
   timeout_ms: number;
   size: number;
   dscp: number;
+  family?: number;
+  ttl?: number;
+  dont_fragment?: boolean;
+  source?: string;
+  interface?: string;
 }
 
 export interface TargetList {
