@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <ini.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,78 @@ static const char *nearest(const config_key *keys, const char *name)
     return best;
 }
 
+/* ---- values ---- */
+
+typedef struct unit {
+    char name;
+    int64_t factor;
+} unit;
+
+static const unit duration_units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {'y', 31536000}, {0, 0}};
+static const unit size_units[] = {
+    {'K', INT64_C(1) << 10}, {'M', INT64_C(1) << 20}, {'G', INT64_C(1) << 30}, {'T', INT64_C(1) << 40}, {0, 0}};
+
+/* The longest whole unit: "24h", "90d". */
+static const char *with_unit(char text[32], const unit *units, int64_t value)
+{
+    const unit *best = NULL;
+    for (const unit *at = units; at->name; at++)
+        if (value && value % at->factor == 0)
+            best = at;
+    if (best)
+        snprintf(text, 32, "%" PRId64 "%c", value / best->factor, best->name);
+    else
+        snprintf(text, 32, "%" PRId64, value);
+    return text;
+}
+
+static bool parse_with_unit(const unit *units, const char *value, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    int64_t number = strtoll(value, &end, 10);
+    if (errno || end == value)
+        return false;
+    if (!*end) {
+        *out = number;
+        return units == size_units || number == 0;
+    }
+    for (; units->name; units++)
+        if (*end == units->name && !end[1])
+            return !__builtin_mul_overflow(number, units->factor, out);
+    return false;
+}
+
+static meshping_status set_with_unit(const config_key *key, void *field, const char *value, meshping_error *err)
+{
+    const unit *units = key->type == CONFIG_SIZE ? size_units : duration_units;
+    int64_t number;
+    char least[32], most[32];
+    if (!parse_with_unit(units, value, &number))
+        return meshping_error_set(err, MESHPING_INVALID, "%s: \"%s\" is not a %s", key->name, value,
+                                  key->type == CONFIG_SIZE ? "size like 500M or 20G" : "time like 90m, 24h, 7d or 2y");
+    if ((number < key->min || number > key->max) && !(key->type == CONFIG_SIZE && number == 0))
+        return meshping_error_set(err, MESHPING_INVALID, "%s: %s is not between %s and %s", key->name, value,
+                                  with_unit(least, units, key->min), with_unit(most, units, key->max));
+    memcpy(field, &number, sizeof number);
+    return MESHPING_OK;
+}
+
+static meshping_status set_number(const config_key *key, void *field, const char *value, meshping_error *err)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(value, &end, 10);
+    if (errno || end == value || *end)
+        return meshping_error_set(err, MESHPING_INVALID, "%s: \"%s\" is not a whole number", key->name, value);
+    if (number < key->min || number > key->max)
+        return meshping_error_set(err, MESHPING_INVALID, "%s: %ld is not between %" PRId64 " and %" PRId64, key->name,
+                                  number, key->min, key->max);
+    int narrow = (int)number;
+    memcpy(field, &narrow, sizeof narrow);
+    return MESHPING_OK;
+}
+
 meshping_status config_set(const config_key *keys, void *out, const char *name, const char *value, meshping_error *err)
 {
     const config_key *key = find(keys, name);
@@ -60,23 +133,19 @@ meshping_status config_set(const config_key *keys, void *out, const char *name, 
         return meshping_error_set(err, MESHPING_INVALID, "unknown key \"%s\"", name);
     }
     char *field = (char *)out + key->offset;
-    if (key->type == CONFIG_TEXT) {
+    switch (key->type) {
+    case CONFIG_TEXT:
         if (strlen(value) >= key->size)
             return meshping_error_set(err, MESHPING_INVALID, "%s is longer than %zu bytes", name, key->size - 1);
         memcpy(field, value, strlen(value) + 1);
         return MESHPING_OK;
+    case CONFIG_NUMBER:
+        return set_number(key, field, value, err);
+    case CONFIG_DURATION:
+    case CONFIG_SIZE:
+        break;
     }
-    char *end;
-    errno = 0;
-    long number = strtol(value, &end, 10);
-    if (errno || end == value || *end)
-        return meshping_error_set(err, MESHPING_INVALID, "%s: \"%s\" is not a whole number", name, value);
-    if (number < key->min || number > key->max)
-        return meshping_error_set(err, MESHPING_INVALID, "%s: %ld is not between %ld and %ld", name, number, key->min,
-                                  key->max);
-    int narrow = (int)number;
-    memcpy(field, &narrow, sizeof narrow);
-    return MESHPING_OK;
+    return set_with_unit(key, field, value, err);
 }
 
 void config_defaults(const config_key *keys, void *out)
@@ -154,9 +223,13 @@ meshping_status config_load(const config_key *keys, void *out, const char *path,
 void config_print_sample(const config_key *keys, FILE *file)
 {
     for (; keys->name; keys++) {
+        char least[32], most[32];
+        const unit *units = keys->type == CONFIG_SIZE ? size_units : duration_units;
         fprintf(file, "# %s", keys->help);
         if (keys->type == CONFIG_NUMBER)
-            fprintf(file, " (%ld to %ld)", keys->min, keys->max);
+            fprintf(file, " (%" PRId64 " to %" PRId64 ")", keys->min, keys->max);
+        else if (keys->type != CONFIG_TEXT)
+            fprintf(file, " (%s to %s)", with_unit(least, units, keys->min), with_unit(most, units, keys->max));
         fprintf(file, "\n#%s = %s\n\n", keys->name, keys->fallback);
     }
 }

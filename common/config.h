@@ -9,14 +9,19 @@
 #include <meshping/common.h>
 #include <stdio.h>
 
-typedef enum config_type { CONFIG_TEXT, CONFIG_NUMBER } config_type;
+typedef enum config_type {
+    CONFIG_TEXT,
+    CONFIG_NUMBER,   /* int */
+    CONFIG_DURATION, /* int64_t seconds: a whole number with s, m, h, d or y (365 days) */
+    CONFIG_SIZE,     /* int64_t bytes: a whole number, alone or with K, M, G or T (powers of 1024) */
+} config_type;
 
 typedef struct config_key {
     const char *name;
     config_type type;
-    size_t offset;        /* in the struct that is filled: char[size], or int */
+    size_t offset;        /* in the struct that is filled: char[size], int or int64_t */
     size_t size;          /* of a text's field */
-    long min, max;        /* of a number */
+    int64_t min, max;     /* of all others; a size may be 0 as well */
     const char *fallback; /* as it would stand in a file */
     const char *help;
 } config_key;
@@ -29,6 +34,14 @@ typedef struct config_key {
     {                                                                                                                  \
 #field, CONFIG_NUMBER, offsetof(type, field), sizeof(int), min, max, fallback, help                            \
     }
+#define CONFIG_KEY_DURATION(type, field, min, max, fallback, help)                                                     \
+    {                                                                                                                  \
+#field, CONFIG_DURATION, offsetof(type, field), sizeof(int64_t), min, max, fallback, help                      \
+    }
+#define CONFIG_KEY_SIZE(type, field, min, max, fallback, help)                                                         \
+    {                                                                                                                  \
+#field, CONFIG_SIZE, offsetof(type, field), sizeof(int64_t), min, max, fallback, help                          \
+    }
 #define CONFIG_KEY_END                                                                                                 \
     {                                                                                                                  \
         NULL, CONFIG_TEXT, 0, 0, 0, 0, NULL, NULL                                                                      \
@@ -36,7 +49,7 @@ typedef struct config_key {
 
 /* Sets every field to its default. */
 void config_defaults(const config_key *keys, void *out);
-/* INVALID: no such key (the nearest one is named), not a number, out of bounds, too long. */
+/* INVALID: no such key (the nearest one is named), not a value of its type, out of bounds, too long. */
 meshping_status config_set(const config_key *keys, void *out, const char *name, const char *value, meshping_error *err);
 /* Reads a file over what is there. INVALID names file and line; IO. On errors *out may be half changed. */
 meshping_status config_load(const config_key *keys, void *out, const char *path, meshping_error *err);

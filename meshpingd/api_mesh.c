@@ -197,6 +197,18 @@ static json_object *own_addresses(int port)
     return list;
 }
 
+static json_object *database(const server *s)
+{
+    meshping_store_stats stats = {0};
+    json_object *json = json_object_new_object();
+    meshping_store_get_stats(s->store, &stats);
+    json_object_object_add(json, "file_bytes", json_object_new_uint64(stats.file_bytes));
+    json_object_object_add(json, "used_bytes", json_object_new_uint64(stats.used_bytes));
+    json_object_object_add(json, "max_bytes", json_object_new_int64(s->config.database_max_size));
+    json_object_object_add(json, "cut_blocks", json_object_new_uint64(stats.cut_blocks));
+    return json;
+}
+
 void api_server(http_exchange *x)
 {
     const server *s = x->server;
@@ -212,7 +224,9 @@ void api_server(http_exchange *x)
     json_object_object_add(json, "addresses", own_addresses(listen_port(s)));
     json_object_object_add(json, "port", json_object_new_int(listen_port(s)));
     json_object_object_add(json, "pin", json_object_new_string(pin));
-    json_object_object_add(json, "retention_hours", json_object_new_int(s->config.retention_hours));
+    json_object_object_add(json, "retention_s", json_object_new_int64(s->config.retention));
+    json_object_object_add(json, "rollup_retention_s", json_object_new_int64(s->config.rollup_retention));
+    json_object_object_add(json, "database", database(s));
     json_object_object_add(thresholds, "slow_rtt_us", json_object_new_uint64(s->thresholds.slow_rtt_us));
     json_object_object_add(thresholds, "lossy_count", json_object_new_uint64(s->thresholds.lossy_count));
     json_object_object_add(thresholds, "stale_intervals", json_object_new_uint64(s->thresholds.stale_intervals));

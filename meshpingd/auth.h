@@ -67,6 +67,7 @@ struct http_state {
     uint64_t refused; /* sign-ins, since the audit log was told last */
     int64_t refused_told_ms;
     char refused_address[MESHPING_ADDRESS_TEXT_MAX]; /* of the last one */
+    struct readers *readers;                         /* readers.c */
     auth_job *waiting, *running_jobs[AUTH_JOBS_RUNNING_MAX];
     size_t waiting_count;
     bool setup_needed;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/config.h"
 
+#define MINUTE INT64_C(60)
+#define DAY (24 * 60 * MINUTE)
+#define YEAR (365 * DAY)
+
 const config_key server_config_keys[] = {
     CONFIG_KEY_TEXT(server_config, state_dir, "/var/lib/meshpingd",
                     "Where database, keys and certificate are kept (0700)"),
@@ -13,7 +17,12 @@ const config_key server_config_keys[] = {
     CONFIG_KEY_TEXT(server_config, metrics_allow, "127.0.0.0/8, ::1", "CIDRs that may read /metrics without a token"),
     CONFIG_KEY_TEXT(server_config, metrics_token_file, "", "File with the bearer token for /metrics"),
     CONFIG_KEY_TEXT(server_config, log_level, "info", "debug, info, warning or error"),
-    CONFIG_KEY_NUMBER(server_config, retention_hours, 1, 87600, "24", "How long samples are kept, in hours"),
+    CONFIG_KEY_DURATION(server_config, retention, 10 * MINUTE, 20 * YEAR, "24h",
+                        "How long every sample is kept: 90m, 24h, 7d, 2y"),
+    CONFIG_KEY_DURATION(server_config, rollup_retention, DAY, 20 * YEAR, "90d",
+                        "How long each hour's counts, extremes and histogram are kept; at least as long as samples"),
+    CONFIG_KEY_SIZE(server_config, database_max_size, INT64_C(16) << 20, INT64_C(64) << 40, "0",
+                    "Above this size of the database the oldest samples go before their time; 0: no limit"),
     CONFIG_KEY_NUMBER(server_config, interval_ms, 100, 3600000, "5000", "How often a target is pinged, in ms"),
     CONFIG_KEY_NUMBER(server_config, timeout_ms, 10, 60000, "3000", "How long a reply is waited for, in ms"),
     CONFIG_KEY_NUMBER(server_config, slow_ms, 1, 60000, "100", "A cell is slow above this round-trip time, in ms"),
@@ -25,3 +34,12 @@ const config_key server_config_keys[] = {
     CONFIG_KEY_NUMBER(server_config, audit_days, 1, 36500, "730", "How long the audit log is kept, in days"),
     CONFIG_KEY_END,
 };
+
+meshping_status server_config_check(const server_config *config, meshping_error *err)
+{
+    if (!config->state_dir[0])
+        return meshping_error_set(err, MESHPING_INVALID, "state_dir must not be empty");
+    if (config->rollup_retention < config->retention)
+        return meshping_error_set(err, MESHPING_INVALID, "rollup_retention must be at least as long as retention");
+    return MESHPING_OK;
+}

@@ -13,7 +13,9 @@ typedef struct server_config {
     char metrics_allow[512];                   /* CIDRs that may read /metrics without a token */
     char metrics_token_file[512];
     char log_level[16];
-    int retention_hours;         /* raw samples; default 24 */
+    int64_t retention;           /* raw samples, seconds; default 24 h */
+    int64_t rollup_retention;    /* roll-ups, seconds; default 90 days */
+    int64_t database_max_size;   /* bytes; 0: no limit */
     int interval_ms, timeout_ms; /* of targets that set none */
     int slow_ms;                 /* cells are slow above this */
     int lossy_count;
@@ -24,5 +26,7 @@ typedef struct server_config {
 } server_config;
 
 extern const config_key server_config_keys[];
+/* What no key can know by itself. INVALID with the reason. */
+meshping_status server_config_check(const server_config *config, meshping_error *err);
 
 #endif

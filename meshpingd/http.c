@@ -10,6 +10,7 @@
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
 #include "meshpingd/problem.h"
+#include "meshpingd/readers.h"
 #include <meshping/protocol.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ static void exchange_free(http_exchange *x)
     if (!x)
         return;
     auth_job_abandon(x);
+    readers_abandon(x);
     json_object_put(x->json);
     if (x->body)
         OPENSSL_cleanse(x->body, x->body_length); /* may hold a password */
@@ -435,6 +437,8 @@ meshping_status http_start(server *s, meshping_error *err)
         meshping_error_set(err, status, "metrics_allow: %s", why.message);
     else
         status = auth_start(state, err);
+    if (status == MESHPING_OK)
+        status = readers_start(&state->readers, s, err);
     if (status == MESHPING_OK) {
         uv_timer_init(&s->loop, &state->timer);
         state->timer.data = state;
@@ -460,6 +464,7 @@ void http_stop(server *s)
     s->http = NULL;
     live_ws_stop(state);
     auth_stop(state);
+    readers_stop(state->readers);
     if (state->timer_open)
         uv_close((uv_handle_t *)&state->timer, free_state);
     else

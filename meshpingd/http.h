@@ -74,7 +74,8 @@ typedef struct http_exchange {
     bool answer_borrowed, cacheable, close_after, head_sent, no_linger;
     size_t answer_length, answer_sent;
 
-    struct auth_job *job; /* the scrypt that this exchange waits for */
+    struct auth_job *job;       /* the scrypt that this exchange waits for */
+    struct reader_job *reading; /* the read of the store, likewise */
 
     meshping_audit_record audit; /* of a route with an action */
     bool audited;
@@ -192,6 +193,11 @@ void api_matrix(http_exchange *x);
 void api_series(http_exchange *x);
 void api_events(http_exchange *x);
 void api_server(http_exchange *x);
+/* api_history.c */
+void api_history(http_exchange *x);
+void api_summary(http_exchange *x);
+void api_summary_of_pairs(http_exchange *x);
+void api_worst(http_exchange *x);
 /* api_original.c */
 void original_update_targets(http_exchange *x);
 void original_approve(http_exchange *x);

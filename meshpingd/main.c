@@ -103,11 +103,8 @@ static int read_options(server_config *config, int argc, char **argv)
         fprintf(stderr, "meshpingd: unexpected argument \"%s\"; see meshpingd --help\n", argv[optind]);
         return EXIT_USAGE;
     }
-    if (!config->state_dir[0]) {
-        fputs("meshpingd: state_dir must not be empty\n", stderr);
-        return EXIT_USAGE;
-    }
-    if (server_advertise_check(config->advertise, &err) != MESHPING_OK ||
+    if (server_config_check(config, &err) != MESHPING_OK ||
+        server_advertise_check(config->advertise, &err) != MESHPING_OK ||
         listener_parse(&address, &port, config->listen, &err) != MESHPING_OK ||
         log_init_name(config->log_level, &err) != MESHPING_OK) {
         fprintf(stderr, "meshpingd: %s\n", err.message);
@@ -138,6 +135,8 @@ static meshping_status open_store(server *s, meshping_error *err)
     meshping_store_options_init(&options);
     snprintf(path, sizeof path, "%s/%s", s->config.state_dir, SERVER_DATABASE_NAME);
     options.path = path;
+    if (s->config.retention < 3600) /* only what is sealed goes */
+        options.seal_after_s = (uint32_t)(s->config.retention / 6);
     return meshping_store_open(&s->store, &options, err);
 }
 

@@ -111,7 +111,7 @@ static void put_samples(text_buffer *out, const server_counters *counters)
     one(out, "meshping_blocks_refused_total", "counter", "Sample blocks refused.", counters->blocks_refused);
 }
 
-static void put_store(text_buffer *out, meshping_store *store)
+static void put_store(text_buffer *out, meshping_store *store, uint64_t max_bytes)
 {
     meshping_store_stats stats = {0};
     meshping_store_get_stats(store, &stats);
@@ -131,6 +131,21 @@ static void put_store(text_buffer *out, meshping_store *store)
     one(out, "meshping_store_seal_errors_total", "counter", "Times that joining blocks failed.", stats.seal_errors);
     one(out, "meshping_store_damaged_blocks_total", "counter", "Damaged blocks that joining came upon.",
         stats.damaged_blocks);
+    one(out, "meshping_store_damaged_rollups_total", "counter", "Damaged rows of roll-ups, which began anew.",
+        stats.damaged_rollups);
+    one(out, "meshping_store_expired_blocks_total", "counter", "Joined blocks deleted by retention.",
+        stats.expired_blocks);
+    one(out, "meshping_store_expired_rollups_total", "counter", "Rows of roll-ups deleted by retention.",
+        stats.expired_rollups);
+    one(out, "meshping_store_cut_blocks_total", "counter", "Joined blocks deleted before their time, for the size.",
+        stats.cut_blocks);
+    one(out, "meshping_store_cut_rollups_total", "counter", "Rows of roll-ups deleted before their time.",
+        stats.cut_rollups);
+    one(out, "meshping_store_retention_errors_total", "counter", "Times that retention failed.", stats.retain_errors);
+    one(out, "meshping_store_retention_longest_microseconds", "gauge", "The longest that it held the writer.",
+        stats.retain_longest_us);
+    one(out, "meshping_store_used_bytes", "gauge", "Pages of the database in use.", stats.used_bytes);
+    one(out, "meshping_store_max_bytes", "gauge", "What database_max_size allows; 0: no limit.", max_bytes);
     one(out, "meshping_store_queued_bytes", "gauge", "Submitted and not yet committed.", stats.queued_bytes);
     one(out, "meshping_store_file_bytes", "gauge", "Size of the database file.", stats.file_bytes);
 }
@@ -196,7 +211,7 @@ void metrics_get(http_exchange *x)
     }
     put_agents(&out, x->server);
     put_samples(&out, &x->server->counters);
-    put_store(&out, x->server->store);
+    put_store(&out, x->server->store, (uint64_t)x->server->config.database_max_size);
     put_alarms(&out, x->server);
     put_server(&out, x->server);
     put_process(&out, x->server);

@@ -65,6 +65,10 @@ const http_route http_routes[] = {
 
     {API "/matrix", api_matrix, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/series", api_series, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/history", api_history, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/summary", api_summary, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/summary", api_summary_of_pairs, HTTP_POST, HTTP_VIEWER, JSON | HTTP_ROUTE_BIG, NULL}, /* a question */
+    {API "/worst", api_worst, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/events", api_events, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/server", api_server, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {LIVE_PATH, live_get, HTTP_GET, HTTP_VIEWER, HTTP_ROUTE_SOCKET, NULL},

@@ -11,8 +11,6 @@
 #include <string.h>
 
 #define HOUR_US INT64_C(3600000000)
-#define EXPIRE_EVERY_S 5
-#define EXPIRE_BLOCKS 200
 #define CACHE_PAIRS_A_TICK 2000
 #define SEEN_A_TICK 500
 #define SEEN_EVERY_MS 300000
@@ -42,7 +40,7 @@ static void on_trouble(void *user, meshping_status status, const char *message)
 {
     (void)user;
     (void)status;
-    log_error("store", "blocks cannot be joined, it is tried again: %s", message);
+    log_error("store", "sealing or deleting old samples failed, it is tried again: %s", message);
 }
 
 static meshping_status load_server_id(server *s, meshping_error *err)
@@ -201,18 +199,12 @@ static void update_online(server *s)
 
 void server_tick(server *s)
 {
-    meshping_error err;
-    size_t deleted;
-    int64_t now_us = server_unix_ms() * 1000;
     agents_tick(s);
     storing_tick(s);
     update_online(s);
     save_seen(s);
     server_lapse(s);
-    meshping_cache_expire(s->cache, now_us, CACHE_PAIRS_A_TICK);
-    if ((now_us / 1000000) % EXPIRE_EVERY_S == 0 &&
-        meshping_store_expire(s->store, now_us - s->config.retention_hours * HOUR_US, EXPIRE_BLOCKS, &deleted, &err) !=
-            MESHPING_OK)
-        log_error("store", "cannot delete old samples: %s", err.message);
+    meshping_cache_expire(s->cache, server_unix_ms() * 1000, CACHE_PAIRS_A_TICK);
+    server_retain(s);
     live_tick(s);
 }

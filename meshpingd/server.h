@@ -74,6 +74,7 @@ typedef struct server {
     uint64_t live_version;       /* counts up when agents or targets changed: the next live message is a snapshot */
     uint64_t live_shown_version; /* of the last snapshot that viewers got */
     int64_t started_unix_ms;
+    int64_t retained_ms; /* monotonic: when the store was last told what it need not keep */
     bool ready;
 } server;
 
@@ -161,6 +162,10 @@ meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID
 /* A pair's samples of [from_us, to_us): from the hour cache where it reaches, else from the store. */
 meshping_status server_series(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
                               meshping_series *out, meshping_error *err);
+
+/* ---- retention (retention.c) ---- */
+/* Tells the store now and then what it need not keep; the alarm is raised when its size comes near its limit. */
+void server_retain(server *s);
 
 /* ---- agents' connections (agents.c) ---- */
 void agents_tell_state(server *s, agent_entry *agent);   /* registration_status, and targets when approved */

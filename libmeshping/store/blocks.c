@@ -6,9 +6,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define EPOCH_KEEP_US (INT64_C(86400) * 1000000) /* ranges outlive their blocks, for agents that come back late */
-#define VACUUM_PAGES "PRAGMA incremental_vacuum(1024)"
-
 meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, uint64_t epoch, meshping_range *ranges,
                                       size_t *count, meshping_error *err)
 {
@@ -153,49 +150,4 @@ meshping_status meshping_store_gaps(meshping_store *store, uint64_t agent_id, in
     *gaps = all;
     *count = n;
     return MESHPING_OK;
-}
-
-/* ---- retention ---- */
-
-static meshping_status expire(meshping__sql *sql, int64_t before_us, int64_t max_blocks, int64_t *deleted,
-                              meshping_error *err)
-{
-    /* what is still in the journal is sealed first */
-    meshping_status status = meshping__sql_run(
-        sql, err, "DELETE FROM sealed WHERE id IN (SELECT id FROM sealed WHERE keep_us < ?1 ORDER BY keep_us LIMIT ?2)",
-        "ii", before_us, max_blocks);
-    *deleted = meshping__sql_changes(sql);
-    if (status == MESHPING_OK)
-        status = meshping__sql_run(
-            sql, err, "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE keep_us < ?1 ORDER BY keep_us LIMIT ?2)",
-            "ii", before_us, max_blocks);
-    if (status == MESHPING_OK && *deleted < max_blocks)
-        status = meshping__sql_run(sql, err,
-                                   "DELETE FROM epochs WHERE updated_us < ?1"
-                                   " AND NOT EXISTS (SELECT 1 FROM blocks b"
-                                   "  WHERE b.agent_id = epochs.agent_id AND b.epoch = epochs.epoch)"
-                                   " AND NOT EXISTS (SELECT 1 FROM gaps g"
-                                   "  WHERE g.agent_id = epochs.agent_id AND g.epoch = epochs.epoch)",
-                                   "i", before_us - EPOCH_KEEP_US);
-    return status;
-}
-
-meshping_status meshping_store_expire(meshping_store *store, int64_t before_us, size_t max_blocks, size_t *deleted,
-                                      meshping_error *err)
-{
-    int64_t count = 0;
-    if (deleted)
-        *deleted = 0;
-    if (before_us < INT64_MIN + EPOCH_KEEP_US)
-        return MESHPING_OK;
-    meshping_status status = meshping__sql_begin(&store->sql, err);
-    if (status != MESHPING_OK)
-        return status;
-    int64_t most = max_blocks < INT64_MAX ? (int64_t)max_blocks : INT64_MAX;
-    status = meshping__sql_end(&store->sql, expire(&store->sql, before_us, most, &count, err), err);
-    if (status == MESHPING_OK && deleted)
-        *deleted = (size_t)count;
-    if (status == MESHPING_OK)
-        status = meshping__sql_exec(&store->sql, VACUUM_PAGES, err);
-    return status;
 }

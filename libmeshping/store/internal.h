@@ -4,6 +4,7 @@
 #define MESHPING_STORE_INTERNAL_H
 
 #include "store/ranges.h"
+#include "store/retain.h"
 #include "store/seal.h"
 #include "store/sql.h"
 
@@ -59,6 +60,11 @@ typedef struct meshping__writer {
     int64_t newest_us, newest_mono_ns; /* latest time of receipt, and when it came: the clock that sealing goes by */
     int64_t seal_mono_ns;              /* not before */
     meshping_store_watcher watcher;
+    meshping_retention retention; /* the goal of retention, under the mutex; the rest of it is the thread's */
+    meshping__retained retained;
+    int64_t retain_mono_ns, retain_next_ns; /* not before; INT64_MAX: there is nothing to do */
+    uint64_t retain_longest_us, retain_errors;
+    bool retain_done;
     size_t queue_bytes_max;
     int event_fd; /* set when `done` is not empty */
 } meshping__writer;
@@ -94,5 +100,9 @@ void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_s
 meshping__write *meshping__writer_seal(meshping__writer *writer);
 void meshping__notice_tell(const meshping__notice *notice, const meshping_store_watcher *watcher);
 void meshping__notice_free(meshping__notice *notice);
+/* writer_retain.c: one step of retention towards `goal`, in the thread, mutex not held. As above. */
+meshping__write *meshping__writer_retain(meshping__writer *writer, const meshping_retention *goal);
+/* For the watcher; NULL: no memory. */
+meshping__write *meshping__notice_trouble(meshping_status status, const char *message);
 
 #endif

@@ -132,6 +132,14 @@ static const char *const migrations[] = {
     "ALTER TABLE targets ADD COLUMN source TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE targets ADD COLUMN interface TEXT NOT NULL DEFAULT '';"
     "PRAGMA user_version = 6;",
+    /* keep_period: what retention goes by: rollups.c */
+    "CREATE TABLE rollups("
+    " id INTEGER PRIMARY KEY,"
+    " agent_id INTEGER NOT NULL REFERENCES agents(id) ON DELETE CASCADE,"
+    " target_group INTEGER NOT NULL, period INTEGER NOT NULL, keep_period INTEGER NOT NULL, bytes BLOB NOT NULL,"
+    " UNIQUE(agent_id, target_group, period)) STRICT;"
+    "CREATE INDEX rollups_by_age ON rollups(keep_period);"
+    "PRAGMA user_version = 7;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

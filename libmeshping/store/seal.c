@@ -248,6 +248,7 @@ meshping_status meshping__sealer_step(meshping__sealer *sealer, int64_t now_us, 
     if (done) {
         sealer->stats.jobs[result->from]++;
         sealer->stats.damaged += !result->blocks;
+        sealer->stats.damaged_rollups += result->damaged_rollups;
     }
     return end_job(sealer, sealer->finished, status, now_us, err);
 }

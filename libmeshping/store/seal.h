@@ -36,7 +36,8 @@ typedef struct meshping__seal_stats {
     uint64_t jobs[2]; /* finished, by the level taken from */
     uint64_t undone;  /* rows were gone meanwhile */
     uint64_t errors;
-    uint64_t damaged;                         /* blocks that could not be read */
+    uint64_t damaged; /* blocks that could not be read */
+    uint64_t damaged_rollups;
     uint64_t journal_blocks, journal_samples; /* that wait */
 } meshping__seal_stats;
 
@@ -60,6 +61,7 @@ typedef struct meshping__seal_result {
     int64_t first_id, last_id;      /* of the rows that were replaced */
     const meshping__merged *blocks; /* by these; NULL: one damaged block that was moved as it is */
     size_t count;
+    uint64_t damaged_rollups; /* rows of roll-ups that could not be read, and began anew */
 } meshping__seal_result;
 
 void meshping__sealer_init(meshping__sealer *sealer, meshping__sql *sql, int64_t short_after_us, int64_t long_after_us);

@@ -3,6 +3,7 @@
 #include "store/seal.h"
 
 #include "base/alloc.h"
+#include "store/rollups.h"
 
 #define READ_BLOCKS 64 /* a step */
 #define JOB_BLOCKS_MAX 4096u
@@ -18,6 +19,7 @@ static const struct limits {
 typedef enum stage {
     STAGE_READ,
     STAGE_MERGE,
+    STAGE_ROLL_UP,
     STAGE_COMMIT,
 } stage;
 
@@ -27,6 +29,7 @@ struct meshping__seal_job {
     int64_t before_us; /* time of receipt */
     stage stage;
     meshping__merge *merge;
+    meshping__rollup_change rollups; /* of the samples that leave the journal */
     size_t samples;
     int64_t first_id, last_id, first_received_us;
     int64_t stop_id;              /* a block that cannot be read: not in this job. INT64_MAX: none */
@@ -54,6 +57,7 @@ void meshping__seal_job_free(meshping__seal_job *job)
     if (!job)
         return;
     meshping__merge_free(job->merge);
+    meshping__rollup_change_dispose(&job->rollups);
     meshping__free(job);
 }
 
@@ -119,18 +123,26 @@ static meshping_status take(meshping__seal_job *job, const row *next, bool *more
     return MESHPING_OK;
 }
 
+/* Each sample that leaves the journal comes here exactly once. */
+static meshping_status roll_up(void *user, uint64_t target_id, const meshping_sample *samples, size_t count)
+{
+    return meshping__rollup_change_add(user, target_id, samples, count, NULL);
+}
+
+static meshping_status begin_merge(meshping__seal_job *job, meshping__sql *sql)
+{
+    bool journal = job->from == MESHPING__LEVEL_JOURNAL;
+    meshping__rollup_change_init(&job->rollups, sql, job->agent_id);
+    return meshping__merge_new(&job->merge, journal, journal ? roll_up : NULL, &job->rollups);
+}
+
 static meshping_status read_some(meshping__seal_job *job, meshping__sql *sql, meshping_error *err)
 {
     sqlite3_stmt *statement;
     meshping_status status;
     bool more = true;
     size_t count = 0;
-    /*
-     * Roll-ups hang on here: the merge's callback gets each sample that leaves the journal exactly once, by target;
-     * what it has added up is written in write_all(), with the blocks, when job->from is the journal.
-     */
-    if (!job->merge &&
-        meshping__merge_new(&job->merge, job->from == MESHPING__LEVEL_JOURNAL, NULL, NULL) != MESHPING_OK)
+    if (!job->merge && begin_merge(job, sql) != MESHPING_OK)
         return no_memory(err);
     /* a statement that stays open would keep the write-ahead log from being emptied */
     status = meshping__sql_query(sql, &statement, err,
@@ -167,6 +179,7 @@ static meshping_status read_some(meshping__seal_job *job, meshping__sql *sql, me
 static void stop_before(meshping__seal_job *job, int64_t id)
 {
     meshping__merge_free(job->merge);
+    meshping__rollup_change_dispose(&job->rollups);
     job->merge = NULL;
     job->samples = 0;
     job->stop_id = id;
@@ -180,13 +193,21 @@ static meshping_status merge_some(meshping__seal_job *job, meshping_error *err)
     int64_t damaged_id = 0;
     meshping_status status = meshping__merge_step(job->merge, &damaged_id);
     if (status == MESHPING_NOT_FOUND) {
-        job->stage = STAGE_COMMIT;
+        job->stage = STAGE_ROLL_UP;
     } else if (status == MESHPING_CORRUPT) {
         stop_before(job, damaged_id);
     } else if (status != MESHPING_OK) {
         return meshping_error_set(err, status, "blocks cannot be joined: %s", meshping_status_text(status));
     }
     return MESHPING_OK;
+}
+
+static meshping_status roll_up_some(meshping__seal_job *job, meshping_error *err)
+{
+    meshping_status status = meshping__rollup_change_prepare(&job->rollups, err);
+    if (status == MESHPING_NOT_FOUND)
+        job->stage = STAGE_COMMIT;
+    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
 }
 
 /* ---- writing ---- */
@@ -241,6 +262,8 @@ static meshping_status write_all(meshping__sql *sql, const meshping__seal_job *j
     meshping_status status = delete_all(sql, job, err);
     for (size_t i = 0; status == MESHPING_OK && i < count; i++)
         status = insert(sql, job, &blocks[i], err);
+    if (status == MESHPING_OK)
+        status = meshping__rollup_change_write(&job->rollups, job->received_us, err);
     return status;
 }
 
@@ -254,8 +277,11 @@ static meshping_status commit(meshping__seal_job *job, meshping__sql *sql, meshp
     status = meshping__sql_end(sql, status, err);
     if (status != MESHPING_OK)
         return status;
-    *result = (meshping__seal_result){
-        .agent_id = job->agent_id, .from = job->from, .first_id = job->first_id, .last_id = job->last_id};
+    *result = (meshping__seal_result){.agent_id = job->agent_id,
+                                      .from = job->from,
+                                      .first_id = job->first_id,
+                                      .last_id = job->last_id,
+                                      .damaged_rollups = job->rollups.damaged};
     if (!job->damaged)
         result->blocks = meshping__merge_outputs(job->merge, &result->count);
     return MESHPING_OK;
@@ -270,6 +296,8 @@ meshping_status meshping__seal_job_step(meshping__seal_job *job, meshping__sql *
         return read_some(job, sql, err);
     case STAGE_MERGE:
         return merge_some(job, err);
+    case STAGE_ROLL_UP:
+        return roll_up_some(job, err);
     case STAGE_COMMIT:
         break;
     }

@@ -63,6 +63,16 @@ static void put_stats(meshping__writer *writer, const meshping_store_stats *stat
     writer->stats.long_seals = seal->jobs[MESHPING__LEVEL_SHORT];
     writer->stats.seal_errors = seal->errors;
     writer->stats.damaged_blocks = seal->damaged;
+    writer->stats.damaged_rollups = seal->damaged_rollups;
+    writer->stats.used_bytes = writer->retained.used_bytes;
+    writer->stats.size_state = writer->retained.size_state;
+    writer->stats.expired_blocks = writer->retained.blocks;
+    writer->stats.expired_rollups = writer->retained.rollups;
+    writer->stats.cut_blocks = writer->retained.cut_blocks;
+    writer->stats.cut_rollups = writer->retained.cut_rollups;
+    writer->stats.retain_errors = writer->retain_errors;
+    writer->stats.retain_longest_us = writer->retain_longest_us;
+    writer->stats.retained = writer->retain_done;
 }
 
 /* Mutex held, here and below; it is not while the database works. */
@@ -90,6 +100,26 @@ static void seal_some(meshping__writer *writer)
         deliver(writer, told);
 }
 
+static void retain_some(meshping__writer *writer)
+{
+    meshping_store_stats stats = writer->stats;
+    const meshping_retention goal = writer->retention;
+    writer->retain_mono_ns = INT64_MAX; /* a goal that is set meanwhile makes it 0 again */
+    pthread_mutex_unlock(&writer->mutex);
+    meshping__write *told = meshping__writer_retain(writer, &goal);
+    pthread_mutex_lock(&writer->mutex);
+    if (writer->retain_mono_ns == INT64_MAX)
+        writer->retain_mono_ns = writer->retain_next_ns;
+    put_stats(writer, &stats);
+    if (told)
+        deliver(writer, told);
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void wait_until(meshping__writer *writer, int64_t due_ns)
 {
     struct timespec due = {.tv_sec = due_ns / 1000000000, .tv_nsec = due_ns % 1000000000};
@@ -99,21 +129,24 @@ static void wait_until(meshping__writer *writer, int64_t due_ns)
         pthread_cond_timedwait(&writer->wake, &writer->mutex, &due);
 }
 
-/* The first of a group waits for company, not too long; meanwhile there is time for sealing. */
+/* The first of a group waits for company, not too long; meanwhile there is time for sealing and retention. */
 static void *run(void *argument)
 {
     meshping__writer *writer = argument;
     pthread_mutex_lock(&writer->mutex);
     while (writer->queue.head || !writer->stopping) {
         int64_t now_ns = meshping_now_read().mono_ns, group_ns = INT64_MAX;
+        int64_t seal_ns = writer->seals ? writer->seal_mono_ns : INT64_MAX, retain_ns = writer->retain_mono_ns;
         if (writer->queue.head)
             group_ns = writer->queue.head->queued_mono_ns + (int64_t)writer->commit_ms * 1000000;
         if (writer->queue.head && (writer->stopping || now_ns >= group_ns || writer->queue.bytes >= GROUP_BYTES))
             commit_group(writer);
-        else if (writer->seals && now_ns >= writer->seal_mono_ns)
+        else if (now_ns >= seal_ns && seal_ns <= retain_ns)
             seal_some(writer);
+        else if (now_ns >= retain_ns)
+            retain_some(writer);
         else
-            wait_until(writer, writer->seals && writer->seal_mono_ns < group_ns ? writer->seal_mono_ns : group_ns);
+            wait_until(writer, least(group_ns, least(seal_ns, retain_ns)));
     }
     pthread_mutex_unlock(&writer->mutex);
     return NULL;
@@ -145,6 +178,7 @@ meshping_status meshping__writer_start(meshping__writer *writer, const char *pat
     writer->commit_ms = options->commit_ms;
     writer->queue_bytes_max = options->queue_bytes_max;
     writer->seals = options->seal_after_s > 0;
+    writer->retain_mono_ns = INT64_MAX;
     writer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (writer->event_fd < 0)
         return meshping_error_set_errno(err, MESHPING_IO, errno, "eventfd");

@@ -63,7 +63,7 @@ static meshping__write *tell_sealed(const meshping__seal_result *result)
     return NULL;
 }
 
-static meshping__write *tell_trouble(meshping_status status, const char *message)
+meshping__write *meshping__notice_trouble(meshping_status status, const char *message)
 {
     meshping__write *item = notice_new();
     if (!item)
@@ -97,6 +97,6 @@ meshping__write *meshping__writer_seal(meshping__writer *writer)
     else
         writer->seal_mono_ns = now_ns + (status == MESHPING_NOT_FOUND ? IDLE_NS : RETRY_NS);
     if (status != MESHPING_OK && status != MESHPING_NOT_FOUND)
-        return tell_trouble(status, err.message);
+        return meshping__notice_trouble(status, err.message);
     return tell_sealed(&result);
 }

@@ -26,6 +26,8 @@ CLOSED = [
     ("POST", f"/api/v1/agents/{ID}/reinstate"), ("GET", "/api/v1/targets"), ("PUT", "/api/v1/targets"),
     ("GET", "/api/v1/passphrases"), ("POST", "/api/v1/passphrases"), ("DELETE", "/api/v1/passphrases/0011223344556677"),
     ("GET", "/api/v1/matrix"), ("GET", f"/api/v1/series?agent={ID}&target=1"), ("GET", "/api/v1/events"),
+    ("GET", f"/api/v1/history?agent={ID}&target=1"), ("GET", "/api/v1/summary"), ("POST", "/api/v1/summary"),
+    ("GET", "/api/v1/worst"),
     ("GET", "/api/v1/server"), ("POST", "/admin/update_targets"), ("POST", f"/admin/approve/{ID}"),
     ("POST", f"/admin/reject/{ID}"), ("GET", f"/monitoring/{ID}/192.0.2.1"),
 ]
@@ -422,7 +424,7 @@ def test_events_and_server_say_what_they_promise(server):
     for limit in ("0", "-1", "x", "1001"):
         problem(server.call("GET", f"/api/v1/events?limit={limit}"), 400)
     found = server.call("GET", "/api/v1/server").json()
-    assert found["port"] == server.port and found["retention_hours"] == 24 and len(found["pin"]) == 32
+    assert found["port"] == server.port and found["retention_s"] == 86400 and len(found["pin"]) == 32
     assert set(found["thresholds"]) == {"slow_rtt_us", "lossy_count", "stale_intervals"}
     assert set(server.call("GET", "/api/v1/matrix").json()) >= {"time_ms", "version", "agents", "targets", "cells"}
 

@@ -14,6 +14,7 @@
 #include <meshping/buffer.h>
 #include <meshping/people.h>
 #include <meshping/registry.h>
+#include <meshping/rollup.h>
 #include <meshping/sample.h>
 #include <meshping/target.h>
 
@@ -136,6 +137,70 @@ MESHPING_API meshping_status meshping_store_series(meshping_store *store, uint64
                                                    int64_t from_us, int64_t to_us, meshping_series *out,
                                                    meshping_error *err);
 
+/* ---- queries over any length of time ---- */
+
+/*
+ * What is older than raw samples are kept, roll-ups of whole hours answer; what is not rolled up yet is added from the
+ * journal, so that every stored sample counts once whatever the moment. Each call reads one snapshot. All of them: IO,
+ * CORRUPT, NOMEM. They may take long: use a store of your own (read_only) in a thread of your own.
+ */
+
+/*
+ * A pair's time from_us..to_us as at most max_points points, ascending. *step_us is meshping_points_step(); the range
+ * is widened to its multiples. A step below an hour needs raw samples: an hour of which some are gone comes as one
+ * point. INVALID: see meshping_points_step; LIMIT: too many samples to be read at once. *points is the caller's
+ * (meshping_free), NULL when there are none.
+ */
+MESHPING_API meshping_status meshping_store_points(meshping_store *store, uint64_t agent_id, uint64_t target_id,
+                                                   int64_t from_us, int64_t to_us, size_t max_points,
+                                                   meshping_point **points, size_t *count, int64_t *step_us,
+                                                   meshping_error *err);
+
+/* agent_id 0: all agents; target_id 0: all targets. */
+typedef struct meshping_pair {
+    uint64_t agent_id, target_id;
+} meshping_pair;
+
+#define MESHPING_PAIRS_MAX 10000u /* of one group */
+
+/*
+ * Everything of a group of pairs (a pair that is named twice counts once) in the hours that from_us..to_us touches; the
+ * current hour is as far as it is stored. *out is set anew. INVALID: no pair or over MESHPING_PAIRS_MAX, or the times
+ * as in meshping_points_step.
+ */
+MESHPING_API meshping_status meshping_store_group(meshping_store *store, const meshping_pair *pairs, size_t pair_count,
+                                                  int64_t from_us, int64_t to_us, meshping_rollup *out,
+                                                  meshping_error *err);
+
+#define MESHPING_WORST_MAX 1000u
+
+typedef struct meshping_pair_point {
+    uint64_t agent_id, target_id;
+    meshping_point point; /* from_us, to_us: the whole hours asked for */
+} meshping_pair_point;
+
+/*
+ * The worst pairs of all in the hours that from_us..to_us touches, worst first: by the share of losses among verdicts
+ * (permille 0; those without a loss are left out), or by a percentile of the round-trip time (1..1000; those without
+ * a reply are left out). The agents' own trouble counts for nothing. INVALID: limit 0 or over MESHPING_WORST_MAX,
+ * permille over 1000, or the times. *worst is the caller's (meshping_free), NULL when there are none.
+ */
+MESHPING_API meshping_status meshping_store_worst(meshping_store *store, unsigned permille, int64_t from_us,
+                                                  int64_t to_us, size_t limit, meshping_pair_point **worst,
+                                                  size_t *count, meshping_error *err);
+
+typedef struct meshping_pair_sample {
+    uint64_t agent_id, target_id;
+    meshping_sample sample;
+} meshping_pair_sample;
+
+/*
+ * The newest sample of every pair of an agent (0: of all), of those with a slot at or after since_us; by agent, then
+ * target. *last is the caller's (meshping_free), NULL when there are none.
+ */
+MESHPING_API meshping_status meshping_store_last(meshping_store *store, uint64_t agent_id, int64_t since_us,
+                                                 meshping_pair_sample **last, size_t *count, meshping_error *err);
+
 typedef struct meshping_stored_block {
     uint64_t agent_id;
     int64_t id;                          /* in the journal, as in meshping_block_done; 0: a joined one */
@@ -167,6 +232,29 @@ MESHPING_API meshping_status meshping_store_gaps(meshping_store *store, uint64_t
  */
 MESHPING_API meshping_status meshping_store_expire(meshping_store *store, int64_t before_us, size_t max_blocks,
                                                    size_t *deleted, meshping_error *err);
+/* What need not be kept any longer. Times are Unix microseconds; INT64_MIN: all of it stays. */
+typedef struct meshping_retention {
+    int64_t raw_before_us;     /* samples before go: a block when the last in it is before; see meshping_store_expire */
+    int64_t rollups_before_us; /* roll-ups before go, 12 hours at a time */
+    uint64_t size_max_bytes;   /* of the database's pages in use; 0: no limit */
+    /* over the limit the oldest samples before this go as well, and then the oldest roll-ups before that */
+    int64_t spare_raw_before_us, spare_rollups_before_us;
+} meshping_retention;
+
+/*
+ * The writer thread brings the database there in small steps between its commits, and gives free pages back; what it
+ * has done is in meshping_store_stats, what fails goes to the watcher. Nothing goes that is not rolled up. Call it now
+ * and again with later times; returns at once. PERMISSION: opened for reading only.
+ */
+MESHPING_API meshping_status meshping_store_retain(meshping_store *store, const meshping_retention *goal,
+                                                   meshping_error *err);
+
+typedef enum meshping_size_state {
+    MESHPING_SIZE_GOOD = 0,
+    MESHPING_SIZE_HIGH = 1, /* from 90 % of the limit on: samples go before their time, or will soon */
+    MESHPING_SIZE_OVER = 2, /* over the limit, and nothing is left that may go */
+} meshping_size_state;
+
 /* Counters for metrics. */
 typedef struct meshping_store_stats {
     uint64_t blocks_written, samples_written, duplicates, commits, commit_errors;
@@ -176,6 +264,14 @@ typedef struct meshping_store_stats {
     uint64_t damaged_blocks;                  /* that sealing came upon */
     size_t queued_bytes;
     uint64_t file_bytes;
+    /* of meshping_store_retain() */
+    bool retained;                             /* the last goal is reached */
+    uint64_t used_bytes;                       /* pages in use, of the last look; 0: none yet */
+    meshping_size_state size_state;            /* against the limit, likewise */
+    uint64_t expired_blocks, expired_rollups;  /* rows deleted */
+    uint64_t cut_blocks, cut_rollups;          /* of these before their time, for the limit */
+    uint64_t retain_errors, retain_longest_us; /* the longest that one step held the writer */
+    uint64_t damaged_rollups;                  /* rows that could not be read and began anew */
 } meshping_store_stats;
 MESHPING_API void meshping_store_get_stats(meshping_store *store, meshping_store_stats *out);
 

@@ -133,7 +133,9 @@ export interface ServerInfo {
   addresses: string[];
   port: number;
   pin: string;
-  retention_hours: number;
+  retention_s: number;
+  rollup_retention_s: number;
+  database: { file_bytes: number; used_bytes: number; max_bytes: number; cut_blocks: number };
   thresholds: { slow_rtt_us: number; lossy_count: number; stale_intervals: number };
   viewers: number;
 }

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Queries over many pairs: everything of a group, the worst of all, the newest of each. */
+#include "store/internal.h"
+#include "store/pairs.h"
+#include "store/rollups.h"
+
+#include "base/alloc.h"
+#include <stdlib.h>
+#include <string.h>
+
+static meshping_status no_memory(meshping_error *err)
+{
+    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+}
+
+/* ---- a group ---- */
+
+static void add_up(meshping__scan *s, const meshping__hours *hours, size_t i)
+{
+    meshping__hour_add_to(s->user, hours, i);
+}
+
+static int compare_pairs(const void *left, const void *right)
+{
+    const meshping_pair *a = left, *b = right;
+    if (a->agent_id != b->agent_id)
+        return a->agent_id < b->agent_id ? -1 : 1;
+    return a->target_id < b->target_id ? -1 : a->target_id > b->target_id;
+}
+
+/* Whether one that stands before pairs[i] in their order has all of it. */
+static bool is_covered(const meshping_pair *pairs, size_t i)
+{
+    const meshping_pair *pair = &pairs[i];
+    const meshping_pair any[] = {{0, 0}, {0, pair->target_id}, {pair->agent_id, 0}};
+    if (i > 0 && compare_pairs(pair, &pairs[i - 1]) == 0)
+        return true;
+    for (size_t k = 0; k < sizeof any / sizeof any[0]; k++)
+        if (compare_pairs(pair, &any[k]) != 0 && i > 0 && bsearch(&any[k], pairs, i, sizeof *pairs, compare_pairs))
+            return true;
+    return false;
+}
+
+/* All agents to a target, but those of which all targets are in the group anyway. */
+static meshping_status scan_target(meshping__scan *s, const meshping_pair *pairs, size_t count, uint64_t target_id,
+                                   meshping_error *err)
+{
+    uint64_t *ids = NULL;
+    size_t agents = 0;
+    meshping_status status = meshping__scan_agents(s->sql, &ids, &agents, err);
+    for (size_t k = 0; status == MESHPING_OK && k < agents; k++) {
+        const meshping_pair whole = {ids[k], 0};
+        if (count == 0 || !bsearch(&whole, pairs, count, sizeof *pairs, compare_pairs))
+            status = meshping__scan_agent(s, ids[k], target_id, err);
+    }
+    meshping__free(ids);
+    return status;
+}
+
+static meshping_status scan_pairs(meshping__scan *s, const meshping_pair *pairs, size_t count, meshping_error *err)
+{
+    meshping_status status = MESHPING_OK;
+    for (size_t i = 0; status == MESHPING_OK && i < count; i++) {
+        uint64_t target_id = pairs[i].target_id ? pairs[i].target_id : MESHPING__ANY_TARGET;
+        if (is_covered(pairs, i))
+            continue;
+        if (pairs[i].agent_id)
+            status = meshping__scan_agent(s, pairs[i].agent_id, target_id, err);
+        else /* "all of all" covers the rest */
+            status = scan_target(s, pairs, pairs[i].target_id ? count : 0, target_id, err);
+    }
+    return status;
+}
+
+meshping_status meshping_store_group(meshping_store *store, const meshping_pair *pairs, size_t pair_count,
+                                     int64_t from_us, int64_t to_us, meshping_rollup *out, meshping_error *err)
+{
+    meshping__scan s = {.sql = &store->sql, .record = add_up, .user = out};
+    *out = (meshping_rollup){0};
+    if (pair_count == 0 || pair_count > MESHPING_PAIRS_MAX || !meshping__scan_set_hours(&s, from_us, to_us))
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "a group needs 1 to %u pairs, a begin from 1970 on and a later end",
+                                  MESHPING_PAIRS_MAX);
+    meshping_pair *sorted = meshping__memdup(pairs, pair_count * sizeof *pairs);
+    if (!sorted)
+        return no_memory(err);
+    qsort(sorted, pair_count, sizeof *sorted, compare_pairs);
+    meshping_status status = meshping__sql_begin_reading(&store->sql, err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_end(&store->sql, scan_pairs(&s, sorted, pair_count, err), err);
+    meshping__free(sorted);
+    return status;
+}
+
+/* ---- the worst ---- */
+
+typedef struct ranked {
+    meshping_pair_point pair;
+    uint64_t lost, verdicts;
+    uint32_t rtt_us;
+} ranked;
+
+typedef struct contest {
+    unsigned permille; /* 0: by loss */
+    size_t limit, count;
+    ranked *list;                                   /* [limit + 1], the worst first */
+    meshping_rollup sums[MESHPING__ROLLUP_TARGETS]; /* of the group of targets that is being read */
+    uint64_t target_ids[MESHPING__ROLLUP_TARGETS];  /* 0: none */
+} contest;
+
+static void add_to_pair(meshping__scan *s, const meshping__hours *hours, size_t i)
+{
+    contest *c = s->user;
+    uint64_t target_id = hours->items[i].target_id;
+    size_t at = (size_t)(target_id % MESHPING__ROLLUP_TARGETS);
+    c->target_ids[at] = target_id;
+    meshping__hour_add_to(&c->sums[at], hours, i);
+}
+
+/* Shares are compared as fractions, without rounding; of equal ones more losses are worse. */
+static bool is_worse(const contest *c, const ranked *a, const ranked *b)
+{
+    if (c->permille)
+        return a->rtt_us > b->rtt_us;
+    unsigned __int128 left = (unsigned __int128)a->lost * b->verdicts, right = (unsigned __int128)b->lost * a->verdicts;
+    return left != right ? left > right : a->lost > b->lost;
+}
+
+static void enter(contest *c, const ranked *one)
+{
+    size_t at = c->count;
+    while (at > 0 && is_worse(c, one, &c->list[at - 1]))
+        at--;
+    if (at == c->limit)
+        return;
+    memmove(&c->list[at + 1], &c->list[at], (c->count - at) * sizeof *c->list);
+    c->list[at] = *one;
+    c->count += c->count < c->limit;
+}
+
+static void judge(meshping__scan *s, uint64_t agent_id)
+{
+    contest *c = s->user;
+    for (size_t i = 0; i < MESHPING__ROLLUP_TARGETS; i++) {
+        const meshping_rollup *sum = &c->sums[i];
+        if (c->target_ids[i] == 0)
+            continue;
+        ranked one = {.pair = {.agent_id = agent_id, .target_id = c->target_ids[i]},
+                      .lost = meshping_rollup_count(sum, MESHPING_CLASS_FAIL),
+                      .rtt_us = meshping_rollup_percentile(sum, c->permille)};
+        one.verdicts = one.lost + sum->counts[MESHPING_OUTCOME_OK];
+        meshping__point_of(&one.pair.point, sum, s->from_hour * MESHPING__HOUR_US, s->to_hour * MESHPING__HOUR_US);
+        if (c->permille ? sum->counts[MESHPING_OUTCOME_OK] > 0 : one.lost > 0)
+            enter(c, &one);
+        c->target_ids[i] = 0;
+        c->sums[i] = (meshping_rollup){0};
+    }
+}
+
+static meshping_status run_contest(meshping__scan *s, meshping_error *err)
+{
+    uint64_t *ids = NULL;
+    size_t count = 0;
+    meshping_status status = meshping__scan_agents(s->sql, &ids, &count, err);
+    for (size_t i = 0; status == MESHPING_OK && i < count; i++)
+        status = meshping__scan_agent(s, ids[i], MESHPING__ANY_TARGET, err);
+    meshping__free(ids);
+    return status;
+}
+
+meshping_status meshping_store_worst(meshping_store *store, unsigned permille, int64_t from_us, int64_t to_us,
+                                     size_t limit, meshping_pair_point **worst, size_t *count, meshping_error *err)
+{
+    meshping__scan s = {.sql = &store->sql, .record = add_to_pair, .group_done = judge};
+    *worst = NULL;
+    *count = 0;
+    if (limit == 0 || limit > MESHPING_WORST_MAX || permille > 1000 || !meshping__scan_set_hours(&s, from_us, to_us))
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "the worst: 1 to %u pairs, up to 1000 permille, a begin from 1970 on and a later end",
+                                  MESHPING_WORST_MAX);
+    contest *c = meshping__calloc(1, sizeof *c);
+    meshping_status status = MESHPING_OK;
+    s.user = c;
+    if (c)
+        *c = (contest){.permille = permille, .limit = limit, .list = meshping__calloc(limit + 1, sizeof *c->list)};
+    if (!c || !c->list)
+        status = no_memory(err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_begin_reading(&store->sql, err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_end(&store->sql, run_contest(&s, err), err);
+    if (status == MESHPING_OK && c->count) {
+        *worst = meshping__malloc(c->count * sizeof **worst);
+        if (!*worst)
+            status = no_memory(err);
+        for (size_t i = 0; *worst && i < c->count; i++)
+            (*worst)[i] = c->list[i].pair;
+        *count = *worst ? c->count : 0;
+    }
+    if (c)
+        meshping__free(c->list);
+    meshping__free(c);
+    return status;
+}
