@@ -192,7 +192,9 @@ def test_good_calls_are_answered_as_the_file_says_and_logged_once(server, people
     good("get", api + "/targets")
     passphrase = good("post", api + "/passphrases", {"label": "rack 7"})
     good("get", api + "/passphrases")
+    passphrase = good("post", api + "/passphrases/{id}/rotate", {}, id=passphrase["id"])
     good("delete", api + "/passphrases/{id}", id=passphrase["id"])
+    good("put", api + "/blocked", {"addresses": "192.0.2.0/24"})
     good("post", "/admin/update_targets", {"targets": ["192.0.2.1"]})
     assert targets["targets"][0]["name"] == "gateway"
     server.sign_in("the admin", PASSWORD)
