@@ -25,10 +25,11 @@
 #define GRACE_MS 9000 /* interval, timeout, and a second: as the agent has it */
 #define SILENCE (15 * SECOND)
 #define SPANS_MAX 64
-#define TARGETS_MAX 24
+#define TARGETS_MAX 100
 
 typedef struct span {
     int64_t from, to;
+    bool seen; /* of an outage: the kernel knows of it (link, route), and so does the engine */
 } span;
 
 typedef struct spans {
@@ -40,6 +41,7 @@ typedef struct world_target {
     int64_t rtt, jitter, phase;
     unsigned loss_permille;
     bool loopback;
+    bool at_site; /* goes down with all others there */
     spans down;
 } world_target;
 
@@ -50,6 +52,8 @@ typedef struct world_probe {
     int64_t sent, decided; /* when its sample was delivered */
     world_truth truth;
     int64_t outage; /* how long the outage lasts in which it was sent; 0: none */
+    bool seen;      /* that outage */
+    bool site_down; /* lost with all others of its site */
     unsigned deliveries;
     uint8_t outcome;
 } world_probe;
@@ -66,7 +70,7 @@ typedef struct event {
 typedef struct world {
     uint64_t random;
     int64_t now, end, server_rtt;
-    spans outages, server_killed, server_frozen;
+    spans outages, server_killed, server_frozen, site_down;
     world_target targets[TARGETS_MAX];
     size_t target_count;
     meshping_isolation *isolation;
@@ -103,7 +107,7 @@ static inline const span *span_at(const spans *list, int64_t at)
 static inline void span_add(spans *list, int64_t from, int64_t to)
 {
     assert_true(list->count < SPANS_MAX);
-    list->items[list->count++] = (span){from, to};
+    list->items[list->count++] = (span){from, to, false};
 }
 
 /* ---- events: a binary heap ---- */
@@ -162,6 +166,10 @@ static inline void world_send(world *w, size_t index)
     if (outage) {
         probe.truth = SENT_IN_OUTAGE;
         probe.outage = outage->to - outage->from;
+        probe.seen = outage->seen;
+    } else if (target->at_site && span_at(&w->site_down, w->now)) {
+        probe.truth = TARGET_LOST;
+        probe.site_down = true;
     } else if (span_at(&target->down, w->now) || world_random(w, 1000) < target->loss_permille) {
         probe.truth = TARGET_LOST;
     } else if (!target->loopback && span_at(&w->outages, w->now + rtt)) {
@@ -182,6 +190,20 @@ static inline void world_verdict(world *w, size_t index, meshping_outcome outcom
     assert_int_equal(meshping_isolation_add(w->isolation, probe->target + 1, &sample, probe->sent, w->now,
                                             w->targets[probe->target].loopback),
                      MESHPING_OK);
+}
+
+/* What the engine finds out about a miss: an outage that the kernel knows of touched it, or it had just ended. */
+static inline bool world_blames(const world *w, size_t index)
+{
+    const world_probe *probe = &w->probes[index];
+    if (w->targets[probe->target].loopback)
+        return false;
+    for (size_t i = 0; i < w->outages.count; i++) {
+        const span *outage = &w->outages.items[i];
+        if (outage->seen && outage->from < w->now && outage->to + SECOND >= probe->sent)
+            return true;
+    }
+    return false;
 }
 
 /* ---- TCP: one direction is what is sent in order, again and again while the link is down ---- */
@@ -322,7 +344,7 @@ static inline void world_turn(world *w, const event *e)
         world_verdict(w, e->index, MESHPING_OUTCOME_OK);
         break;
     case MISSED:
-        world_verdict(w, e->index, MESHPING_OUTCOME_TIMEOUT);
+        world_verdict(w, e->index, world_blames(w, e->index) ? MESHPING_OUTCOME_ISOLATED : MESHPING_OUTCOME_TIMEOUT);
         break;
     case AT_SERVER:
         if (e->index == w->connection)

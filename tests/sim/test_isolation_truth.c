@@ -151,22 +151,34 @@ static void add_spans(world *w, spans *to, size_t most, int64_t shortest, int64_
     }
 }
 
-static world *random_world(uint64_t seed)
+static const size_t most_targets[] = {3, 24, TARGETS_MAX};
+#define SIZES (sizeof most_targets / sizeof *most_targets)
+
+static world *random_world(uint64_t seed, size_t *size)
 {
     world *w = world_new(seed, 1, 900 * SECOND);
-    w->target_count = 1 + (size_t)world_random(w, world_random(w, 2) ? 3 : TARGETS_MAX);
+    uint64_t drawn = world_random(w, 8);
+    *size = drawn < 4 ? 0 : drawn < 7 ? 1 : 2;
+    w->target_count = *size == 2 ? TARGETS_MAX : 1 + (size_t)world_random(w, most_targets[*size]);
     w->server_rtt = MS / 5 + (int64_t)world_random(w, 300 * MS);
     unsigned lossy = world_random(w, 3) ? 0 : (unsigned)world_random(w, 200);
+    uint64_t site = world_random(w, 3) ? 0 : 1 + world_random(w, 10); /* so many tenths of the targets stand together */
     for (size_t i = 0; i < w->target_count; i++) {
         world_target *target = &w->targets[i];
         target->rtt = MS / 10 + (int64_t)world_random(w, 250 * MS);
         target->jitter = 1 + (int64_t)world_random(w, 50 * MS);
         target->phase = (int64_t)world_random(w, INTERVAL);
         target->loss_permille = lossy;
+        target->at_site = world_random(w, 11) < site;
         if (world_random(w, 3) == 0)
             add_spans(w, &target->down, 4, 5 * SECOND, 120 * SECOND);
     }
-    add_spans(w, &w->outages, 8, 500 * MS, 100 * SECOND);
+    if (site)
+        add_spans(w, &w->site_down, 4, 2 * SECOND, 60 * SECOND);
+    else
+        add_spans(w, &w->outages, 8, 500 * MS, 100 * SECOND);
+    for (size_t i = 0; i < w->outages.count; i++)
+        w->outages.items[i].seen = world_random(w, 2);
     if (world_random(w, 4) == 0)
         add_spans(w, &w->server_killed, 3, 5 * SECOND, 90 * SECOND);
     if (world_random(w, 4) == 0)
@@ -178,6 +190,12 @@ typedef struct rate {
     size_t isolated, failed;
 } rate;
 
+#define OUTAGES 6 /* classes of their length */
+
+typedef struct rates {
+    rate unseen[SIZES][OUTAGES], seen, cut, site[SIZES], lost, lost_in_peace;
+} rates;
+
 static void add_rate(rate *sum, const world_probe *p)
 {
     sum->isolated += p->outcome == MESHPING_OUTCOME_ISOLATED;
@@ -187,53 +205,84 @@ static void add_rate(rate *sum, const world_probe *p)
 static void print_rate(const char *what, const rate *sum, bool failed)
 {
     size_t all = sum->isolated + sum->failed, wrong = failed ? sum->failed : sum->isolated;
-    printf("  %-44s %8zu misses, %6.3f %% taken for %s\n", what, all, all ? 100.0 * (double)wrong / (double)all : 0.0,
+    printf("  %-52s %8zu misses, %6.3f %% taken for %s\n", what, all, all ? 100.0 * (double)wrong / (double)all : 0.0,
            failed ? "the target's" : "the agent's own");
+}
+
+static size_t length_class(int64_t outage)
+{
+    static const int64_t bounds[OUTAGES] = {2, 3, 5, 8, 12, INT64_MAX / SECOND};
+    size_t k = 0;
+    while (k < OUTAGES - 1 && outage > bounds[k] * SECOND)
+        k++;
+    return k;
+}
+
+static void count_world(rates *sums, const world *w, size_t size, uint64_t seed)
+{
+    bool peace = !w->outages.count && !w->server_killed.count && !w->server_frozen.count && !w->site_down.count;
+    for (size_t i = 0; i < w->probe_count; i++) {
+        const world_probe *p = &w->probes[i];
+        if (p->outage > LONG_OUTAGE && p->outcome != MESHPING_OUTCOME_ISOLATED)
+            printf("  MESHPING_TEST_SEED=%llu MESHPING_TEST_RUNS=1: %s\n", (unsigned long long)seed, describe(p));
+        if (p->truth == SENT_IN_OUTAGE)
+            add_rate(p->seen ? &sums->seen : &sums->unseen[size][length_class(p->outage)], p);
+        else if (p->truth == REPLY_CUT)
+            add_rate(&sums->cut, p);
+        else if (p->truth == TARGET_LOST)
+            add_rate(p->site_down ? &sums->site[size] : peace ? &sums->lost_in_peace : &sums->lost, p);
+    }
+}
+
+static void print_rates(const rates *sums)
+{
+    static const char *const lengths[OUTAGES] = {"up to 2 s", "2 to 3 s",  "3 to 5 s",
+                                                 "5 to 8 s",  "8 to 12 s", "over 12 s"};
+    char what[80];
+    print_rate("sent in an outage that the kernel knows of", &sums->seen, true);
+    for (size_t size = 0; size < SIZES; size++)
+        for (size_t k = 0; k < OUTAGES; k++) {
+            snprintf(what, sizeof what, "in another, of %s, with up to %zu targets", lengths[k], most_targets[size]);
+            print_rate(what, &sums->unseen[size][k], true);
+        }
+    print_rate("the reply came in an outage", &sums->cut, true);
+    for (size_t size = 0; size < SIZES; size++) {
+        snprintf(what, sizeof what, "lost by many targets at once, of up to %zu", most_targets[size]);
+        print_rate(what, &sums->site[size], false);
+    }
+    print_rate("lost by a target, outages and server trouble", &sums->lost, false);
+    print_rate("lost by a target, nothing else wrong", &sums->lost_in_peace, false);
 }
 
 static void test_outages_by_the_hundred(void **unused)
 {
     (void)unused;
-    static const int64_t bounds[] = {2, 3, 5, 8, 12, INT64_MAX / SECOND};
-    static const char *const names[] = {"sent in an outage of up to 2 s",
-                                        "of 2 to 3 s",
-                                        "of 3 to 5 s",
-                                        "of 5 to 8 s",
-                                        "of 8 to 12 s",
-                                        "of more than 12 s"};
     const char *text = getenv("MESHPING_TEST_SEED"), *runs = getenv("MESHPING_TEST_RUNS");
     uint64_t seed = text ? strtoull(text, NULL, 10) : 20261123, last = seed + (runs ? strtoull(runs, NULL, 10) : 400);
-    rate sent_in[6] = {0}, cut = {0}, lost = {0}, lost_in_peace = {0};
+    rates sums = {0};
     for (; seed < last; seed++) {
-        world *w = random_world(seed * 1000003);
+        size_t size;
+        world *w = random_world(seed * 1000003, &size);
         world_run(w);
         assert_all_delivered(w);
-        bool peace = !w->outages.count && !w->server_killed.count && !w->server_frozen.count;
-        for (size_t i = 0; i < w->probe_count; i++) {
-            const world_probe *p = &w->probes[i];
-            if (p->outage > LONG_OUTAGE && p->outcome != MESHPING_OUTCOME_ISOLATED)
-                printf("  MESHPING_TEST_SEED=%llu MESHPING_TEST_RUNS=1: %s\n", (unsigned long long)seed, describe(p));
-            size_t k = 0;
-            while (p->outage > bounds[k] * SECOND && k < 5)
-                k++;
-            if (p->truth == SENT_IN_OUTAGE)
-                add_rate(&sent_in[k], p);
-            else if (p->truth == REPLY_CUT)
-                add_rate(&cut, p);
-            else if (p->truth == TARGET_LOST)
-                add_rate(peace ? &lost_in_peace : &lost, p);
-        }
+        count_world(&sums, w, size, seed);
         world_free(w);
     }
-    for (size_t k = 0; k < 6; k++)
-        print_rate(names[k], &sent_in[k], true);
-    print_rate("the reply came in an outage", &cut, true);
-    print_rate("lost by a target, outages and server trouble", &lost, false);
-    print_rate("lost by a target, nothing else wrong", &lost_in_peace, false);
-    assert_int_equal(sent_in[5].failed, 0);
-    assert_true(sent_in[5].isolated > 1000);
-    assert_int_equal(lost_in_peace.isolated, 0);
-    assert_true(lost_in_peace.failed > 100);
+    print_rates(&sums);
+    assert_int_equal(sums.seen.failed, 0);
+    assert_true(sums.seen.isolated > 1000);
+    for (size_t size = 0; size < SIZES; size++) {
+        assert_int_equal(sums.unseen[size][OUTAGES - 1].failed, 0);
+        assert_true(sums.unseen[size][OUTAGES - 1].isolated > 1000);
+    }
+    rate brief = {0}; /* with many targets, short outages are told from loss as well */
+    for (size_t k = 0; k < OUTAGES - 1; k++) {
+        brief.failed += sums.unseen[2][k].failed;
+        brief.isolated += sums.unseen[2][k].isolated;
+    }
+    assert_true(brief.isolated > 1000 && brief.failed * 4 < brief.isolated);
+    assert_int_equal(sums.lost_in_peace.isolated, 0);
+    assert_true(sums.lost_in_peace.failed > 100);
 }
 
 int main(void)
