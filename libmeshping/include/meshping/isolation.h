@@ -10,9 +10,9 @@
  *  - no evidence comes within the grace after a miss's verdict; or
  *  - the server, asked over a living session, does not answer for MESHPING_ISOLATION_STALL_MS, nor does any target; or
  *  - nobody could be asked, a miss waited for longer than that, and there was no evidence for longer than the grace.
- * And a miss with evidence after it is the agent's own all the same when it was sent in a silence, between two moments at
- * which anything was heard, in which so many probes of reliable targets were lost that chance does not do that, while
- * all was as usual right after. Such misses wait until all that was sent in the silence has its verdict.
+ * And a miss with evidence after it is the agent's own all the same when it was sent in a silence, between two moments
+ * at which anything was heard, in which so many probes of reliable targets were lost that chance does not do that,
+ * while all was as usual right after. Such misses wait until all that was sent in the silence has its verdict.
  * docs/adr/0003-isolation.md has the reasons and the limits. Pure: no clock, no I/O. All times are CLOCK_MONOTONIC
  * nanoseconds.
  */
