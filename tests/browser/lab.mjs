@@ -68,6 +68,11 @@ export class Lab {
     execFileSync(path.join(bin, 'meshpingd'), ['admin', 'create', '--name', user, '--password-file', file, '--state-dir', this.state], { stdio: 'pipe' });
   }
 
+  /** Changes the database of a server that does not run. */
+  sql(text) {
+    execFileSync('sqlite3', [path.join(this.state, 'meshping.db'), text], { stdio: 'pipe' });
+  }
+
   async startServer() {
     this.server = new Daemon(path.join(this.folder, 'server.log'), path.join(bin, 'meshpingd'), ['--state-dir', this.state, '--listen', `127.0.0.1:${this.port}`]);
     this.daemons.push(this.server);

@@ -20,9 +20,36 @@ interface CallOptions {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
+  /** Not to be asked for the password (again). */
+  confirmed?: boolean;
 }
 
-async function call<T>(path: string, options: CallOptions = {}): Promise<T> {
+const ranks = ['viewer', 'operator', 'admin'];
+/** Whether the one who is signed in may what needs this role. The server decides; this only spares dead ends. */
+export const may = (role: 'viewer' | 'operator' | 'admin'): boolean =>
+  ranks.indexOf(session.value?.role ?? '') >= ranks.indexOf(role);
+
+/** Somebody waits for the password to be typed again; true: it was. */
+export const passwordWanted = signal<((typed: boolean) => void) | null>(null);
+/** While the session gets another id, the end of the old one means nothing. */
+export let renewing: Promise<void> | undefined;
+
+async function renew(request: Promise<Session>): Promise<void> {
+  const mine = request.then((renewed) => { session.value = renewed; });
+  renewing = mine.catch(() => undefined);
+  try {
+    await mine;
+  } finally {
+    renewing = undefined;
+  }
+}
+
+export const confirmPassword = (password: string): Promise<void> =>
+  renew(call<Session>('/api/v1/session/confirm', { method: 'POST', body: { password } }));
+export const changePassword = (current: string, password: string): Promise<void> =>
+  renew(call<Session>('/api/v1/password', { method: 'PUT', body: { current, password } }));
+
+export async function call<T>(path: string, options: CallOptions = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
   const method = options.method ?? 'GET';
   if (method !== 'GET' && session.value) headers['X-CSRF-Token'] = session.value.csrf;
@@ -53,6 +80,12 @@ async function call<T>(path: string, options: CallOptions = {}): Promise<T> {
   const retry = response.headers.get('Retry-After');
   if (retry) fields['retry_s'] = Number(retry);
   if (response.status === 401 && session.value) session.value = null;
+  if (response.status === 403 && fields['confirm'] === true && !options.confirmed) {
+    const typed = await new Promise<boolean>((done) => { passwordWanted.value = done; });
+    passwordWanted.value = null;
+    if (typed) return call<T>(path, { ...options, confirmed: true });
+    throw new Problem(403, 'Nothing was changed: the password was not typed.', fields);
+  }
   throw new Problem(response.status, describe(response, fields), fields);
 }
 

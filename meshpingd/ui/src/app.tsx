@@ -2,27 +2,35 @@
 // The frame around the pages: who is signed in, where one is, whether what is shown is live.
 import { useEffect, useState } from 'preact/hooks';
 import { signal } from '@preact/signals';
-import { loadSession, message, session, signOut } from './api.ts';
+import { loadSession, may, message, session, signOut } from './api.ts';
 import { clock } from './format.ts';
 import { alarms, liveStatus, mesh, meshShape, shownMs } from './live.ts';
 import { Logo } from './logo.tsx';
 import { AboutPage } from './pages/about.tsx';
+import { AccountPage } from './pages/account.tsx';
 import { AddPage } from './pages/add.tsx';
 import { AgentsPage } from './pages/agents.tsx';
+import { AuditPage } from './pages/audit.tsx';
 import { EventsPage } from './pages/events.tsx';
+import { LinkPage } from './pages/link.tsx';
 import { MatrixPage } from './pages/matrix.tsx';
 import { SignInPage } from './pages/sign_in.tsx';
 import { TargetsPage } from './pages/targets.tsx';
+import { UsersPage } from './pages/users.tsx';
+import { PasswordDialog } from './password_dialog.tsx';
 import { choice, nextTheme } from './theme.ts';
 import { Notice } from './widgets.tsx';
 
 const pages = {
-  matrix: { title: 'Matrix', view: MatrixPage },
-  agents: { title: 'Agents', view: AgentsPage },
-  targets: { title: 'Targets', view: TargetsPage },
-  add: { title: 'Add an agent', view: AddPage },
-  events: { title: 'Events', view: EventsPage },
-  about: { title: 'About', view: AboutPage },
+  matrix: { title: 'Matrix', view: MatrixPage, role: 'viewer' },
+  agents: { title: 'Agents', view: AgentsPage, role: 'viewer' },
+  targets: { title: 'Targets', view: TargetsPage, role: 'viewer' },
+  add: { title: 'Add an agent', view: AddPage, role: 'admin' },
+  users: { title: 'Users', view: UsersPage, role: 'admin' },
+  events: { title: 'Events', view: EventsPage, role: 'viewer' },
+  audit: { title: 'Audit', view: AuditPage, role: 'admin' },
+  account: { title: 'Account', view: AccountPage, role: 'viewer' },
+  about: { title: 'About', view: AboutPage, role: 'viewer' },
 } as const;
 type PageName = keyof typeof pages;
 
@@ -34,8 +42,17 @@ function pageOf(): PageName {
   return 'matrix';
 }
 
+/** The token of a one-time link, and off the address bar and the history with it. */
+function linkOf(): string | undefined {
+  const token = /^#\/link\/([\w-]+)$/.exec(location.hash)?.[1];
+  if (token) history.replaceState(null, '', '/');
+  return token;
+}
+
+const link = signal(linkOf());
 const page = signal<PageName>(pageOf());
 addEventListener('hashchange', () => {
+  link.value = linkOf() ?? link.value;
   page.value = pageOf();
   scrollTo(0, 0);
 });
@@ -52,7 +69,7 @@ function Nav() {
   const pending = mesh.agents.filter((agent) => agent.state === 'pending').length;
   return (
     <nav aria-label="Pages">
-      {(Object.keys(pages) as PageName[]).map((name) => (
+      {(Object.keys(pages) as PageName[]).filter((name) => may(pages[name].role)).map((name) => (
         <a key={name} href={`#/${name}`} aria-current={page.value === name ? 'page' : undefined}>
           {pages[name].title}
           {name === 'agents' && pending > 0 && <span class="badge" data-testid="pending-count">{pending}<span class="hidden"> pending</span></span>}
@@ -86,7 +103,7 @@ function Alarms() {
 
 function Frame() {
   const [error, setError] = useState('');
-  const View = pages[page.value].view;
+  const View = may(pages[page.value].role) ? pages[page.value].view : MatrixPage;
   useEffect(() => {
     document.title = `${pages[page.value].title} · Meshping`;
   }, [page.value]);
@@ -103,7 +120,7 @@ function Frame() {
           <button type="button" class="quiet" data-testid="theme" aria-label={`Colours: ${look}. Press to change.`} title={`Colours: ${look}`} onClick={nextTheme}>
             <span aria-hidden="true">{look === 'system' ? '◐' : look === 'dark' ? '●' : '○'}</span>
           </button>
-          <span class="user" title="Signed in as">{session.value?.user}</span>
+          <a class="user" href="#/account" title={`Your account: ${session.value?.user}, ${session.value?.role}`}>{session.value?.user}</a>
           <button type="button" class="quiet" data-testid="sign-out" onClick={leave}>Sign out</button>
         </div>
       </header>
@@ -113,6 +130,7 @@ function Frame() {
         {error && <Notice kind="error">{error}</Notice>}
         <View />
       </main>
+      <PasswordDialog />
     </>
   );
 }
@@ -129,6 +147,7 @@ export function App() {
     load();
     return () => clearTimeout(timer);
   }, []);
+  if (link.value) return <LinkPage token={link.value} leave={() => { link.value = undefined; }} />;
   if (session.value === undefined) return <main class="gate">{error ? <Notice kind="error">{error}</Notice> : <p class="soft" role="status">Loading…</p>}</main>;
   return session.value ? <Frame /> : <SignInPage />;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The live feed: one WebSocket, opened again with back-off. What is on screen is called live only while messages come.
 import { effect, signal } from '@preact/signals';
-import { loadSession, session } from './api.ts';
+import { loadSession, renewing, session } from './api.ts';
 import { Mesh } from './model.ts';
 import type { Alarm, LiveMessage } from './types.ts';
 
@@ -78,10 +78,18 @@ function connect(): void {
   };
   mine.onclose = (closed) => {
     if (socket !== mine) return;
+    if (renewing) { // the same person under a new id
+      socket = undefined;
+      clearTimeout(silence);
+      liveStatus.value = 'connecting';
+      renewing.then(connect);
+      return;
+    }
     lose();
-    // A refused upgrade tells a page nothing: ask by HTTP whether the session has ended.
-    if (closed.code === SESSION_ENDED) session.value = null;
-    else loadSession().catch(() => undefined);
+    // A refused upgrade tells a page nothing, and a session that has ended may have got a new id: ask by HTTP.
+    loadSession().catch(() => {
+      if (closed.code === SESSION_ENDED) session.value = null;
+    });
   };
 }
 

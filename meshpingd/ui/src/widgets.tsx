@@ -62,3 +62,16 @@ export function Confirm({ title, yes, danger, busy, onYes, onNo, children }: {
     </dialog>
   );
 }
+
+/** Something that is shown once: a link, a token. */
+export function Secret({ title, words, label, text, close, testid }: {
+  title: string; words: string; label: string; text: string; close: () => void; testid: string;
+}) {
+  return (
+    <section class="panel pad issued" aria-label={title}>
+      <header class="panel-head flat"><h2>{title}</h2><button type="button" class="quiet" onClick={close}>Done</button></header>
+      <Notice kind="warn">{words}</Notice>
+      <div class="code"><code data-testid={testid}>{text}</code><CopyButton text={text} label={label} /></div>
+    </section>
+  );
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Agents by status, and what an administrator may do with each.
 import { useState } from 'preact/hooks';
-import { actOnAgent, getAgents, message } from '../api.ts';
+import { actOnAgent, getAgents, may, message } from '../api.ts';
 import { ago, count, dateTime } from '../format.ts';
 import { mesh, meshShape, serverNow } from '../live.ts';
 import { usePolled } from '../polled.ts';
@@ -51,7 +51,7 @@ function AgentRow({ agent, ask }: { agent: Agent; ask: (agent: Agent, action: Ag
       <td class="nowrap" data-label="Buffer">{pending ? '–' : <>{agent.buffered_samples.toLocaleString('en')} kept
         {agent.dropped_samples > 0 && <div class="warn-text">{agent.dropped_samples.toLocaleString('en')} dropped</div>}</>}</td>
       <td class="row-actions">
-        {actions[agent.state].map((action) => (
+        {may('admin') && actions[agent.state].map((action) => (
           <button key={action} type="button" class={action === 'approve' ? 'primary' : ''} data-testid={action} onClick={() => ask(agent, action)}
             aria-label={`${actionWords[action].verb} ${agent.host_name}`}>{actionWords[action].verb}</button>
         ))}
@@ -86,12 +86,12 @@ export function AgentsPage() {
     <>
       <div class="page-head">
         <h1>Agents</h1>
-        <a class="button" href="#/add">Add an agent</a>
+        {may('admin') && <a class="button" href="#/add">Add an agent</a>}
       </div>
       {error && <Notice kind="error">The agents could not be loaded: {error}</Notice>}
       {failed && <Notice kind="error">{failed}</Notice>}
       {!shown ? <p class="soft" role="status">Loading…</p> : shown.length === 0 ? (
-        <p class="panel empty">No agent has joined yet. <a href="#/add">Add an agent</a>: it takes a passphrase and one command on the other host.</p>
+        <p class="panel empty">No agent has joined yet. {may('admin') ? <><a href="#/add">Add an agent</a>: it takes a passphrase and one command on the other host.</> : 'An administrator adds agents.'}</p>
       ) : groups.map(({ state, title, words }) => {
         const members = shown.filter((agent) => agent.state === state);
         if (!members.length) return null;

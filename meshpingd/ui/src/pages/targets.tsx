@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The list of targets: an editor with a line each, and the list as the server has it.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Problem, getAgents, getTargets, message, putTargets } from '../api.ts';
+import { Problem, getAgents, getTargets, may, message, putTargets } from '../api.ts';
 import { count } from '../format.ts';
 import { mesh, meshShape } from '../live.ts';
 import { usePolled } from '../polled.ts';
@@ -56,7 +56,7 @@ function SavedTable({ list }: { list: TargetList }) {
         <h2 id="saved-title">Saved list <span class="count">{list.targets.length.toLocaleString('en')}</span></h2>
         <input type="search" aria-label="Filter the saved list" placeholder="Filter" value={filter} onInput={(event) => { setFilter(event.currentTarget.value); setLimit(PAGE); }} />
       </header>
-      {list.targets.length === 0 ? <p class="empty">No targets yet. Write them above and save.</p> : found.length === 0 ? <p class="empty">No target fits the filter.</p> : (
+      {list.targets.length === 0 ? <p class="empty">{may('operator') ? 'No targets yet. Write them above and save.' : 'No targets yet. An operator enters them.'}</p> : found.length === 0 ? <p class="empty">No target fits the filter.</p> : (
         <div class="table-wrap" tabIndex={0} role="group" aria-labelledby="saved-title">
           <table>
             <thead><tr><th scope="col" class="num tight">No</th><th scope="col">Address</th><th scope="col">Name</th><th scope="col" class="num">Interval</th><th scope="col" class="num">Timeout</th>{special && <><th scope="col" class="num">Size</th><th scope="col" class="num">DSCP</th></>}</tr></thead>
@@ -129,7 +129,7 @@ export function TargetsPage() {
       {changedElsewhere && !busy && (
         <Notice kind="warn">The list on the server has changed. <button type="button" class="link" onClick={() => { setText(undefined); setSaid(undefined); reload(); }}>Load it</button>{dirty && ' (drops your edits)'}</Notice>
       )}
-      <form class="panel pad" onSubmit={save}>
+      {may('operator') && <form class="panel pad" onSubmit={save}>
         <p class="soft" id="targets-help">One target a line: an IPv4 or IPv6 address or a host name, then, if you like, a name. Lines that begin with # are left out. At most {list.limit.toLocaleString('en')}.</p>
         <Editor text={shown} errorLine={said?.line} onInput={(next) => { setText(next); if (said) setSaid(undefined); }} />
         <div id="targets-error">{said && <Notice kind={said.kind}>{said.text}</Notice>}</div>
@@ -138,7 +138,7 @@ export function TargetsPage() {
           <button type="button" disabled={!dirty || busy} onClick={() => { setText(undefined); setSaid(undefined); }}>Undo edits</button>
           <span class={lines > list.limit ? 'warn-text' : 'soft'}>{count(lines, 'target')}{dirty ? ', not saved' : ''}</span>
         </div>
-      </form>
+      </form>}
       <SavedTable list={list} />
     </>
   );
