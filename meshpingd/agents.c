@@ -110,16 +110,49 @@ void agents_tell_state(server *s, agent_entry *agent)
         c->close_after = true;
 }
 
+/* Once when it begins, once when it ends. */
+static void tell_skew(agent_entry *agent)
+{
+    int64_t offset_us, error_us;
+    if (!meshping_clock_read(&agent->clock, server_mono_ms() * 1000, &offset_us, &error_us))
+        return;
+    bool skewed = llabs(offset_us) - error_us > MESHPING_CLOCK_SKEW_US;
+    if (skewed == agent->clock_skewed)
+        return;
+    agent->clock_skewed = skewed;
+    if (skewed)
+        log_warning("agents", "%s: its clock is %.3f s %s the server's: its samples carry its own time",
+                    agent->record.host_name, (double)llabs(offset_us) / 1e6, offset_us < 0 ? "behind" : "ahead of");
+    else
+        log_info("agents", "%s: its clock agrees with the server's again", agent->record.host_name);
+}
+
 static void send_status(agent_connection *c, uint64_t ping, uint64_t pong)
 {
     meshping_message message = {.event = MESHPING_EVENT_STATUS};
     meshping_now now = meshping_now_read();
+    if (ping)
+        c->pinged = now;
     message.u.status.time_unix_us = now.unix_ns / 1000;
     message.u.status.ping = ping;
     message.u.status.pong = pong;
     message.u.status.echo_unix_us = pong ? now.unix_ns / 1000 : 0;
     message.u.status.retry_s = retry_s(c->server);
     connection_send(c, &message);
+}
+
+/* Of the four times ours are taken from one reading of the wall clock, so that a step of it in between tells nothing.
+ */
+static void take_pong(agent_connection *c, const meshping_status_message *status)
+{
+    meshping_now now = meshping_now_read();
+    int64_t sent_us = c->pinged.unix_ns / 1000, way_us = (now.mono_ns - c->pinged.mono_ns) / 1000;
+    if (status->pong != c->ping_counter || !status->echo_unix_us)
+        return;
+    c->ping_counter++; /* one answer to each */
+    if (meshping_clock_add(&c->agent->clock, sent_us, status->echo_unix_us, status->time_unix_us, sent_us + way_us,
+                           now.mono_ns / 1000) == MESHPING_OK)
+        tell_skew(c->agent);
 }
 
 void agents_ack(agent_connection *c, meshping_message *out)
@@ -217,7 +250,8 @@ static void submit(agent_connection *c, uint64_t epoch, uint64_t sequence, uint8
                                   .sequence = sequence,
                                   .bytes = bytes,
                                   .length = length,
-                                  .received_unix_us = meshping_now_read().unix_ns / 1000};
+                                  .received_unix_us = meshping_now_read().unix_ns / 1000,
+                                  .clock = server_clock_note(c->agent)};
     pending_write *pending = bytes ? pending_new(c) : NULL;
     meshping_status status = pending ? meshping_store_submit_block(c->server->store, &write, stored, pending, &err)
                                      : meshping_error_set(&err, MESHPING_NOMEM, "out of memory");
@@ -269,6 +303,8 @@ static void on_status(agent_connection *c, const meshping_status_message *status
 {
     c->agent->buffered_samples = status->buffered_samples;
     c->agent->dropped_samples = status->dropped_samples;
+    if (status->pong)
+        take_pong(c, status);
     if (status->ping)
         send_status(c, 0, status->ping);
 }

@@ -58,6 +58,46 @@ static int64_t newest_before(server *s, uint64_t agent_id, uint64_t target_id, i
     return INT64_MIN;
 }
 
+/* What explains the stretches without samples, from the newest sample before the window to its end. */
+static meshping_status explain(server *s, series *out, meshping_error *err)
+{
+    meshping_stored_gap *dropped = NULL;
+    int64_t *starts_us = NULL;
+    meshping_pause *pauses = NULL;
+    meshping_clock_note *clocks = NULL;
+    int64_t from_us = (out->before_ms != INT64_MIN ? out->before_ms : out->from_ms) * 1000, to_us = out->to_ms * 1000;
+    meshping_status status =
+        meshping_store_gaps(s->store, out->agent_id, from_us, to_us, &dropped, &out->dropped_count, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_starts(s->store, out->agent_id, from_us, to_us, &starts_us, &out->start_count, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_pauses(s->store, from_us, to_us, &pauses, &out->pause_count, err);
+    if (status == MESHPING_OK) /* by the server's clock; a window on the agent's may be elsewhere */
+        status = meshping_store_clocks(s->store, out->agent_id, from_us, INT64_MAX, &clocks, &out->clock_count, err);
+    out->dropped = dropped;
+    out->starts_us = starts_us;
+    out->pauses = pauses;
+    out->clocks = clocks;
+    return status;
+}
+
+static void explained(series *out)
+{
+    meshping_free((void *)out->dropped);
+    meshping_free((void *)out->starts_us);
+    meshping_free((void *)out->pauses);
+    meshping_free((void *)out->clocks);
+}
+
+/* Now, as an agent sees it whose clock is wrong: its samples carry its own time. */
+static int64_t agents_now_ms(const agent_entry *agent)
+{
+    int64_t offset_us, error_us;
+    if (!agent->clock_skewed || !meshping_clock_read(&agent->clock, server_mono_ms() * 1000, &offset_us, &error_us))
+        return server_unix_ms();
+    return server_unix_ms() + offset_us / 1000;
+}
+
 void api_series(http_exchange *x)
 {
     server *s = x->server;
@@ -65,21 +105,23 @@ void api_series(http_exchange *x)
     meshping_series found;
     meshping_error err = {0};
     text_buffer body = {0};
-    int64_t now_ms = server_unix_ms();
-    series out = {.to_ms = now_ms};
+    int64_t now_ms;
+    series out = {0};
+    agent_entry *entry = NULL;
     const char *agent = http_query_get(x, "agent"), *target_text = http_query_get(x, "target");
     const meshping_target *target = NULL;
     if (!agent || !target_text) {
         http_respond_problem(x, 400, "\"agent\" and \"target\" are needed");
         return;
     }
-    if (http_id_parse(agent, &agent_id) && server_agent_by_id(s, agent_id) &&
+    if (http_id_parse(agent, &agent_id) && (entry = server_agent_by_id(s, agent_id)) &&
         http_number_parse(target_text, &target_id))
         target = meshping_target_list_by_id(&s->targets, target_id);
     if (!target) {
         http_respond_problem(x, 404, "there is no such agent or target");
         return;
     }
+    out.to_ms = now_ms = agents_now_ms(entry);
     if (!take_ms(x, "to_ms", &out.to_ms))
         return;
     out.from_ms = out.to_ms > HOUR_MS ? out.to_ms - HOUR_MS : 0;
@@ -110,8 +152,14 @@ void api_series(http_exchange *x)
     out.before_ms = INT64_MIN;
     if (out.count == 0 || found.samples[0].slot_unix_us / 1000 - out.from_ms > (int64_t)target->interval_ms * 5 / 2)
         out.before_ms = newest_before(s, agent_id, target_id, out.from_ms);
-    series_json(&body, &out);
-    http_respond_text(x, 200, "application/json", &body);
+    out.agent_away = !entry->online;
+    if (explain(s, &out, &err) == MESHPING_OK) {
+        series_json(&body, &out);
+        http_respond_text(x, 200, "application/json", &body);
+    } else {
+        http_respond_error(x, &err);
+    }
+    explained(&out);
 out:
     meshping_series_dispose(&found);
 }

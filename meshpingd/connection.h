@@ -17,6 +17,7 @@ typedef struct agent_connection {
     int64_t opened_ms, heard_ms, status_ms;
     uint64_t epoch;
     uint64_t ping_counter;
+    meshping_now pinged; /* when the last ping was sent; its number is ping_counter */
 
     uint8_t *received;
     size_t received_length, received_capacity;

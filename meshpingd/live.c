@@ -137,6 +137,16 @@ static void flag_same_names(server *s)
     free(sorted);
 }
 
+/* null until it was measured since the server's start. */
+static void add_clock(json_object *object, const agent_entry *agent)
+{
+    int64_t offset_us, error_us;
+    bool known = meshping_clock_read(&agent->clock, server_mono_ms() * 1000, &offset_us, &error_us);
+    json_object_object_add(object, "clock_offset_us", known ? json_object_new_int64(offset_us) : NULL);
+    json_object_object_add(object, "clock_error_us", known ? json_object_new_int64(error_us) : NULL);
+    json_object_object_add(object, "clock_skewed", json_object_new_boolean(agent->clock_skewed));
+}
+
 json_object *live_agent_json(server *s, const agent_entry *agent)
 {
     if (s->names_changed)
@@ -161,6 +171,7 @@ json_object *live_agent_json(server *s, const agent_entry *agent)
     add_number(object, "dropped_samples", (int64_t)agent->dropped_samples);
     add_number(object, "targets_revision", (int64_t)agent->targets_revision);
     add_number(object, "revision", (int64_t)record->revision);
+    add_clock(object, agent);
     json_object_object_add(object, "same_host_name", json_object_new_boolean(agent->same_host_name));
     return object;
 }

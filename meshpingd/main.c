@@ -212,6 +212,7 @@ static void run(server *s, uint16_t port)
     s->ready = true;
     uv_run(&s->loop, UV_RUN_DEFAULT);
     s->ready = false;
+    server_note_alive(s);
 }
 
 static int serve(server *s)

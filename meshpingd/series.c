@@ -8,19 +8,70 @@ static int64_t slot_ms(const meshping_sample *sample)
     return sample->slot_unix_us / 1000;
 }
 
-/* What the disk has spoiled was no pause of the agent's. */
-static const char *reason_of(const series *s, int64_t from_ms, int64_t to_ms)
+/* Of a gap between the slots from_ms and to_ms, both of which there are. */
+static bool overlaps(int64_t from_ms, int64_t to_ms, int64_t first_us, int64_t last_us)
+{
+    return last_us / 1000 > from_ms && first_us / 1000 < to_ms;
+}
+
+static const meshping_stored_gap *dropped_in(const series *s, int64_t from_ms, int64_t to_ms)
+{
+    const meshping_stored_gap *most = NULL;
+    for (size_t i = 0; i < s->dropped_count; i++) {
+        const meshping_gap *gap = &s->dropped[i].gap;
+        if (overlaps(from_ms, to_ms, gap->first_unix_us, gap->last_unix_us) &&
+            (!most || gap->sample_count > most->gap.sample_count))
+            most = &s->dropped[i];
+    }
+    return most;
+}
+
+static bool server_was_away(const series *s, int64_t from_ms, int64_t to_ms)
+{
+    for (size_t i = 0; i < s->pause_count; i++)
+        if (overlaps(from_ms, to_ms, s->pauses[i].from_unix_us, s->pauses[i].to_unix_us))
+            return true;
+    return false;
+}
+
+/* Its first slot ends the gap, or lies within it: other targets of the agent may have been earlier. */
+static bool agent_was_restarted(const series *s, int64_t from_ms, int64_t to_ms)
+{
+    for (size_t i = 0; i < s->start_count; i++)
+        if (s->starts_us[i] / 1000 > from_ms && s->starts_us[i] / 1000 <= to_ms)
+            return true;
+    return false;
+}
+
+/*
+ * What the disk has spoiled was no pause of the agent's; what it says that it dropped is certain, and when the server
+ * was away meanwhile, that is why; a restart explains what nobody dropped.
+ */
+static const char *reason_of(const series *s, const meshping_stored_gap *dropped, int64_t from_ms, int64_t to_ms,
+                             bool at_end)
 {
     for (size_t i = 0; i < s->damaged_count; i++)
         if (s->damaged[i].last_unix_us / 1000 >= from_ms && s->damaged[i].first_unix_us / 1000 <= to_ms)
             return "damaged";
-    return "connection_trouble";
+    if (dropped)
+        return dropped->gap.reason != MESHPING_GAP_SERVER_LOST && server_was_away(s, from_ms, to_ms)
+                   ? "server_away"
+                   : "connection_trouble";
+    if (agent_was_restarted(s, from_ms, to_ms))
+        return "agent_restarted";
+    if (at_end && s->agent_away)
+        return "agent_away";
+    return server_was_away(s, from_ms, to_ms) ? "server_away" : "connection_trouble";
 }
 
-static void put_gap(text_buffer *out, const series *s, size_t *gaps, int64_t from_ms, int64_t to_ms)
+static void put_gap(text_buffer *out, const series *s, size_t *gaps, int64_t from_ms, int64_t to_ms, bool at_end)
 {
-    text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 ",\"reason\":\"%s\"}", *gaps ? "," : "", from_ms,
-                to_ms, reason_of(s, from_ms, to_ms));
+    const meshping_stored_gap *dropped = dropped_in(s, from_ms, to_ms);
+    text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 ",\"reason\":\"%s\"", *gaps ? "," : "",
+                from_ms > s->from_ms ? from_ms : s->from_ms, to_ms, reason_of(s, dropped, from_ms, to_ms, at_end));
+    if (dropped)
+        text_printf(out, ",\"cause\":\"%s\"", meshping_gap_reason_name((unsigned)dropped->gap.reason));
+    text_puts(out, "}");
     ++*gaps;
 }
 
@@ -36,12 +87,12 @@ static void put_gaps(text_buffer *out, const series *s)
     for (size_t i = 0; i < s->count; i++) {
         int64_t at_ms = slot_ms(&s->samples[i]);
         if (last_ms != INT64_MIN && at_ms - last_ms > most_ms)
-            put_gap(out, s, &gaps, last_ms > s->from_ms ? last_ms : s->from_ms, at_ms);
+            put_gap(out, s, &gaps, last_ms, at_ms, false);
         last_ms = at_ms;
     }
     int64_t end_ms = s->to_ms < s->settled_ms ? s->to_ms : s->settled_ms;
     if (last_ms != INT64_MIN && end_ms - last_ms > most_ms)
-        put_gap(out, s, &gaps, last_ms > s->from_ms ? last_ms : s->from_ms, end_ms);
+        put_gap(out, s, &gaps, last_ms, end_ms, true);
 }
 
 void series_json(text_buffer *out, const series *s)
@@ -72,5 +123,9 @@ void series_json(text_buffer *out, const series *s)
     for (size_t i = 0; i < s->damaged_count; i++)
         text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 "}", i ? "," : "",
                     s->damaged[i].first_unix_us / 1000, s->damaged[i].last_unix_us / 1000);
+    text_puts(out, "],\"clock\":[");
+    for (size_t i = 0; i < s->clock_count; i++)
+        text_printf(out, "%s{\"time_ms\":%" PRId64 ",\"offset_us\":%" PRId64 ",\"error_us\":%" PRId64 "}", i ? "," : "",
+                    s->clocks[i].at_unix_us / 1000, s->clocks[i].offset_us, s->clocks[i].error_us);
     text_puts(out, "]}");
 }

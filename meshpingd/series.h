@@ -17,6 +17,16 @@ typedef struct series {
     size_t count;
     const meshping_damage *damaged;
     size_t damaged_count;
+    /* what explains missing stretches */
+    const meshping_stored_gap *dropped; /* what the agent said that it could not keep */
+    size_t dropped_count;
+    const int64_t *starts_us; /* first slots after the agent's process was started, ascending */
+    size_t start_count;
+    const meshping_pause *pauses; /* times without a server */
+    size_t pause_count;
+    const meshping_clock_note *clocks; /* the agent's clock: what was noted in from..to, and before */
+    size_t clock_count;
+    bool agent_away;    /* it is not connected now */
     int64_t before_ms;  /* slot of the newest sample before from; INT64_MIN: none */
     int64_t settled_ms; /* samples up to here should have come by now */
 } series;

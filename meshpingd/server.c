@@ -12,7 +12,12 @@
 
 #define HOUR_US INT64_C(3600000000)
 #define CACHE_PAIRS_A_TICK 2000
+#define AHEAD_US INT64_C(30000000) /* the cache's samples are within this of now */
 #define SEEN_A_TICK 500
+#define ALIVE_KEY "alive_ms"
+#define ALIVE_EVERY_MS 10000
+#define CLOCK_EVERY_US INT64_C(300000000) /* an offset is noted again */
+#define CLOCK_CHANGE_US 500               /* or when it moved by more than this and the errors */
 #define SEEN_EVERY_MS 300000
 
 int64_t server_unix_ms(void)
@@ -59,6 +64,29 @@ static meshping_status load_server_id(server *s, meshping_error *err)
     return meshping_store_setting_save(s->store, "server_id", live_agent_id(made, s->server_id), err);
 }
 
+/* How long there was no server, to within ALIVE_EVERY_MS. */
+static meshping_status note_pause(server *s, meshping_error *err)
+{
+    char *text = NULL;
+    meshping_pause pause = {.to_unix_us = server_unix_ms() * 1000};
+    meshping_status status = meshping_store_setting(s->store, ALIVE_KEY, &text, err);
+    if (status == MESHPING_OK) {
+        pause.from_unix_us = strtoll(text, NULL, 10) * 1000;
+        meshping_free(text);
+        if (pause.from_unix_us < pause.to_unix_us)
+            status = meshping_store_pause_add(s->store, &pause, err);
+    }
+    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+}
+
+void server_note_alive(server *s)
+{
+    char text[32];
+    s->alive_mono_ms = server_mono_ms();
+    snprintf(text, sizeof text, "%lld", (long long)server_unix_ms());
+    meshping_store_setting_save(s->store, ALIVE_KEY, text, NULL);
+}
+
 meshping_status server_load(server *s, meshping_error *err)
 {
     meshping_status status = meshping_cache_new(&s->cache, HOUR_US);
@@ -71,6 +99,8 @@ meshping_status server_load(server *s, meshping_error *err)
     s->started_unix_ms = server_unix_ms();
     meshping_store_watch(s->store, &(meshping_store_watcher){.trouble = on_trouble, .user = s});
     status = load_server_id(s, err);
+    if (status == MESHPING_OK)
+        status = note_pause(s, err);
     if (status == MESHPING_OK)
         status = meshping_store_targets(s->store, &s->targets, err);
     live_index(s);
@@ -101,13 +131,51 @@ void server_dispose(server *s)
 
 /* ---- samples ---- */
 
+static int64_t apart(int64_t a, int64_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+meshping_clock_note server_clock_note(agent_entry *agent)
+{
+    meshping_now now = meshping_now_read();
+    meshping_clock_note note = {0}, *noted = &agent->clock_noted;
+    if (!meshping_clock_read(&agent->clock, now.mono_ns / 1000, &note.offset_us, &note.error_us))
+        return note;
+    bool due = !noted->at_unix_us || now.mono_ns / 1000 - agent->clock_noted_mono_us >= CLOCK_EVERY_US ||
+               apart(note.offset_us, noted->offset_us) > note.error_us + noted->error_us + CLOCK_CHANGE_US;
+    if (!due)
+        return note;
+    note.at_unix_us = now.unix_ns / 1000;
+    agent->clock_noted = note;
+    agent->clock_noted_mono_us = now.mono_ns / 1000;
+    return note;
+}
+
+/*
+ * Which sample is the newest is told on our clock: one whose agent's clock was set back is not an old one, and nothing
+ * comes from the future.
+ */
+static void add_to_cell(const agent_entry *agent, meshping_cell *cell, const meshping_sample *sample,
+                        int64_t received_unix_us)
+{
+    meshping_sample here = *sample;
+    int64_t offset_us, error_us;
+    if (meshping_clock_read(&agent->clock, server_mono_ms() * 1000, &offset_us, &error_us) &&
+        llabs(offset_us) > MESHPING_CLOCK_SKEW_US)
+        here.slot_unix_us -= offset_us;
+    if (here.slot_unix_us > received_unix_us)
+        here.slot_unix_us = received_unix_us;
+    meshping_cell_add(cell, &here, received_unix_us);
+}
+
 static void take_sample(server *s, agent_entry *agent, uint64_t target_id, meshping_sample *sample,
                         int64_t received_unix_us, bool live)
 {
     meshping_cache_add(s->cache, agent->record.id, target_id, sample, received_unix_us);
     meshping_cell *cell = live_cell(s, agent, target_id);
     if (cell)
-        meshping_cell_add(cell, sample, received_unix_us);
+        add_to_cell(agent, cell, sample, received_unix_us);
     if (!live)
         return;
     if (sample->outcome < MESHPING_OUTCOME_COUNT)
@@ -157,8 +225,10 @@ meshping_status server_series(server *s, uint64_t agent_id, uint64_t target_id, 
                               meshping_series *out, meshping_error *err)
 {
     *out = (meshping_series){0};
-    /* a little less than the cache keeps, so that nothing is on its way out while it is read */
-    if (from_us >= server_unix_ms() * 1000 - HOUR_US + 2000000)
+    int64_t now_us = server_unix_ms() * 1000;
+    /* a little less than the cache keeps, so that nothing is on its way out while it is read; and no wrong clock's time
+     */
+    if (from_us >= now_us - HOUR_US + 2000000 && to_us <= now_us + AHEAD_US)
         return meshping_cache_range(s->cache, agent_id, target_id, from_us, to_us, &out->samples, &out->count);
     return meshping_store_series(s->store, agent_id, target_id, from_us, to_us, out, err);
 }
@@ -204,6 +274,8 @@ void server_tick(server *s)
     update_online(s);
     save_seen(s);
     server_lapse(s);
+    if (server_mono_ms() - s->alive_mono_ms >= ALIVE_EVERY_MS)
+        server_note_alive(s);
     meshping_cache_expire(s->cache, server_unix_ms() * 1000, CACHE_PAIRS_A_TICK);
     server_retain(s);
     live_tick(s);

@@ -14,6 +14,7 @@
 #include <meshping/cache.h>
 #include <meshping/cell.h>
 #include <meshping/cidr.h>
+#include <meshping/clock.h>
 #include <meshping/protocol.h>
 #include <meshping/store.h>
 #include <uv.h>
@@ -33,7 +34,11 @@ typedef struct agent_entry {
     uint64_t targets_revision;                  /* the list it has applied */
     int64_t heard_ms;                           /* last word, monotonic clock; 0: not since the start */
     int64_t last_seen_ms;                       /* the same on the wall clock, for people */
-    bool same_host_name;                        /* another agent has it too; live.c keeps it */
+    meshping_clock clock;                       /* its clock against ours */
+    meshping_clock_note clock_noted;            /* what of it is in the store */
+    int64_t clock_noted_mono_us;
+    bool clock_skewed;        /* by more than a second */
+    bool same_host_name;      /* another agent has it too; live.c keeps it */
     meshping_cell *cells;     /* one a target, in the order of server.targets; NULL until the first sample */
     struct shown_cell *shown; /* live.c: what viewers were told of each */
     size_t cell_count;
@@ -74,7 +79,8 @@ typedef struct server {
     uint64_t live_version;       /* counts up when agents or targets changed: the next live message is a snapshot */
     uint64_t live_shown_version; /* of the last snapshot that viewers got */
     int64_t started_unix_ms;
-    int64_t retained_ms; /* monotonic: when the store was last told what it need not keep */
+    int64_t retained_ms;   /* monotonic: when the store was last told what it need not keep */
+    int64_t alive_mono_ms; /* when the store last heard that there is a server */
     bool ready;
 } server;
 
@@ -82,6 +88,8 @@ typedef struct server {
 /* Loads agents, targets and the last hour from s->store. */
 meshping_status server_load(server *s, meshping_error *err);
 void server_dispose(server *s);
+/* So that the next start knows since when there was none. */
+void server_note_alive(server *s);
 /* Each second: who is offline, what is too old; then live_tick. */
 void server_tick(server *s);
 
@@ -122,6 +130,8 @@ meshping_status server_agent_save(server *s, agent_entry *agent, meshping_error 
 /* Applies an action that no administrator took (address_changed), with its reason. */
 meshping_status server_agent_move(server *s, agent_entry *agent, meshping_agent_action action, const char *reason,
                                   const char *user, meshping_error *err);
+/* What is to be stored of the agent's clock with what comes now: a change, or that five minutes have gone. */
+meshping_clock_note server_clock_note(agent_entry *agent);
 /* Takes a durable block's samples into cells, cache and counters. */
 void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us);
 

@@ -59,12 +59,27 @@ static meshping_status save_ranges(meshping__sql *sql, const meshping__write *it
 {
     uint8_t bytes[MESHPING__RANGES_BYTES_MAX];
     size_t length = meshping__ranges_encode(&item->ranges, bytes);
+    int64_t first_us = item->is_gap ? item->gap.first_unix_us : item->first_us;
     return meshping__sql_run(sql, err,
-                             "INSERT INTO epochs(agent_id, epoch, updated_us, ranges) VALUES(?1, ?2, ?3, ?4)"
+                             "INSERT INTO epochs(agent_id, epoch, updated_us, ranges, first_us)"
+                             " VALUES(?1, ?2, ?3, ?4, ?5)"
                              " ON CONFLICT(agent_id, epoch) DO UPDATE SET ranges = excluded.ranges,"
-                             " updated_us = max(updated_us, excluded.updated_us)",
-                             "iiib", (int64_t)item->write.agent_id, (int64_t)item->write.epoch,
-                             item->write.received_unix_us, (const void *)bytes, length);
+                             " updated_us = max(updated_us, excluded.updated_us),"
+                             " first_us = min(first_us, excluded.first_us)",
+                             "iiibi", (int64_t)item->write.agent_id, (int64_t)item->write.epoch,
+                             item->write.received_unix_us, (const void *)bytes, length, first_us);
+}
+
+/* The agent's clock when the block came, where the server found it worth a note. */
+static meshping_status insert_clock(meshping__sql *sql, const meshping__write *item, meshping_error *err)
+{
+    const meshping_clock_note *clock = &item->write.clock;
+    if (!clock->at_unix_us)
+        return MESHPING_OK;
+    return meshping__sql_run(
+        sql, err,
+        "INSERT INTO clocks(agent_id, at_us, offset_us, error_us) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        "iiii", (int64_t)item->write.agent_id, clock->at_unix_us, clock->offset_us, clock->error_us);
 }
 
 /* A clock that is ahead must not keep its samples for ever, nor one that is behind lose them as they come in. */
@@ -125,6 +140,8 @@ static meshping_status apply_one(meshping__sql *sql, meshping__write *item, mesh
     if (meshping__ranges_add(&item->ranges, first, last) != MESHPING_OK)
         return refuse(item, MESHPING_LIMIT, "the epoch has too many received ranges: send the lowest sequences first");
     status = item->is_gap ? insert_gap(sql, item, err) : insert_block(sql, item, err);
+    if (status == MESHPING_OK)
+        status = insert_clock(sql, item, err);
     if (status == MESHPING_OK)
         status = save_ranges(sql, item, err);
     return status;

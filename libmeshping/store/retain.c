@@ -65,6 +65,25 @@ static meshping_status delete_epochs(meshping__sql *sql, int64_t before_us, int6
     return status;
 }
 
+/* The newest note of each agent still tells its clock. */
+static meshping_status delete_clocks(meshping__sql *sql, int64_t before_us, int64_t *deleted, meshping_error *err)
+{
+    meshping_status status = meshping__sql_run(
+        sql, err,
+        "DELETE FROM clocks WHERE (agent_id, at_us) IN (SELECT o.agent_id, o.at_us FROM clocks o WHERE o.at_us < ?1"
+        " AND EXISTS (SELECT 1 FROM clocks n WHERE n.agent_id = o.agent_id AND n.at_us > o.at_us) LIMIT ?2)",
+        "ii", before_us, (int64_t)GAPS_A_STEP);
+    *deleted = meshping__sql_changes(sql);
+    return status;
+}
+
+static meshping_status delete_pauses(meshping__sql *sql, int64_t before_us, int64_t *deleted, meshping_error *err)
+{
+    meshping_status status = meshping__sql_run(sql, err, "DELETE FROM pauses WHERE to_us < ?1", "i", before_us);
+    *deleted = meshping__sql_changes(sql);
+    return status;
+}
+
 /* ---- size ---- */
 
 typedef struct size {
@@ -123,6 +142,10 @@ static meshping_status expire(meshping__sql *sql, const meshping_retention *goal
         status = delete_gaps(sql, goal->raw_before_us, deleted, err);
     if (status == MESHPING_OK && !*deleted)
         status = delete_epochs(sql, goal->raw_before_us, deleted, err);
+    if (status == MESHPING_OK && !*deleted)
+        status = delete_clocks(sql, goal->raw_before_us, deleted, err);
+    if (status == MESHPING_OK && !*deleted)
+        status = delete_pauses(sql, goal->raw_before_us, deleted, err);
     return status;
 }
 

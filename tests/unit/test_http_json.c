@@ -242,11 +242,11 @@ static void test_a_series_shows_loss_as_null_and_silence_as_a_gap(void **state)
                 .count = 3,
                 .before_ms = INT64_MIN,
                 .settled_ms = 1030000};
-    assert_series(
-        &s, "{\"agent\":\"00000000000000ab\",\"target\":7,\"from_ms\":990000,\"to_ms\":1040000,"
-            "\"interval_ms\":5000,\"time_ms\":[1000000,1005000,1030000],\"rtt_us\":[312,null,null],"
-            "\"outcome\":[\"ok\",\"timeout\",\"isolated\"],\"flags\":[0,0,32],"
-            "\"gaps\":[{\"from_ms\":1005000,\"to_ms\":1030000,\"reason\":\"connection_trouble\"}],\"damaged\":[]}");
+    assert_series(&s, "{\"agent\":\"00000000000000ab\",\"target\":7,\"from_ms\":990000,\"to_ms\":1040000,"
+                      "\"interval_ms\":5000,\"time_ms\":[1000000,1005000,1030000],\"rtt_us\":[312,null,null],"
+                      "\"outcome\":[\"ok\",\"timeout\",\"isolated\"],\"flags\":[0,0,32],"
+                      "\"gaps\":[{\"from_ms\":1005000,\"to_ms\":1030000,\"reason\":\"connection_trouble\"}],"
+                      "\"damaged\":[],\"clock\":[]}");
     /* what cannot be read any more was no pause of the agent's */
     const meshping_damage damage = {.block_id = 4, .first_unix_us = 1010000000, .last_unix_us = 1025000000};
     s.damaged = &damage;
@@ -255,7 +255,7 @@ static void test_a_series_shows_loss_as_null_and_silence_as_a_gap(void **state)
                       "\"interval_ms\":5000,\"time_ms\":[1000000,1005000,1030000],\"rtt_us\":[312,null,null],"
                       "\"outcome\":[\"ok\",\"timeout\",\"isolated\"],\"flags\":[0,0,32],"
                       "\"gaps\":[{\"from_ms\":1005000,\"to_ms\":1030000,\"reason\":\"damaged\"}],"
-                      "\"damaged\":[{\"from_ms\":1010000,\"to_ms\":1025000}]}");
+                      "\"damaged\":[{\"from_ms\":1010000,\"to_ms\":1025000}],\"clock\":[]}");
 }
 
 static void test_gaps_at_the_edges(void **state)
@@ -277,20 +277,23 @@ static void test_gaps_at_the_edges(void **state)
                         "\"gaps\":[";
     char wanted[512];
     /* nothing before the pair's first sample; what may still be under way is not missing yet */
-    snprintf(wanted, sizeof wanted, "%s],\"damaged\":[]}", begin);
+    snprintf(wanted, sizeof wanted, "%s],\"damaged\":[],\"clock\":[]}", begin);
     assert_series(&s, wanted);
     /* 2.5 intervals exactly are none, a millisecond more is one */
     s.settled_ms = 1012500;
     assert_series(&s, wanted);
     s.settled_ms = 1012501;
-    snprintf(wanted, sizeof wanted,
-             "%s{\"from_ms\":1000000,\"to_ms\":1012501,\"reason\":\"connection_trouble\"}],\"damaged\":[]}", begin);
+    snprintf(
+        wanted, sizeof wanted,
+        "%s{\"from_ms\":1000000,\"to_ms\":1012501,\"reason\":\"connection_trouble\"}],\"damaged\":[],\"clock\":[]}",
+        begin);
     assert_series(&s, wanted);
     /* a gap that began before the window is cut to it */
     s.settled_ms = 1012000;
     s.before_ms = 800000;
     snprintf(wanted, sizeof wanted,
-             "%s{\"from_ms\":900000,\"to_ms\":1000000,\"reason\":\"connection_trouble\"}],\"damaged\":[]}", begin);
+             "%s{\"from_ms\":900000,\"to_ms\":1000000,\"reason\":\"connection_trouble\"}],\"damaged\":[],\"clock\":[]}",
+             begin);
     assert_series(&s, wanted);
 }
 

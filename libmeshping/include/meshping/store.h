@@ -50,6 +50,12 @@ MESHPING_API void meshping_store_close(meshping_store *store);
 
 /* ---- blocks ---- */
 
+/* How far an agent's clock was ahead of the server's, give or take error_us. */
+typedef struct meshping_clock_note {
+    int64_t at_unix_us; /* on the server's clock; 0: nothing to note */
+    int64_t offset_us, error_us;
+} meshping_clock_note;
+
 typedef struct meshping_block_write {
     uint64_t agent_id;
     uint64_t epoch;
@@ -57,6 +63,7 @@ typedef struct meshping_block_write {
     uint8_t *bytes; /* ownership passes to the store with MESHPING_OK */
     size_t length;
     int64_t received_unix_us;
+    meshping_clock_note clock; /* stored in the block's transaction */
 } meshping_block_write;
 
 typedef struct meshping_block_done {
@@ -225,10 +232,31 @@ MESHPING_API meshping_status meshping_store_gaps(meshping_store *store, uint64_t
                                                  int64_t to_us, meshping_stored_gap **gaps, size_t *count,
                                                  meshping_error *err);
 /*
+ * The first slots of an agent's epochs that began in from_us..to_us, ascending: where its process was started.
+ * *starts_us is the caller's (meshping_free).
+ */
+MESHPING_API meshping_status meshping_store_starts(meshping_store *store, uint64_t agent_id, int64_t from_us,
+                                                   int64_t to_us, int64_t **starts_us, size_t *count,
+                                                   meshping_error *err);
+/* What was noted of an agent's clock in from_us..to_us, and the last note before; *notes is the caller's. */
+MESHPING_API meshping_status meshping_store_clocks(meshping_store *store, uint64_t agent_id, int64_t from_us,
+                                                   int64_t to_us, meshping_clock_note **notes, size_t *count,
+                                                   meshping_error *err);
+/* A time without a server, which it notes when it is back. */
+typedef struct meshping_pause {
+    int64_t from_unix_us, to_unix_us;
+} meshping_pause;
+MESHPING_API meshping_status meshping_store_pause_add(meshping_store *store, const meshping_pause *pause,
+                                                      meshping_error *err);
+/* Those that overlap from_us..to_us; *pauses is the caller's. */
+MESHPING_API meshping_status meshping_store_pauses(meshping_store *store, int64_t from_us, int64_t to_us,
+                                                   meshping_pause **pauses, size_t *count, meshping_error *err);
+/*
  * Deletes at most max_blocks joined blocks whose last slot is before before_us, and as many gaps; what is in the
  * journal is joined first. As
  * the agent's clock may be wrong, a last slot counts as no later than its receipt, and no earlier than an hour before
- * that. Deletes also epochs without either that were silent for a day more, and gives some free pages back.
+ * that. Deletes also notes of clocks and pauses, and epochs without either that were silent for a day more, and gives
+ * some free pages back.
  */
 MESHPING_API meshping_status meshping_store_expire(meshping_store *store, int64_t before_us, size_t max_blocks,
                                                    size_t *deleted, meshping_error *err);

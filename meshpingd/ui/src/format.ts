@@ -46,3 +46,13 @@ export function dateTime(ms: number): string {
 }
 
 export const count = (n: number, one: string, many = `${one}s`): string => `${n.toLocaleString('en')} ${n === 1 ? one : many}`;
+
+/** "+1.250 s" or "-3.2 d": how far a clock is ahead. */
+export function offset(us: number): string {
+  const sign = us < 0 ? '-' : '+';
+  const s = Math.abs(us) / 1e6;
+  if (s < 1) return `${sign}${(s * 1000).toFixed(1)} ms`;
+  if (s < 120) return `${sign}${s.toFixed(1)} s`;
+  if (s < 7200) return `${sign}${(s / 60).toFixed(1)} min`;
+  return s < 172800 ? `${sign}${(s / 3600).toFixed(1)} h` : `${sign}${(s / 86400).toFixed(1)} d`;
+}

@@ -30,6 +30,25 @@ export interface Summary {
 
 const YOUNG_S = 300;
 
+const REASONS: Record<string, string> = {
+  connection_trouble: 'connection trouble with the agent',
+  agent_restarted: 'the agent was restarted',
+  agent_away: 'the agent is away',
+  server_away: 'the server was away',
+  damaged: 'damaged in the database',
+};
+const CAUSES: Record<string, string> = {
+  overflow: 'its buffer was full',
+  expired: 'too long without a server to keep it',
+  server_lost: 'an older database was restored',
+};
+
+/** Why there are no samples, in words. */
+export function gapWords(gap: { reason: string; cause?: string }): string {
+  const words = REASONS[gap.reason] ?? gap.reason.replaceAll('_', ' ');
+  return gap.cause ? `${words}: ${CAUSES[gap.cause] ?? gap.cause}` : words;
+}
+
 /** A pair younger than the hour gets the time it has, five minutes at least; one that was silent keeps the hour. */
 function fromOf(series: Series): number {
   const first = series.time_ms[0];
@@ -57,7 +76,7 @@ export function toMarks(series: Series): Marks {
     if (outcome === 'ok') return;
     (LOSS.has(outcome) ? marks.lostS : marks.localS).push(time / 1000);
   });
-  marks.gaps = series.gaps.map((g) => ({ fromS: g.from_ms / 1000, toS: g.to_ms / 1000, reason: g.reason.replaceAll('_', ' ') }));
+  marks.gaps = series.gaps.map((g) => ({ fromS: g.from_ms / 1000, toS: g.to_ms / 1000, reason: gapWords(g) }));
   return marks;
 }
 

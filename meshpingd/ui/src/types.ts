@@ -23,6 +23,10 @@ export interface Agent {
   targets_revision: number;
   revision: number;
   same_host_name: boolean;
+  /** The agent's clock minus the server's; null: not measured. */
+  clock_offset_us: number | null;
+  clock_error_us: number | null;
+  clock_skewed: boolean;
 }
 
 export interface Target {
@@ -94,7 +98,8 @@ export interface Series {
   rtt_us: (number | null)[];
   outcome: string[];
   flags: number[];
-  gaps: { from_ms: number; to_ms: number; reason: string }[];
+  gaps: { from_ms: number; to_ms: number; reason: string; cause?: string }[];
+  clock: { time_ms: number; offset_us: number; error_us: number }[];
   damaged: { from_ms: number; to_ms: number }[];
 }
 

@@ -2,12 +2,12 @@
 // What is known of one cell, with its last hour: beside the pointer, or pinned.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { getSeries, message } from '../api.ts';
-import { ago, duration, rtt } from '../format.ts';
+import { ago, duration, offset, rtt } from '../format.ts';
 import type { Graph } from '../graph.ts';
 import { liveStatus, meshTick, serverNow } from '../live.ts';
 import { targetTitle } from '../model.ts';
 import type { Cell } from '../model.ts';
-import { summarise, toMarks } from '../series.ts';
+import { gapWords, summarise, toMarks } from '../series.ts';
 import { State, stateInfo } from '../states.ts';
 import { theme } from '../theme.ts';
 import type { Series } from '../types.ts';
@@ -97,8 +97,16 @@ function Hour({ series, cell }: { series: Series; cell: Cell }) {
         <li><i class="key-line" />round trip</li>
         <li><i class="key-loss" />lost</li>
         <li><i class="key-local" />agent trouble</li>
-        <li><i class="key-gap" />connection trouble</li>
+        <li><i class="key-gap" />missing</li>
       </ul>
+      {cell.agent.clock_skewed && (
+        <p class="warn-text" data-testid="clock-note">
+          Its clock is {offset(cell.agent.clock_offset_us ?? 0)} off the server's: times are on its own clock.
+        </p>
+      )}
+      {[...new Set(series.gaps.map(gapWords))].map((words) => (
+        <p class="soft" data-testid="gap-reason" key={words}>Missing: {words}.</p>
+      ))}
       <dl class="hour">
         <div><dt>{span}</dt><dd>{loss}</dd></div>
         <div><dt>min</dt><dd>{hour.minUs === null ? '–' : rtt(hour.minUs)}</dd></div>

@@ -2,7 +2,7 @@
 // Agents by status, and what an administrator may do with each.
 import { useState } from 'preact/hooks';
 import { actOnAgent, getAgents, may, message } from '../api.ts';
-import { ago, count, dateTime } from '../format.ts';
+import { ago, count, dateTime, offset } from '../format.ts';
 import { mesh, meshShape, serverNow } from '../live.ts';
 import { usePolled } from '../polled.ts';
 import type { Agent, AgentAction, AgentState } from '../types.ts';
@@ -50,6 +50,9 @@ function AgentRow({ agent, ask }: { agent: Agent; ask: (agent: Agent, action: Ag
       <td class="nowrap" data-label="Version">{pending ? <>{agent.version}<div class="soft">since {dateTime(agent.first_seen_ms)}</div></> : agent.version}</td>
       <td class="nowrap" data-label="Buffer">{pending ? '–' : <>{agent.buffered_samples.toLocaleString('en')} kept
         {agent.dropped_samples > 0 && <div class="warn-text">{agent.dropped_samples.toLocaleString('en')} dropped</div>}</>}</td>
+      <td class="nowrap" data-label="Clock" data-testid="clock">{agent.clock_offset_us === null ? '–' : <>
+        <span class={agent.clock_skewed ? 'warn-text' : ''}>{offset(agent.clock_offset_us)}</span>
+        <div class="soft">± {offset(agent.clock_error_us ?? 0).slice(1)}</div></>}</td>
       <td class="row-actions">
         {may('admin') && actions[agent.state].map((action) => (
           <button key={action} type="button" class={action === 'approve' ? 'primary' : ''} data-testid={action} onClick={() => ask(agent, action)}
@@ -103,7 +106,7 @@ export function AgentsPage() {
             </header>
             <div class="table-wrap" tabIndex={0} role="group" aria-labelledby={`group-${state}`}>
               <table class="stack">
-                <thead><tr><th scope="col">Host</th><th scope="col">Presence</th><th scope="col">Address</th><th scope="col">Fingerprint</th><th scope="col">Version</th><th scope="col">Buffer</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
+                <thead><tr><th scope="col">Host</th><th scope="col">Presence</th><th scope="col">Address</th><th scope="col">Fingerprint</th><th scope="col">Version</th><th scope="col">Buffer</th><th scope="col">Clock</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
                 <tbody>{members.map((agent) => <AgentRow key={agent.id} agent={agent} ask={(of, action) => { setFailed(''); setAsked({ agent: of, action }); }} />)}</tbody>
               </table>
             </div>

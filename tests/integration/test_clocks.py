@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An agent whose clock is wrong: measured, told, and shown; its samples keep its own time."""
+
+import socket
+import struct
+import threading
+import time
+
+import pytest
+from OpenSSL import SSL
+
+import lab
+from wire import Speaker, block_of
+
+EPOCH = 0xC0FFEE01
+DAY = 86400
+
+
+class WrongClock:
+    """Speaks the protocol by itself, with a clock that is `ahead` seconds off; a sample a half second."""
+
+    def __init__(self, server, name, ahead):
+        self.ahead, self.sequence, self.stop = ahead, 0, False
+        agent = Speaker(server.passphrase(), name)
+        self.connection = agent.connect("enrol")
+        self.connection.expect("registration_status")
+        server.act(name, "approve")
+        agent.join(self.connection)
+        self.target = server.targets()["192.0.2.1"]
+        self.connection.ssl.setblocking(True)
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.lock = threading.Lock()
+        self.thread.start()
+        threading.Thread(target=self.measure, daemon=True).start()
+
+    def now_us(self):
+        return int((time.time() + self.ahead) * 1e6)
+
+    def run(self):
+        while True:
+            try:
+                event, data = self.connection.next()
+            except SSL.Error:
+                return  # the server ended first
+            arrived = self.now_us()
+            if event == "status" and data.get("ping"):
+                with self.lock:
+                    self.connection.send("status", time_us=self.now_us(), pong=data["ping"], echo_us=arrived)
+
+    def measure(self):
+        time.sleep(1)
+        while not self.stop:
+            self.sequence += 1
+            block = block_of(self.target, self.now_us() - 100000, 777)
+            with self.lock:
+                self.connection.frame(2, struct.pack("<BBHIQQ", 1, 1, 0, len(block), EPOCH, self.sequence) + block)
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def server():
+    with socket.socket() as free, lab.directory() as directory:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        config = directory / "meshpingd.conf"
+        config.write_text("interval_ms = 500\ntimeout_ms = 500\n")
+        one = lab.Server(directory, port=port).start("--config", config).sign_in()
+        one.set_targets([{"address": "192.0.2.1"}])
+        yield one
+        one.end()
+
+
+@pytest.mark.parametrize("ahead", [2 * DAY, -3 * DAY, 5])
+def test_a_clock_that_is_off_is_measured_flagged_and_its_samples_are_shown(server, ahead):
+    agent = WrongClock(server, "off", ahead)
+    try:
+        shown = lab.wait_for("the clock is known", 15, lambda: server.agents()["off"] if
+                             server.agents()["off"]["clock_offset_us"] is not None else None)
+        assert abs(shown["clock_offset_us"] - ahead * 1e6) <= shown["clock_error_us"] < 500000
+        assert shown["clock_skewed"]
+        assert "its clock is" in server.daemon.text()
+        lab.wait_for("its cell is ok", 10, lambda: server.cells()["off", "192.0.2.1"] == "ok")
+        series = lab.wait_for("its hour has samples", 10, lambda: (lambda s: s if len(s["time_ms"]) > 3 else None)(
+            server.series("off", "192.0.2.1")))
+        assert abs(series["time_ms"][-1] / 1000 - time.time() - ahead) < 5
+        assert abs(series["clock"][-1]["offset_us"] - ahead * 1e6) < 500000
+    finally:
+        agent.stop = True
+
+
+def test_a_clock_that_is_set_back_leaves_no_cell_stale(server):
+    agent = WrongClock(server, "stepped", 0)
+    try:
+        lab.wait_for("its cell is ok", 15, lambda: server.cells()["stepped", "192.0.2.1"] == "ok")
+        assert not server.agents()["stepped"]["clock_skewed"]
+        for step in (-3600, 3600, -7200):
+            agent.ahead += step
+            lab.wait_for("the step is seen", 15, lambda: abs(
+                server.agents()["stepped"]["clock_offset_us"] - agent.ahead * 1e6) < 500000)
+            lab.wait_for("its cell lives on", 5, lambda: server.cells()["stepped", "192.0.2.1"] == "ok")
+            time.sleep(2.5)  # over three intervals
+            assert server.cells()["stepped", "192.0.2.1"] == "ok"
+    finally:
+        agent.stop = True
+
+
+def test_times_that_cannot_be_measure_nothing(server):
+    agent = Speaker(server.passphrase(), "liar")
+    connection = agent.connect("enrol")
+    connection.expect("registration_status")
+    ping = connection.expect("status")["ping"]
+    for pong, echo, now in [(ping + 7, 1, 2), (ping, 2**56, 1), (ping, 1, 2**56)]:
+        connection.send("status", time_us=now, pong=pong, echo_us=echo)
+    connection.send("status", time_us=1, ping=5)
+    while connection.expect("status").get("pong") != 5:
+        pass
+    assert server.agents()["liar"]["clock_offset_us"] is None

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshpingd/series.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define S INT64_C(1000000)
+
+/* Samples each 5 s from 100 s on, none from 200 s to 400 s, the last at 600 s. */
+static size_t make_samples(meshping_sample *samples)
+{
+    size_t n = 0;
+    for (int64_t at_s = 100; at_s <= 600; at_s += 5)
+        if (at_s <= 200 || at_s >= 400)
+            samples[n++] = (meshping_sample){.slot_unix_us = at_s * S, .rtt_us = 300};
+    return n;
+}
+
+static series whole(const meshping_sample *samples, size_t count)
+{
+    return (series){.agent_id = 1,
+                    .target_id = 2,
+                    .from_ms = 0,
+                    .to_ms = 700000,
+                    .interval_ms = 5000,
+                    .samples = samples,
+                    .count = count,
+                    .before_ms = INT64_MIN,
+                    .settled_ms = 600000};
+}
+
+/* "200-400 connection_trouble overflow;..." */
+static const char *gaps_of(const series *s)
+{
+    static char text[512];
+    text_buffer out = {0};
+    size_t used = 0;
+    series_json(&out, s);
+    json_object *root = json_tokener_parse(out.data), *gaps, *one;
+    assert_non_null(root);
+    assert_true(json_object_object_get_ex(root, "gaps", &gaps));
+    text[0] = '\0';
+    for (size_t i = 0; i < json_object_array_length(gaps); i++) {
+        json_object *gap = json_object_array_get_idx(gaps, i);
+        json_object *from = json_object_object_get(gap, "from_ms"), *to = json_object_object_get(gap, "to_ms");
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%d-%d %s%s%s", i ? ";" : "",
+                                 json_object_get_int(from) / 1000, json_object_get_int(to) / 1000,
+                                 json_object_get_string(json_object_object_get(gap, "reason")),
+                                 json_object_object_get_ex(gap, "cause", &one) ? " " : "",
+                                 json_object_object_get_ex(gap, "cause", &one) ? json_object_get_string(one) : "");
+    }
+    json_object_put(root);
+    text_dispose(&out);
+    return text;
+}
+
+static meshping_stored_gap dropped(int64_t from_s, int64_t to_s, meshping_gap_reason reason, uint64_t samples)
+{
+    return (meshping_stored_gap){.epoch = 1,
+                                 .gap = {.first_sequence = 1,
+                                         .last_sequence = 2,
+                                         .first_unix_us = from_s * S,
+                                         .last_unix_us = to_s * S,
+                                         .sample_count = samples,
+                                         .reason = reason}};
+}
+
+static void test_what_was_dropped_is_told_with_its_cause(void **state)
+{
+    meshping_sample samples[200];
+    series s = whole(samples, make_samples(samples));
+    (void)state;
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble");
+    meshping_stored_gap gaps[] = {dropped(205, 300, MESHPING_GAP_EXPIRED, 900),
+                                  dropped(305, 395, MESHPING_GAP_OVERFLOW, 9)};
+    s.dropped = gaps;
+    s.dropped_count = 2;
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble expired"); /* the one that took more */
+    gaps[0] = dropped(100, 200, MESHPING_GAP_EXPIRED, 900);                 /* ends where samples are */
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble overflow");
+    s.dropped_count = 1;
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble");
+    gaps[0] = dropped(205, 395, MESHPING_GAP_SERVER_LOST, 1);
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble server_lost");
+}
+
+static void test_a_restart_and_a_server_that_was_away_look_different(void **state)
+{
+    meshping_sample samples[200];
+    series s = whole(samples, make_samples(samples));
+    int64_t start_us = 398 * S; /* of another target, a little earlier */
+    meshping_pause pause = {150 * S, 350 * S};
+    meshping_stored_gap gap = dropped(205, 395, MESHPING_GAP_EXPIRED, 5);
+    (void)state;
+    s.starts_us = &start_us;
+    s.start_count = 1;
+    assert_string_equal(gaps_of(&s), "200-400 agent_restarted");
+    start_us = 100 * S;
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble");
+    s.pauses = &pause;
+    s.pause_count = 1;
+    assert_string_equal(gaps_of(&s), "200-400 server_away");
+    s.dropped = &gap;
+    s.dropped_count = 1;
+    assert_string_equal(gaps_of(&s), "200-400 server_away expired");
+    gap.gap.reason = MESHPING_GAP_SERVER_LOST; /* a restored database is no absence */
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble server_lost");
+    meshping_damage damage = {.first_unix_us = 210 * S, .last_unix_us = 390 * S};
+    s.damaged = &damage;
+    s.damaged_count = 1;
+    assert_string_equal(gaps_of(&s), "200-400 damaged server_lost");
+}
+
+static void test_the_end_tells_whether_the_agent_is_away(void **state)
+{
+    meshping_sample samples[200];
+    series s = whole(samples, make_samples(samples));
+    (void)state;
+    s.settled_ms = 700000;
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble;600-700 connection_trouble");
+    s.agent_away = true;
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble;600-700 agent_away");
+    s.count = 0; /* nothing in the window, but something before */
+    s.before_ms = -50000;
+    assert_string_equal(gaps_of(&s), "0-700 agent_away");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_was_dropped_is_told_with_its_cause),
+        cmocka_unit_test(test_a_restart_and_a_server_that_was_away_look_different),
+        cmocka_unit_test(test_the_end_tells_whether_the_agent_is_away),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
