@@ -102,11 +102,6 @@ static uint64_t read_le(meshping__reader *reader, size_t length)
     return value;
 }
 
-uint8_t meshping__read_u8(meshping__reader *reader)
-{
-    return (uint8_t)read_le(reader, 1);
-}
-
 uint16_t meshping__read_u16(meshping__reader *reader)
 {
     return (uint16_t)read_le(reader, 2);

@@ -34,7 +34,15 @@ static inline meshping__reader meshping__reader_of(const void *data, size_t leng
     return (meshping__reader){(const uint8_t *)data, (const uint8_t *)data + length, false};
 }
 const uint8_t *meshping__read(meshping__reader *reader, size_t length); /* NULL when it ran over */
-uint8_t meshping__read_u8(meshping__reader *reader);
+/* Inline: a chunk asks for one a sample. */
+static inline uint8_t meshping__read_u8(meshping__reader *reader)
+{
+    if (reader->failed || reader->at == reader->end) {
+        reader->failed = true;
+        return 0;
+    }
+    return *reader->at++;
+}
 uint16_t meshping__read_u16(meshping__reader *reader);
 uint32_t meshping__read_u32(meshping__reader *reader);
 uint64_t meshping__read_u64(meshping__reader *reader);

@@ -22,18 +22,6 @@ void meshping__bits_end(meshping__bit_writer *writer)
     writer->count = 0;
 }
 
-uint64_t meshping__bits_get(meshping__bit_reader *reader, unsigned width)
-{
-    while (reader->count < width) {
-        reader->pending |= (uint64_t)meshping__read_u8(&reader->bytes) << reader->count;
-        reader->count += 8;
-    }
-    uint64_t value = reader->pending & (((uint64_t)1 << width) - 1);
-    reader->pending >>= width;
-    reader->count -= width;
-    return value;
-}
-
 static size_t varint_length(uint64_t value)
 {
     size_t length = 1;
@@ -81,9 +69,15 @@ bool meshping__column_read(meshping__reader *reader, uint64_t *values, size_t co
     const uint8_t *packed = meshping__read(reader, length);
     if (!packed)
         return false;
+    if (width && low > UINT64_MAX - (((uint64_t)1 << width) - 1)) {
+        /* the largest that fits must not overflow: a writer's lowest and highest are both numbers */
+        meshping__bit_reader check = {.bytes = meshping__reader_of(packed, length)};
+        for (size_t i = 0; i < count; i++)
+            if (low > UINT64_MAX - meshping__bits_get(&check, width))
+                return false;
+    }
     meshping__bit_reader bits = {.bytes = meshping__reader_of(packed, length)};
     for (size_t i = 0; i < count; i++)
-        if (__builtin_add_overflow(low, meshping__bits_get(&bits, width), &values[i]))
-            return false;
+        values[i] = width ? low + meshping__bits_get(&bits, width) : low;
     return true;
 }

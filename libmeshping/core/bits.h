@@ -22,8 +22,36 @@ typedef struct meshping__bit_reader {
     unsigned count;
 } meshping__bit_reader;
 
-/* bytes.failed when it ran over; gives 0 then. */
-uint64_t meshping__bits_get(meshping__bit_reader *reader, unsigned width);
+/* Takes in whole bytes, as many as are there and fit. */
+static inline void meshping__bits_fill(meshping__bit_reader *reader)
+{
+    while (reader->count <= 56 && reader->bytes.at != reader->bytes.end) {
+        reader->pending |= (uint64_t)*reader->bytes.at++ << reader->count;
+        reader->count += 8;
+    }
+}
+
+/* bytes.failed when it ran over; gives 0 then. width 0..56. */
+static inline uint64_t meshping__bits_get(meshping__bit_reader *reader, unsigned width)
+{
+    if (reader->count < width) {
+        meshping__bits_fill(reader);
+        if (reader->count < width) {
+            reader->bytes.failed = true;
+            return 0;
+        }
+    }
+    uint64_t value = reader->pending & (((uint64_t)1 << width) - 1);
+    reader->pending >>= width;
+    reader->count -= width;
+    return value;
+}
+
+/* All bytes were taken, and what is left of the last one is zeros, or not looked at. */
+static inline bool meshping__bits_at_end(const meshping__bit_reader *reader)
+{
+    return !reader->bytes.failed && reader->bytes.at == reader->bytes.end && reader->count < 8;
+}
 
 /*
  * A column: u8 width; width 0..56: varint lowest, then each value minus the lowest in `width` bits; 64: varints.

@@ -20,8 +20,10 @@ struct meshping_block_builder {
 
 /* The chunk decoded last: whoever reads all targets decodes each chunk once. */
 typedef struct decoded {
-    meshping_sample *samples; /* NULL: none */
-    uint32_t chunk;
+    meshping_sample *samples;
+    size_t capacity;
+    uint32_t chunk; /* UINT32_MAX: none */
+    meshping__unzip *unzip, own_unzip;
 } decoded;
 
 struct meshping_block_reader {
@@ -189,8 +191,8 @@ static uint32_t load_u32(const uint8_t *at)
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-meshping_status meshping_block_reader_new(meshping_block_reader **out, const uint8_t *bytes, size_t length,
-                                          meshping_error *err)
+/* The frame that all versions share. */
+static meshping_status check_frame(const uint8_t *bytes, size_t length, bool trusted, meshping_error *err)
 {
     if (length > MESHPING_BLOCK_BYTES_MAX)
         return meshping_error_set(err, MESHPING_LIMIT, "sample block: %zu bytes, at most %u are allowed", length,
@@ -203,15 +205,40 @@ meshping_status meshping_block_reader_new(meshping_block_reader **out, const uin
     if (bytes[1] != MESHPING__BLOCK_VERSION)
         return meshping_error_set(err, MESHPING_CORRUPT, "sample block: version %u is not known here", bytes[1]);
     length -= CRC_LEN;
-    if ((uint32_t)crc32_z(0, bytes, length) != load_u32(bytes + length))
+    if (!trusted && (uint32_t)crc32_z(0, bytes, length) != load_u32(bytes + length))
         return meshping_error_set(err, MESHPING_CORRUPT, "sample block: wrong checksum");
+    return MESHPING_OK;
+}
+
+meshping_status meshping__block_reader_make(meshping_block_reader **out, meshping__unzip *unzip)
+{
     meshping_block_reader *reader = meshping__calloc(1, sizeof *reader + sizeof *reader->last);
     if (!reader)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return MESHPING_NOMEM;
     reader->last = (decoded *)(reader + 1);
-    meshping_status status = meshping__block_open(&reader->directory, bytes, length, err);
+    reader->last->unzip = unzip ? unzip : &reader->last->own_unzip;
+    *out = reader;
+    return MESHPING_OK;
+}
+
+meshping_status meshping__block_reader_open(meshping_block_reader *reader, const uint8_t *bytes, size_t length,
+                                            bool trusted, meshping_error *err)
+{
+    reader->last->chunk = UINT32_MAX;
+    reader->directory.count = reader->directory.sample_count = 0;
+    meshping_status status = check_frame(bytes, length, trusted, err);
+    return status == MESHPING_OK ? meshping__block_open(&reader->directory, bytes, length - CRC_LEN, err) : status;
+}
+
+meshping_status meshping_block_reader_new(meshping_block_reader **out, const uint8_t *bytes, size_t length,
+                                          meshping_error *err)
+{
+    meshping_block_reader *reader = NULL;
+    if (meshping__block_reader_make(&reader, NULL) != MESHPING_OK)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    meshping_status status = meshping__block_reader_open(reader, bytes, length, false, err);
     if (status != MESHPING_OK) {
-        meshping__free(reader);
+        meshping_block_reader_free(reader);
         return status;
     }
     *out = reader;
@@ -223,6 +250,7 @@ void meshping_block_reader_free(meshping_block_reader *reader)
     if (!reader)
         return;
     meshping__block_directory_dispose(&reader->directory);
+    meshping__unzip_dispose(&reader->last->own_unzip);
     meshping__free(reader->last->samples);
     meshping__free(reader);
 }
@@ -250,18 +278,19 @@ static meshping_status decode_chunk(const meshping_block_reader *reader, uint32_
 {
     const meshping__block_chunk *chunk = &reader->directory.chunks[index];
     decoded *last = reader->last;
-    if (last->samples && last->chunk == index)
+    if (last->chunk == index)
         return MESHPING_OK;
-    meshping__free(last->samples);
-    last->chunk = index;
-    last->samples = meshping__malloc(chunk->sample_count * sizeof *last->samples);
-    if (!last->samples)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-    meshping_status status = meshping__chunk_decode(&reader->directory, chunk, last->samples, err);
-    if (status != MESHPING_OK) {
+    last->chunk = UINT32_MAX;
+    if (!last->samples || chunk->sample_count > last->capacity) {
         meshping__free(last->samples);
-        last->samples = NULL;
+        last->samples = meshping__malloc(chunk->sample_count * sizeof *last->samples);
+        last->capacity = chunk->sample_count;
+        if (!last->samples)
+            return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     }
+    meshping_status status = meshping__chunk_decode(&reader->directory, chunk, last->unzip, last->samples, err);
+    if (status == MESHPING_OK)
+        last->chunk = index;
     return status;
 }
 
@@ -279,7 +308,7 @@ meshping_status meshping_block_reader_samples(const meshping_block_reader *reade
     const meshping__block_chunk *chunk = &reader->directory.chunks[entry->chunk];
     meshping_status status;
     if (chunk->entry_count == 1) {
-        status = meshping__chunk_decode(&reader->directory, chunk, samples, err);
+        status = meshping__chunk_decode(&reader->directory, chunk, reader->last->unzip, samples, err);
     } else {
         status = decode_chunk(reader, entry->chunk, err);
         if (status == MESHPING_OK)

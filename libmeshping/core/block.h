@@ -49,7 +49,14 @@ typedef struct meshping__block_directory {
     meshping__block_chunk *chunks;  /* owned */
     size_t count, chunk_count;
     size_t sample_count;
+    uint64_t *columns; /* owned, scratch of opening */
+    size_t entry_capacity, chunk_capacity, column_capacity;
 } meshping__block_directory;
+
+/* zstd's state for decompressing, about 100 KB: made on first use, and worth keeping. Zero: none yet. */
+typedef struct meshping__unzip {
+    struct ZSTD_DCtx_s *context;
+} meshping__unzip;
 
 /* What the builder knows of its content, for an upper bound of the encoded length. */
 typedef struct meshping__block_shape {
@@ -63,13 +70,24 @@ typedef struct meshping__block_shape {
 /* block.c: blocks that stay are worth more work; they are made of others, whose outcomes they take as they are. */
 void meshping__block_builder_set_effort(meshping_block_builder *builder, meshping__block_effort effort);
 
+/*
+ * block.c: a reader for one block after the other. `unzip` NULL: its own; else the caller's, which outlives it.
+ */
+meshping_status meshping__block_reader_make(meshping_block_reader **out, meshping__unzip *unzip);
+/* Opens the next block; the reader shows nothing after an error. `trusted`: these bytes passed the checksum before. */
+meshping_status meshping__block_reader_open(meshping_block_reader *reader, const uint8_t *bytes, size_t length,
+                                            bool trusted, meshping_error *err);
+
 /* block_directory.c */
 size_t meshping__block_bound(const meshping__block_shape *shape);
 /* rows: sorted, no slot of a target twice, count > 0. Appends the whole block but the checksum; out->failed: no memory.
  */
 void meshping__block_encode(meshping__bytes *out, const meshping__block_row *rows, size_t count,
                             meshping__block_effort effort);
-/* `bytes` passed the checksum and begin with magic and version. On an error there is nothing to free. */
+/*
+ * `bytes` passed the checksum and begin with magic and version. The directory may be zero, or that of another block,
+ * whose memory is used again; dispose of it in the end, after errors too.
+ */
 meshping_status meshping__block_open(meshping__block_directory *out, const uint8_t *bytes, size_t length,
                                      meshping_error *err);
 void meshping__block_directory_dispose(meshping__block_directory *directory);
@@ -79,7 +97,7 @@ void meshping__chunk_encode(meshping__bytes *out, const meshping__block_row *row
                             meshping__block_effort effort);
 /* samples[chunk->sample_count]: the series of the chunk's entries one after the other. */
 meshping_status meshping__chunk_decode(const meshping__block_directory *directory, const meshping__block_chunk *chunk,
-                                       meshping_sample *samples, meshping_error *err);
+                                       meshping__unzip *unzip, meshping_sample *samples, meshping_error *err);
 
 /* The common step of rows[0..count), 0 when there is none. */
 uint64_t meshping__block_step(const meshping__block_row *rows, size_t count);
@@ -89,6 +107,8 @@ size_t meshping__block_series(const meshping__block_row *rows, size_t count);
 /* block_section.c: bytes, by zstd when that is shorter. `scratch` is emptied. */
 void meshping__section_write(meshping__bytes *out, meshping__bytes *raw, meshping__block_effort effort);
 /* A section of at most raw_max bytes into *raw (meshping__free); false: damaged. *nomem: no memory. */
-bool meshping__section_read(meshping__reader *reader, size_t raw_max, uint8_t **raw, size_t *length, bool *nomem);
+bool meshping__section_read(meshping__reader *reader, meshping__unzip *unzip, size_t raw_max, uint8_t **raw,
+                            size_t *length, bool *nomem);
+void meshping__unzip_dispose(meshping__unzip *unzip);
 
 #endif

@@ -240,8 +240,8 @@ static bool decode_codes(source *from, const meshping__block_entry *entries, siz
             if (samples->outcome == MESHPING_OUTCOME_OK && !decode_reply(from, params, samples))
                 return false;
     }
-    return !from->meta.failed && !from->symbols.failed && !from->bits.bytes.failed &&
-           from->symbols.at == from->symbols.end && from->bits.bytes.at == from->bits.bytes.end;
+    return !from->meta.failed && !from->symbols.failed && from->symbols.at == from->symbols.end &&
+           meshping__bits_at_end(&from->bits);
 }
 
 static const char *decode(source *from, const meshping__block_entry *entries, const meshping__block_chunk *chunk,
@@ -261,7 +261,7 @@ static const char *decode(source *from, const meshping__block_entry *entries, co
 }
 
 meshping_status meshping__chunk_decode(const meshping__block_directory *directory, const meshping__block_chunk *chunk,
-                                       meshping_sample *samples, meshping_error *err)
+                                       meshping__unzip *unzip, meshping_sample *samples, meshping_error *err)
 {
     meshping__reader reader = meshping__reader_of(chunk->bytes, chunk->length);
     uint8_t *meta = NULL, *symbols = NULL;
@@ -270,8 +270,8 @@ meshping_status meshping__chunk_decode(const meshping__block_directory *director
     const char *wrong = NULL;
     /* an outcome's run, a flags' run, a slot and an escape at most for each sample; parameters for each series */
     size_t meta_max = count * (7 + 9 + 13 + 10) + chunk->entry_count * (size_t)4 + 8;
-    if (!meshping__section_read(&reader, meta_max, &meta, &meta_length, &nomem) ||
-        !meshping__section_read(&reader, count, &symbols, &symbol_length, &nomem)) {
+    if (!meshping__section_read(&reader, unzip, meta_max, &meta, &meta_length, &nomem) ||
+        !meshping__section_read(&reader, unzip, count, &symbols, &symbol_length, &nomem)) {
         wrong = "a chunk is damaged";
     } else {
         source from = {.meta = meshping__reader_of(meta, meta_length),

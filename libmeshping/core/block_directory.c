@@ -117,6 +117,20 @@ void meshping__block_encode(meshping__bytes *out, const meshping__block_row *row
 
 /* ---- decoding ---- */
 
+/* Room for `count` items, whatever was in it. */
+static bool reserve(void **items, size_t *capacity, size_t count, size_t size)
+{
+    if (*items && count <= *capacity)
+        return true;
+    void *room = meshping__malloc(count * size);
+    if (!room)
+        return false;
+    meshping__free(*items);
+    *items = room;
+    *capacity = count;
+    return true;
+}
+
 static meshping_status corrupt(meshping_error *err, const char *what)
 {
     return meshping_error_set(err, MESHPING_CORRUPT, "sample block: %s", what);
@@ -185,13 +199,14 @@ static const char *read_chunks(meshping__reader *reader, meshping__block_directo
             return "the table of chunks is damaged";
         entries += (size_t)targets;
     }
-    directory->chunks = meshping__calloc(directory->chunk_count, sizeof *directory->chunks);
-    *nomem = !directory->chunks;
+    *nomem = !reserve((void **)&directory->chunks, &directory->chunk_capacity, directory->chunk_count,
+                      sizeof *directory->chunks);
     if (*nomem)
         return "out of memory";
     entries = 0;
     for (size_t i = 0; i < directory->chunk_count; i++) {
         meshping__block_chunk *chunk = &directory->chunks[i];
+        chunk->sample_count = 0;
         chunk->first_entry = (uint32_t)entries;
         chunk->entry_count = (uint32_t)meshping__read_varint(&table);
         uint64_t length = meshping__read_varint(&table);
@@ -208,18 +223,16 @@ static const char *read_chunks(meshping__reader *reader, meshping__block_directo
 static const char *read_all(meshping__reader *reader, meshping__block_directory *directory, uint64_t samples,
                             bool *nomem)
 {
-    uint64_t *columns = meshping__malloc(COLUMNS * directory->count * sizeof *columns);
-    directory->entries = meshping__calloc(directory->count, sizeof *directory->entries);
-    const char *wrong = NULL;
-    *nomem = !columns || !directory->entries;
+    *nomem = !reserve((void **)&directory->columns, &directory->column_capacity, COLUMNS * directory->count,
+                      sizeof *directory->columns) ||
+             !reserve((void **)&directory->entries, &directory->entry_capacity, directory->count,
+                      sizeof *directory->entries);
     if (*nomem)
-        wrong = "out of memory";
-    for (size_t k = 0; !wrong && k < COLUMNS; k++)
-        if (!meshping__column_read(reader, columns + k * directory->count, directory->count))
-            wrong = "the directory is cut off, or damaged";
-    if (!wrong)
-        wrong = read_entries(directory, columns, samples);
-    meshping__free(columns);
+        return "out of memory";
+    for (size_t k = 0; k < COLUMNS; k++)
+        if (!meshping__column_read(reader, directory->columns + k * directory->count, directory->count))
+            return "the directory is cut off, or damaged";
+    const char *wrong = read_entries(directory, directory->columns, samples);
     return wrong ? wrong : read_chunks(reader, directory, nomem);
 }
 
@@ -237,19 +250,19 @@ meshping_status meshping__block_open(meshping__block_directory *out, const uint8
         return corrupt(err, "the sample count is out of range");
     if (targets == 0 || targets > MESHPING__BLOCK_TARGETS_MAX || targets > samples)
         return corrupt(err, "the target count is out of range");
-    meshping__block_directory directory = {.count = (size_t)targets, .sample_count = (size_t)samples};
-    const char *wrong = read_all(&reader, &directory, samples, &nomem);
-    if (wrong) {
-        meshping__block_directory_dispose(&directory);
-        return nomem ? meshping_error_set(err, MESHPING_NOMEM, "out of memory") : corrupt(err, wrong);
-    }
-    *out = directory;
-    return MESHPING_OK;
+    out->count = (size_t)targets;
+    out->sample_count = (size_t)samples;
+    const char *wrong = read_all(&reader, out, samples, &nomem);
+    if (!wrong)
+        return MESHPING_OK;
+    out->count = out->sample_count = out->chunk_count = 0;
+    return nomem ? meshping_error_set(err, MESHPING_NOMEM, "out of memory") : corrupt(err, wrong);
 }
 
 void meshping__block_directory_dispose(meshping__block_directory *directory)
 {
     meshping__free(directory->entries);
     meshping__free(directory->chunks);
+    meshping__free(directory->columns);
     *directory = (meshping__block_directory){0};
 }

@@ -58,7 +58,23 @@ void meshping__section_write(meshping__bytes *out, meshping__bytes *raw, meshpin
     raw->length = 0;
 }
 
-bool meshping__section_read(meshping__reader *reader, size_t raw_max, uint8_t **raw, size_t *length, bool *nomem)
+void meshping__unzip_dispose(meshping__unzip *unzip)
+{
+    ZSTD_freeDCtx(unzip->context);
+    unzip->context = NULL;
+}
+
+static bool unzip_into(meshping__unzip *unzip, uint8_t *out, size_t whole, const uint8_t *bytes, size_t stored,
+                       bool *nomem)
+{
+    if (!unzip->context)
+        unzip->context = ZSTD_createDCtx();
+    *nomem = !unzip->context;
+    return unzip->context && ZSTD_decompressDCtx(unzip->context, out, whole, bytes, stored) == whole;
+}
+
+bool meshping__section_read(meshping__reader *reader, meshping__unzip *unzip, size_t raw_max, uint8_t **raw,
+                            size_t *length, bool *nomem)
 {
     uint64_t whole = meshping__read_varint(reader), stored = meshping__read_varint(reader);
     *raw = NULL;
@@ -77,7 +93,7 @@ bool meshping__section_read(meshping__reader *reader, size_t raw_max, uint8_t **
         *nomem = true;
         return false;
     }
-    if (stored < whole && ZSTD_decompress(room, (size_t)whole, bytes, (size_t)stored) != whole) {
+    if (stored < whole && !unzip_into(unzip, room, (size_t)whole, bytes, (size_t)stored, nomem)) {
         meshping__free(room);
         return false;
     }

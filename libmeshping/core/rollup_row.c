@@ -263,7 +263,7 @@ static bool read_all(source *from, meshping__reader *reader)
         return false;
     for (size_t i = 0; i < COLUMNS; i++) {
         size_t length;
-        if (!meshping__section_read(reader, SECTION_MAX, &from->raw[i], &length, &from->nomem))
+        if (!meshping__section_read(reader, NULL, SECTION_MAX, &from->raw[i], &length, &from->nomem))
             return false;
         from->columns[i] = meshping__reader_of(from->raw[i], length);
     }

@@ -25,6 +25,7 @@ struct meshping__merge {
     size_t heap_count;
     meshping_sample *series; /* of one target */
     size_t series_count, series_capacity;
+    meshping__unzip unzip; /* of all inputs */
     meshping_block_builder *builder;
     meshping__merged *outputs;
     size_t output_count, output_capacity;
@@ -63,6 +64,7 @@ void meshping__merge_free(meshping__merge *merge)
     for (size_t i = 0; i < merge->output_count; i++)
         meshping_free(merge->outputs[i].bytes);
     meshping_block_builder_free(merge->builder);
+    meshping__unzip_dispose(&merge->unzip);
     meshping__free(merge->inputs);
     meshping__free(merge->heap);
     meshping__free(merge->series);
@@ -77,7 +79,9 @@ meshping_status meshping__merge_add(meshping__merge *merge, int64_t id, const ui
     if (!meshping__sql_room((void **)&merge->inputs, &merge->capacity, merge->count, sizeof *merge->inputs))
         return MESHPING_NOMEM;
     in.bytes = meshping__memdup(bytes, length);
-    meshping_status status = in.bytes ? meshping_block_reader_new(&in.reader, in.bytes, length, NULL) : MESHPING_NOMEM;
+    meshping_status status = in.bytes ? meshping__block_reader_make(&in.reader, &merge->unzip) : MESHPING_NOMEM;
+    if (status == MESHPING_OK)
+        status = meshping__block_reader_open(in.reader, in.bytes, length, false, NULL);
     if (status != MESHPING_OK) {
         close_input(&in);
         return status;
