@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "meshpingd/connection.h"
 #include "meshpingd/joining.h"
+#include "meshpingd/samples.h"
 #include "meshpingd/storing.h"
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -210,7 +211,7 @@ static void stored(void *user, const meshping_block_done *done)
         s->counters.blocks += done->stored;
         s->counters.blocks_duplicate += !done->stored;
         if (done->stored)
-            server_take_block(s, write->agent_id, write->bytes, write->length, write->received_unix_us);
+            samples_take(s, &done->block);
     }
     agent_connection *c = agent ? agent->connection : NULL;
     if (!c || c->closing || c->epoch != write->epoch)

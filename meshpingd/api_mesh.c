@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the mesh shows: matrix, series, events, the server itself. */
 #include "meshpingd/http.h"
+#include "meshpingd/samples.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/series.h"
 
@@ -47,7 +48,7 @@ static int64_t newest_before(server *s, uint64_t agent_id, uint64_t target_id, i
     for (size_t i = 0; i < sizeof looks_ms / sizeof looks_ms[0]; i++) {
         meshping_series found;
         int64_t slot_ms = INT64_MIN;
-        if (server_series(s, agent_id, target_id, (from_ms - looks_ms[i]) * 1000, from_ms * 1000, &found, NULL) ==
+        if (samples_series(s, agent_id, target_id, (from_ms - looks_ms[i]) * 1000, from_ms * 1000, &found, NULL) ==
                 MESHPING_OK &&
             found.count)
             slot_ms = found.samples[found.count - 1].slot_unix_us / 1000;
@@ -131,7 +132,7 @@ void api_series(http_exchange *x)
         http_respond_problem(x, 400, "from_ms must be before to_ms, by 24 hours at most");
         return;
     }
-    if (server_series(s, agent_id, target_id, out.from_ms * 1000, out.to_ms * 1000, &found, &err) != MESHPING_OK) {
+    if (samples_series(s, agent_id, target_id, out.from_ms * 1000, out.to_ms * 1000, &found, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The original's routes with its bodies and status codes, for scripts that were written for it. */
 #include "meshpingd/http.h"
+#include "meshpingd/samples.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
 
@@ -104,7 +105,7 @@ void original_monitoring(http_exchange *x)
         return;
     }
     int64_t now_us = server_unix_ms() * 1000;
-    if (server_series(x->server, agent_id, target->id, now_us - HOUR_US, now_us + 1, &found, &err) != MESHPING_OK) {
+    if (samples_series(x->server, agent_id, target->id, now_us - HOUR_US, now_us + 1, &found, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;
     }

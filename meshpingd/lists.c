@@ -36,9 +36,6 @@ meshping_status server_targets_replace(server *s, meshping_target_list *list, ui
     s->targets = *list;
     *list = (meshping_target_list){0};
     live_refit(s, &before);
-    for (size_t i = 0; i < before.count; i++)
-        if (!meshping_target_list_by_id(&s->targets, before.items[i].id))
-            meshping_cache_drop_target(s->cache, before.items[i].id);
     snprintf(text, sizeof text, "revision %llu: %zu targets, before %zu", (unsigned long long)s->targets.revision,
              s->targets.count, before.count);
     meshping_target_list_dispose(&before);

@@ -169,7 +169,12 @@ static void put_server(text_buffer *out, const server *s)
         counters->http_errors);
     one(out, "meshping_logins_failed_total", "counter", "Sign-ins and set-ups that failed.", counters->logins_failed);
     one(out, "meshping_viewers", "gauge", "Browsers with a live view.", live_ws_viewers(s));
-    one(out, "meshping_cache_bytes", "gauge", "Memory of the hour cache.", meshping_cache_bytes(s->cache));
+    meshping_cache_stats cache;
+    meshping_cache_get_stats(s->cache, &cache);
+    one(out, "meshping_cache_bytes", "gauge", "Memory of the hour cache.", cache.bytes);
+    one(out, "meshping_cache_samples", "gauge", "Samples in it.", cache.samples);
+    one(out, "meshping_cache_journal_bytes", "gauge", "Of its memory, for blocks that are not joined yet.",
+        cache.journal_bytes);
     family(out, "meshping_build_info", "gauge", "The server's version.");
     text_printf(out, "meshping_build_info{version=\"%s\"} 1\n", meshping_version());
 }

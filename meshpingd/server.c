@@ -1,18 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loading, samples, time. Agents are in roster.c, targets and passphrases in lists.c. */
+/* Loading, clocks, time. Agents are in roster.c, samples in samples.c, targets and passphrases in lists.c. */
 #include "meshpingd/server.h"
 
 #include "common/log.h"
+#include "meshpingd/samples.h"
 #include "meshpingd/storing.h"
-#include <meshping/block.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define HOUR_US INT64_C(3600000000)
-#define CACHE_PAIRS_A_TICK 2000
-#define AHEAD_US INT64_C(30000000) /* the cache's samples are within this of now */
 #define SEEN_A_TICK 500
 #define ALIVE_KEY "alive_ms"
 #define ALIVE_EVERY_MS 10000
@@ -31,22 +28,6 @@ int64_t server_mono_ms(void)
 }
 
 /* ---- loading ---- */
-
-static void take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us,
-                       bool journal, bool live);
-
-static meshping_status load_block(void *user, const meshping_stored_block *block)
-{
-    take_block(user, block->agent_id, block->bytes, block->length, block->received_unix_us, block->id != 0, false);
-    return MESHPING_OK;
-}
-
-static void on_trouble(void *user, meshping_status status, const char *message)
-{
-    (void)user;
-    (void)status;
-    log_error("store", "sealing or deleting old samples failed, it is tried again: %s", message);
-}
 
 static meshping_status load_server_id(server *s, meshping_error *err)
 {
@@ -89,16 +70,12 @@ void server_note_alive(server *s)
 
 meshping_status server_load(server *s, meshping_error *err)
 {
-    meshping_status status = meshping_cache_new(&s->cache, HOUR_US);
-    if (status != MESHPING_OK)
-        return meshping_error_set(err, status, "out of memory");
     meshping_cell_thresholds_init(&s->thresholds);
     s->thresholds.slow_rtt_us = (uint32_t)s->config.slow_ms * 1000;
     s->thresholds.lossy_count = (uint32_t)s->config.lossy_count;
     s->thresholds.stale_intervals = (uint32_t)s->config.stale_intervals;
     s->started_unix_ms = server_unix_ms();
-    meshping_store_watch(s->store, &(meshping_store_watcher){.trouble = on_trouble, .user = s});
-    status = load_server_id(s, err);
+    meshping_status status = load_server_id(s, err);
     if (status == MESHPING_OK)
         status = note_pause(s, err);
     if (status == MESHPING_OK)
@@ -107,7 +84,7 @@ meshping_status server_load(server *s, meshping_error *err)
     if (status == MESHPING_OK)
         status = server_load_agents(s, err);
     if (status == MESHPING_OK)
-        status = meshping_store_visit_blocks(s->store, server_unix_ms() * 1000 - HOUR_US, load_block, s, err);
+        status = samples_load(s, err);
     return status;
 }
 
@@ -129,7 +106,7 @@ void server_dispose(server *s)
     s->cache = NULL;
 }
 
-/* ---- samples ---- */
+/* ---- clocks ---- */
 
 static int64_t apart(int64_t a, int64_t b)
 {
@@ -150,87 +127,6 @@ meshping_clock_note server_clock_note(agent_entry *agent)
     agent->clock_noted = note;
     agent->clock_noted_mono_us = now.mono_ns / 1000;
     return note;
-}
-
-/*
- * Which sample is the newest is told on our clock: one whose agent's clock was set back is not an old one, and nothing
- * comes from the future.
- */
-static void add_to_cell(const agent_entry *agent, meshping_cell *cell, const meshping_sample *sample,
-                        int64_t received_unix_us)
-{
-    meshping_sample here = *sample;
-    int64_t offset_us, error_us;
-    if (meshping_clock_read(&agent->clock, server_mono_ms() * 1000, &offset_us, &error_us) &&
-        llabs(offset_us) > MESHPING_CLOCK_SKEW_US)
-        here.slot_unix_us -= offset_us;
-    if (here.slot_unix_us > received_unix_us)
-        here.slot_unix_us = received_unix_us;
-    meshping_cell_add(cell, &here, received_unix_us);
-}
-
-static void take_sample(server *s, agent_entry *agent, uint64_t target_id, meshping_sample *sample,
-                        int64_t received_unix_us, bool live)
-{
-    meshping_cache_add(s->cache, agent->record.id, target_id, sample, received_unix_us);
-    meshping_cell *cell = live_cell(s, agent, target_id);
-    if (cell)
-        add_to_cell(agent, cell, sample, received_unix_us);
-    if (!live)
-        return;
-    if (sample->outcome < MESHPING_OUTCOME_COUNT)
-        s->counters.samples[sample->outcome]++;
-    if (sample->flags & MESHPING_FLAG_LATE_DATA)
-        s->counters.samples_late++;
-}
-
-static void take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us,
-                       bool journal, bool live)
-{
-    meshping_block_reader *reader = NULL;
-    meshping_sample *samples = NULL;
-    size_t capacity = 0;
-    agent_entry *agent = server_agent_by_id(s, agent_id);
-    if (!agent || meshping_block_reader_new(&reader, bytes, length, NULL) != MESHPING_OK)
-        return;
-    for (size_t i = 0; i < meshping_block_reader_target_count(reader); i++) {
-        meshping_block_entry entry;
-        size_t count = 0;
-        if (meshping_block_reader_entry(reader, i, &entry) != MESHPING_OK)
-            break;
-        if (entry.sample_count > capacity) {
-            meshping_sample *grown = realloc(samples, entry.sample_count * sizeof *samples);
-            if (!grown)
-                break;
-            samples = grown;
-            capacity = entry.sample_count;
-        }
-        if (!samples || meshping_block_reader_samples(reader, i, samples, capacity, &count, NULL) != MESHPING_OK)
-            break;
-        if (journal)
-            meshping_samples_mark_late(samples, count, received_unix_us);
-        for (size_t k = 0; k < count; k++)
-            take_sample(s, agent, entry.target_id, &samples[k], received_unix_us, live);
-    }
-    free(samples);
-    meshping_block_reader_free(reader);
-}
-
-void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us)
-{
-    take_block(s, agent_id, bytes, length, received_unix_us, true, true);
-}
-
-meshping_status server_series(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
-                              meshping_series *out, meshping_error *err)
-{
-    *out = (meshping_series){0};
-    int64_t now_us = server_unix_ms() * 1000;
-    /* a little less than the cache keeps, so that nothing is on its way out while it is read; and no wrong clock's time
-     */
-    if (from_us >= now_us - HOUR_US + 2000000 && to_us <= now_us + AHEAD_US)
-        return meshping_cache_range(s->cache, agent_id, target_id, from_us, to_us, &out->samples, &out->count);
-    return meshping_store_series(s->store, agent_id, target_id, from_us, to_us, out, err);
 }
 
 /* ---- time ---- */
@@ -276,7 +172,7 @@ void server_tick(server *s)
     server_lapse(s);
     if (server_mono_ms() - s->alive_mono_ms >= ALIVE_EVERY_MS)
         server_note_alive(s);
-    meshping_cache_expire(s->cache, server_unix_ms() * 1000, CACHE_PAIRS_A_TICK);
+    samples_tick(s);
     server_retain(s);
     live_tick(s);
 }

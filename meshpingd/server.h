@@ -132,8 +132,6 @@ meshping_status server_agent_move(server *s, agent_entry *agent, meshping_agent_
                                   const char *user, meshping_error *err);
 /* What is to be stored of the agent's clock with what comes now: a change, or that five minutes have gone. */
 meshping_clock_note server_clock_note(agent_entry *agent);
-/* Takes a durable block's samples into cells, cache and counters. */
-void server_take_block(server *s, uint64_t agent_id, const uint8_t *bytes, size_t length, int64_t received_unix_us);
 
 /* ---- targets ---- */
 /*
@@ -167,11 +165,6 @@ meshping_status server_passphrase_revoke(server *s, const uint8_t tid[MESHPING_T
  */
 meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID_LEN], bool known_key,
                                        uint8_t key[MESHPING_PASSPHRASE_KEY_LEN], meshping_passphrase_record *record);
-
-/* ---- samples ---- */
-/* A pair's samples of [from_us, to_us): from the hour cache where it reaches, else from the store. */
-meshping_status server_series(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
-                              meshping_series *out, meshping_error *err);
 
 /* ---- retention (retention.c) ---- */
 /* Tells the store now and then what it need not keep; the alarm is raised when its size comes near its limit. */

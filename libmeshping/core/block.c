@@ -210,6 +210,11 @@ static meshping_status check_frame(const uint8_t *bytes, size_t length, bool tru
     return MESHPING_OK;
 }
 
+meshping_status meshping__block_reader_check(const uint8_t *bytes, size_t length, meshping_error *err)
+{
+    return check_frame(bytes, length, false, err);
+}
+
 meshping_status meshping__block_reader_make(meshping_block_reader **out, meshping__unzip *unzip)
 {
     meshping_block_reader *reader = meshping__calloc(1, sizeof *reader + sizeof *reader->last);

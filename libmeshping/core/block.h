@@ -77,6 +77,8 @@ meshping_status meshping__block_reader_make(meshping_block_reader **out, meshpin
 /* Opens the next block; the reader shows nothing after an error. `trusted`: these bytes passed the checksum before. */
 meshping_status meshping__block_reader_open(meshping_block_reader *reader, const uint8_t *bytes, size_t length,
                                             bool trusted, meshping_error *err);
+/* Magic, version, length and checksum, no more. */
+meshping_status meshping__block_reader_check(const uint8_t *bytes, size_t length, meshping_error *err);
 
 /* block_directory.c */
 size_t meshping__block_bound(const meshping__block_shape *shape);
@@ -106,7 +108,8 @@ size_t meshping__block_series(const meshping__block_row *rows, size_t count);
 
 /* block_section.c: bytes, by zstd when that is shorter. `scratch` is emptied. */
 void meshping__section_write(meshping__bytes *out, meshping__bytes *raw, meshping__block_effort effort);
-/* A section of at most raw_max bytes into *raw (meshping__free); false: damaged. *nomem: no memory. */
+/* A section of at most raw_max bytes into *raw (meshping__free); false: damaged. *nomem: no memory. unzip may be NULL.
+ */
 bool meshping__section_read(meshping__reader *reader, meshping__unzip *unzip, size_t raw_max, uint8_t **raw,
                             size_t *length, bool *nomem);
 void meshping__unzip_dispose(meshping__unzip *unzip);

@@ -67,6 +67,8 @@ void meshping__unzip_dispose(meshping__unzip *unzip)
 static bool unzip_into(meshping__unzip *unzip, uint8_t *out, size_t whole, const uint8_t *bytes, size_t stored,
                        bool *nomem)
 {
+    if (!unzip)
+        return ZSTD_decompress(out, whole, bytes, stored) == whole;
     if (!unzip->context)
         unzip->context = ZSTD_createDCtx();
     *nomem = !unzip->context;

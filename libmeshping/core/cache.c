@@ -1,162 +1,109 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/alloc.h"
+#include "core/block.h"
+#include "core/series.h"
 
 #include <meshping/cache.h>
 #include <string.h>
 
 /*
- * A pair's samples lie in one array, ascending by slot: samples[start .. start + count). New ones are appended, old
- * ones fall off the front by moving `start`. Slots are exact to the microsecond, so a sample takes its full 16 bytes.
+ * An agent's blocks in the order of storing: joined ones, then the journal's. What replaces some stands in their place,
+ * so of one slot in two blocks the one in front counts, as in the store.
  */
-#define PAIR_SAMPLES_MAX 65536u /* of one pair; then the oldest goes. An hour at the shortest interval is 36,000 */
-#define PAIRS_MAX (1u << 24)
-#define FIRST_CAPACITY 16u
-#define FIRST_BUCKETS 64u
+#define AGENT_BLOCKS_MAX 65536u
+#define MALLOC_BYTES 16u /* what the allocator takes beside a block's bytes, about */
 
-typedef struct pair {
-    uint64_t agent_id, target_id;
-    meshping_sample *samples;
-    uint32_t start, count, capacity;
-} pair;
+/* A block, and its bytes behind it; they passed the checksum. */
+typedef struct block {
+    meshping_stored_block is;
+    uint8_t bytes[];
+} block;
+
+typedef struct agent {
+    uint64_t id;
+    block **blocks;
+    size_t count, capacity;
+    int64_t missing_us; /* up to this slot something stored is not here; INT64_MIN: nothing is missing */
+} agent;
 
 struct meshping_cache {
     int64_t span_us;
-    pair *pairs; /* dense: expire walks along it */
-    size_t pair_count, pair_capacity;
+    agent *agents; /* ascending by id */
+    size_t count, capacity;
     size_t next_to_expire;
-    uint32_t *buckets; /* index of the pair + 1, 0: free; linear probing, a power of two, at most 3/4 full */
-    size_t bucket_count;
-    size_t sample_bytes;
+    int64_t missing_us; /* the same for agents that there was no memory for */
+    meshping_cache_stats stats;
+    meshping__unzip unzip;
+    meshping_block_reader *reader;
 };
-
-static size_t hash(uint64_t agent_id, uint64_t target_id)
-{
-    uint64_t h = agent_id ^ (target_id * 0x9e3779b97f4a7c15u);
-    h = (h ^ (h >> 32)) * 0xd6e8feb86659fd93u;
-    h = (h ^ (h >> 32)) * 0xd6e8feb86659fd93u;
-    return (size_t)(h ^ (h >> 32));
-}
-
-static size_t home_of(const meshping_cache *cache, const pair *p)
-{
-    return hash(p->agent_id, p->target_id) & (cache->bucket_count - 1);
-}
 
 meshping_status meshping_cache_new(meshping_cache **out, int64_t span_us)
 {
     if (span_us <= 0)
         return MESHPING_INVALID;
     meshping_cache *cache = meshping__calloc(1, sizeof *cache);
-    if (!cache)
-        return MESHPING_NOMEM;
-    cache->span_us = span_us;
-    cache->bucket_count = FIRST_BUCKETS;
-    cache->buckets = meshping__calloc(cache->bucket_count, sizeof *cache->buckets);
-    if (!cache->buckets) {
+    if (!cache || meshping__block_reader_make(&cache->reader, &cache->unzip) != MESHPING_OK) {
         meshping__free(cache);
         return MESHPING_NOMEM;
     }
+    cache->span_us = span_us;
+    cache->missing_us = INT64_MIN;
     *out = cache;
     return MESHPING_OK;
 }
 
-void meshping_cache_free(meshping_cache *cache)
-{
-    if (!cache)
-        return;
-    for (size_t i = 0; i < cache->pair_count; i++)
-        meshping__free(cache->pairs[i].samples);
-    meshping__free(cache->pairs);
-    meshping__free(cache->buckets);
-    meshping__free(cache);
-}
+/* ---- blocks ---- */
 
-/* ---- the hash map ---- */
-
-/* The bucket of the pair, or the free one where it would go. */
-static size_t find_bucket(const meshping_cache *cache, uint64_t agent_id, uint64_t target_id)
+static block *copy_block(const meshping_stored_block *from)
 {
-    size_t mask = cache->bucket_count - 1, at = hash(agent_id, target_id) & mask;
-    for (; cache->buckets[at]; at = (at + 1) & mask) {
-        const pair *p = &cache->pairs[cache->buckets[at] - 1];
-        if (p->agent_id == agent_id && p->target_id == target_id)
-            break;
-    }
-    return at;
-}
-
-static bool grow_buckets(meshping_cache *cache)
-{
-    size_t count = cache->bucket_count * 2;
-    uint32_t *old = cache->buckets, *grown = meshping__calloc(count, sizeof *grown);
-    if (!grown)
-        return false;
-    cache->buckets = grown;
-    cache->bucket_count = count;
-    for (size_t i = 0; i < cache->pair_count; i++) {
-        const pair *p = &cache->pairs[i];
-        cache->buckets[find_bucket(cache, p->agent_id, p->target_id)] = (uint32_t)i + 1;
-    }
-    meshping__free(old);
-    return true;
-}
-
-/* A new, empty pair; NULL: no memory. */
-static pair *add_pair(meshping_cache *cache, uint64_t agent_id, uint64_t target_id)
-{
-    if (cache->pair_count == cache->pair_capacity) {
-        size_t capacity = cache->pair_capacity ? cache->pair_capacity * 2 : FIRST_BUCKETS / 2;
-        pair *grown = meshping__realloc(cache->pairs, capacity * sizeof *grown);
-        if (!grown)
-            return NULL;
-        cache->pairs = grown;
-        cache->pair_capacity = capacity;
-    }
-    if ((cache->pair_count + 1) * 4 > cache->bucket_count * 3 && !grow_buckets(cache))
+    block *copy = meshping__malloc(sizeof *copy + from->length);
+    if (!copy)
         return NULL;
-    pair *p = &cache->pairs[cache->pair_count++];
-    *p = (pair){.agent_id = agent_id, .target_id = target_id};
-    cache->buckets[find_bucket(cache, agent_id, target_id)] = (uint32_t)cache->pair_count;
-    return p;
+    copy->is = *from;
+    copy->is.checked = true;
+    copy->is.bytes = copy->bytes;
+    if (from->length)
+        memcpy(copy->bytes, from->bytes, from->length);
+    return copy;
 }
 
-/* Frees bucket `at` and moves those behind it back, so that no search ends too early (Knuth, 6.4, algorithm R). */
-static void free_bucket(meshping_cache *cache, size_t at)
+static size_t bytes_of(const block *b)
 {
-    size_t mask = cache->bucket_count - 1;
-    for (size_t next = (at + 1) & mask; cache->buckets[next]; next = (next + 1) & mask) {
-        size_t home = home_of(cache, &cache->pairs[cache->buckets[next] - 1]);
-        if (((next - home) & mask) >= ((next - at) & mask)) {
-            cache->buckets[at] = cache->buckets[next];
-            at = next;
-        }
+    return sizeof *b + b->is.length + MALLOC_BYTES + sizeof b;
+}
+
+static void count_in(meshping_cache *cache, const block *b)
+{
+    cache->stats.blocks++;
+    cache->stats.samples += b->is.sample_count;
+    cache->stats.bytes += bytes_of(b);
+    if (b->is.id) {
+        cache->stats.journal_samples += b->is.sample_count;
+        cache->stats.journal_bytes += bytes_of(b);
     }
-    cache->buckets[at] = 0;
 }
 
-/* The last pair takes the place of pair i. */
-static void remove_pair(meshping_cache *cache, size_t i)
+static void drop_block(meshping_cache *cache, block *b)
 {
-    pair *dead = &cache->pairs[i], *last = &cache->pairs[cache->pair_count - 1];
-    cache->sample_bytes -= dead->capacity * sizeof *dead->samples;
-    meshping__free(dead->samples);
-    free_bucket(cache, find_bucket(cache, dead->agent_id, dead->target_id));
-    if (dead != last) {
-        cache->buckets[find_bucket(cache, last->agent_id, last->target_id)] = (uint32_t)i + 1;
-        *dead = *last;
+    cache->stats.blocks--;
+    cache->stats.samples -= b->is.sample_count;
+    cache->stats.bytes -= bytes_of(b);
+    if (b->is.id) {
+        cache->stats.journal_samples -= b->is.sample_count;
+        cache->stats.journal_bytes -= bytes_of(b);
     }
-    cache->pair_count--;
+    meshping__free(b);
 }
 
-/* ---- one pair ---- */
+/* ---- agents ---- */
 
-/* Index (0..count) of the first sample with a slot >= slot_us. */
-static uint32_t lower_bound(const pair *p, int64_t slot_us)
+/* Index of the agent, or of where it would go. */
+static size_t find(const meshping_cache *cache, uint64_t agent_id)
 {
-    uint32_t low = 0, high = p->count;
+    size_t low = 0, high = cache->count;
     while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (p->samples[p->start + middle].slot_unix_us < slot_us)
+        size_t middle = low + (high - low) / 2;
+        if (cache->agents[middle].id < agent_id)
             low = middle + 1;
         else
             high = middle;
@@ -164,44 +111,71 @@ static uint32_t lower_bound(const pair *p, int64_t slot_us)
     return low;
 }
 
-static bool set_capacity(meshping_cache *cache, pair *p, uint32_t capacity)
+static agent *agent_by_id(const meshping_cache *cache, uint64_t agent_id)
 {
-    meshping_sample *samples = meshping__malloc(capacity * sizeof *samples);
-    if (!samples)
+    size_t at = find(cache, agent_id);
+    return at < cache->count && cache->agents[at].id == agent_id ? &cache->agents[at] : NULL;
+}
+
+static bool grow(void **items, size_t *capacity, size_t wanted, size_t size)
+{
+    if (wanted <= *capacity)
+        return true;
+    size_t larger = *capacity + *capacity / 4;
+    larger = larger < wanted ? wanted : larger;
+    larger = larger < 4 ? 4 : larger;
+    void *grown = meshping__realloc(*items, larger * size);
+    if (!grown)
         return false;
-    if (p->count)
-        memcpy(samples, p->samples + p->start, p->count * sizeof *samples);
-    meshping__free(p->samples);
-    cache->sample_bytes -= p->capacity * sizeof *samples;
-    cache->sample_bytes += capacity * sizeof *samples;
-    p->samples = samples;
-    p->start = 0;
-    p->capacity = capacity;
+    *items = grown;
+    *capacity = larger;
     return true;
 }
 
-/* Room for one more at the end. */
-static bool reserve(meshping_cache *cache, pair *p)
+/* NULL: no memory. */
+static agent *agent_made(meshping_cache *cache, uint64_t agent_id)
 {
-    if (p->start + p->count < p->capacity)
-        return true;
-    if (p->start >= p->capacity / 4 && p->start > 0) { /* a full window that moves on stays in its array */
-        memmove(p->samples, p->samples + p->start, p->count * sizeof *p->samples);
-        p->start = 0;
-        return true;
-    }
-    return set_capacity(cache, p, p->capacity ? p->capacity + p->capacity / 2 : FIRST_CAPACITY);
+    size_t at = find(cache, agent_id);
+    if (at < cache->count && cache->agents[at].id == agent_id)
+        return &cache->agents[at];
+    if (!grow((void **)&cache->agents, &cache->capacity, cache->count + 1, sizeof *cache->agents))
+        return NULL;
+    memmove(&cache->agents[at + 1], &cache->agents[at], (cache->count - at) * sizeof *cache->agents);
+    cache->agents[at] = (agent){.id = agent_id, .missing_us = INT64_MIN};
+    cache->count++;
+    return &cache->agents[at];
 }
 
-/* Slots before `limit_us` go; memory follows when the pair has become much smaller. */
-static void trim(meshping_cache *cache, pair *p, int64_t limit_us)
+static void remove_agent(meshping_cache *cache, size_t at)
 {
-    uint32_t old = lower_bound(p, limit_us);
-    p->start += old;
-    p->count -= old;
-    if (p->count && p->capacity > 4 * FIRST_CAPACITY && p->count < p->capacity / 4)
-        set_capacity(cache, p, p->count * 2); /* no memory: stays as large as it is */
+    agent *dead = &cache->agents[at];
+    for (size_t i = 0; i < dead->count; i++)
+        drop_block(cache, dead->blocks[i]);
+    meshping__free(dead->blocks);
+    cache->count--;
+    memmove(dead, dead + 1, (cache->count - at) * sizeof *dead);
 }
+
+void meshping_cache_drop_agent(meshping_cache *cache, uint64_t agent_id)
+{
+    size_t at = find(cache, agent_id);
+    if (at < cache->count && cache->agents[at].id == agent_id)
+        remove_agent(cache, at);
+}
+
+void meshping_cache_free(meshping_cache *cache)
+{
+    if (!cache)
+        return;
+    while (cache->count)
+        remove_agent(cache, cache->count - 1);
+    meshping__free(cache->agents);
+    meshping_block_reader_free(cache->reader);
+    meshping__unzip_dispose(&cache->unzip);
+    meshping__free(cache);
+}
+
+/* ---- adding ---- */
 
 static int64_t oldest_kept(const meshping_cache *cache, int64_t now_unix_us)
 {
@@ -209,93 +183,225 @@ static int64_t oldest_kept(const meshping_cache *cache, int64_t now_unix_us)
     return __builtin_sub_overflow(now_unix_us, cache->span_us, &limit) ? INT64_MIN : limit;
 }
 
-meshping_status meshping_cache_add(meshping_cache *cache, uint64_t agent_id, uint64_t target_id,
-                                   const meshping_sample *sample, int64_t now_unix_us)
+/* A clock that is ahead must not keep its samples for ever. */
+static bool is_old(const meshping_stored_block *b, int64_t limit_us)
 {
-    int64_t slot_us = sample->slot_unix_us, newest;
-    /* As far ahead as back: slots of a clock that is ahead by more would never expire. */
-    if (slot_us < oldest_kept(cache, now_unix_us) ||
-        (!__builtin_add_overflow(now_unix_us, cache->span_us, &newest) && slot_us > newest))
-        return MESHPING_LIMIT;
-    size_t bucket = find_bucket(cache, agent_id, target_id);
-    bool fresh = cache->buckets[bucket] == 0;
-    if (fresh && cache->pair_count == PAIRS_MAX)
-        return MESHPING_LIMIT;
-    pair *p = fresh ? add_pair(cache, agent_id, target_id) : &cache->pairs[cache->buckets[bucket] - 1];
-    if (!p)
-        return MESHPING_NOMEM;
-    uint32_t at = lower_bound(p, slot_us);
-    if (at < p->count && p->samples[p->start + at].slot_unix_us == slot_us)
-        return MESHPING_EXISTS;
-    if (p->count == PAIR_SAMPLES_MAX && at == 0)
-        return MESHPING_LIMIT; /* older than the oldest that there is room for */
-    if (!reserve(cache, p)) {
-        if (fresh)
-            remove_pair(cache, cache->pair_count - 1);
-        return MESHPING_NOMEM;
-    }
-    if (p->count == PAIR_SAMPLES_MAX) {
-        p->start++;
-        p->count--;
-        at--;
-    }
-    meshping_sample *place = p->samples + p->start + at;
-    memmove(place + 1, place, (p->count - at) * sizeof *place);
-    *place = *sample;
-    p->count++;
-    return MESHPING_OK;
+    return (b->last_unix_us < b->received_unix_us ? b->last_unix_us : b->received_unix_us) < limit_us;
 }
 
-meshping_status meshping_cache_range(const meshping_cache *cache, uint64_t agent_id, uint64_t target_id,
-                                     int64_t from_us, int64_t to_us, meshping_sample **samples, size_t *count)
+static void note_missing(int64_t *missing_us, int64_t slot_us)
 {
-    *samples = NULL;
-    *count = 0;
-    uint32_t index = cache->buckets[find_bucket(cache, agent_id, target_id)];
-    if (index == 0 || from_us >= to_us)
-        return MESHPING_OK;
-    const pair *p = &cache->pairs[index - 1];
-    uint32_t from = lower_bound(p, from_us), to = lower_bound(p, to_us);
-    if (from == to)
-        return MESHPING_OK;
-    *samples = meshping__memdup(p->samples + p->start + from, (to - from) * sizeof **samples);
-    if (!*samples)
-        return MESHPING_NOMEM;
-    *count = to - from;
-    return MESHPING_OK;
+    if (slot_us > *missing_us)
+        *missing_us = slot_us;
 }
 
-void meshping_cache_expire(meshping_cache *cache, int64_t now_unix_us, size_t pairs)
+meshping_status meshping_cache_add(meshping_cache *cache, const meshping_stored_block *from, int64_t now_unix_us)
 {
     int64_t limit_us = oldest_kept(cache, now_unix_us);
-    for (size_t most = cache->pair_count < pairs ? cache->pair_count : pairs; most > 0; most--) {
-        if (cache->next_to_expire >= cache->pair_count)
+    meshping_stored_block damaged = *from;
+    meshping_status status = MESHPING_OK;
+    if (is_old(from, limit_us) && from->last_unix_us < limit_us)
+        return MESHPING_LIMIT;
+    agent *a = agent_made(cache, from->agent_id);
+    if (!a || is_old(from, limit_us) || a->count == AGENT_BLOCKS_MAX) {
+        note_missing(a ? &a->missing_us : &cache->missing_us, from->last_unix_us);
+        return a ? MESHPING_LIMIT : MESHPING_NOMEM;
+    }
+    if (!from->checked && meshping__block_reader_check(from->bytes, from->length, NULL) != MESHPING_OK) {
+        status = MESHPING_CORRUPT;
+        damaged.length = 0;
+        damaged.sample_count = 0;
+        from = &damaged;
+    }
+    block *copy = grow((void **)&a->blocks, &a->capacity, a->count + 1, sizeof *a->blocks) ? copy_block(from) : NULL;
+    if (!copy) {
+        note_missing(&a->missing_us, from->last_unix_us);
+        return MESHPING_NOMEM;
+    }
+    a->blocks[a->count++] = copy;
+    count_in(cache, copy);
+    return status;
+}
+
+static bool replaced(const block *b, int64_t first_id, int64_t last_id)
+{
+    return b->is.id && b->is.id >= first_id && b->is.id <= last_id;
+}
+
+meshping_status meshping_cache_replace(meshping_cache *cache, uint64_t agent_id, int64_t first_id, int64_t last_id,
+                                       const meshping_stored_block *blocks, size_t count)
+{
+    agent *a = agent_by_id(cache, agent_id);
+    size_t first = 0, kept, made = 0;
+    while (a && first < a->count && !replaced(a->blocks[first], first_id, last_id))
+        first++;
+    if (!a || first == a->count)
+        return MESHPING_OK; /* too old for this cache by now */
+    block **copies = meshping__calloc(count ? count : 1, sizeof *copies);
+    bool good = copies && grow((void **)&a->blocks, &a->capacity, a->count + count, sizeof *a->blocks);
+    for (; good && made < count; made++)
+        good = (copies[made] = copy_block(&blocks[made])) != NULL;
+    if (good) {
+        kept = first;
+        for (size_t i = first; i < a->count; i++) {
+            if (replaced(a->blocks[i], first_id, last_id))
+                drop_block(cache, a->blocks[i]);
+            else
+                a->blocks[kept++] = a->blocks[i];
+        }
+        memmove(&a->blocks[first + count], &a->blocks[first], (kept - first) * sizeof *a->blocks);
+        memcpy(&a->blocks[first], copies, count * sizeof *copies);
+        a->count = kept + count;
+        for (size_t i = 0; i < count; i++)
+            count_in(cache, copies[i]);
+    } else {
+        for (size_t i = 0; copies && i < made; i++)
+            meshping__free(copies[i]);
+    }
+    meshping__free(copies);
+    return good ? MESHPING_OK : MESHPING_NOMEM;
+}
+
+/* ---- asking ---- */
+
+int64_t meshping_cache_reach(const meshping_cache *cache, uint64_t agent_id, int64_t now_unix_us)
+{
+    const agent *a = agent_by_id(cache, agent_id);
+    int64_t reach_us = oldest_kept(cache, now_unix_us);
+    int64_t missing_us = a && a->missing_us > cache->missing_us ? a->missing_us : cache->missing_us;
+    return missing_us >= reach_us ? missing_us + 1 : reach_us;
+}
+
+/* NOT_FOUND: the block is damaged. */
+static meshping_status open_block(meshping_cache *cache, const block *b)
+{
+    if (b->is.length == 0)
+        return MESHPING_NOT_FOUND;
+    meshping_status status = meshping__block_reader_open(cache->reader, b->bytes, b->is.length, true, NULL);
+    return status == MESHPING_CORRUPT ? MESHPING_NOT_FOUND : status;
+}
+
+static meshping_status collect(meshping_cache *cache, const agent *a, meshping__collector *all)
+{
+    meshping_status status = MESHPING_OK;
+    for (size_t i = 0; status == MESHPING_OK && i < a->count; i++) {
+        const meshping_stored_block *is = &a->blocks[i]->is;
+        if (is->last_unix_us < all->from_us || is->first_unix_us >= all->to_us || is->last_target < all->target_id ||
+            is->first_target > all->target_id)
+            continue;
+        status = open_block(cache, a->blocks[i]);
+        if (status == MESHPING_OK)
+            status = meshping__collector_take(all, cache->reader, (uint32_t)i, is->id ? &is->received_unix_us : NULL);
+        if (status == MESHPING_NOT_FOUND || status == MESHPING_CORRUPT)
+            status = meshping__collector_damage(all, is->id, is->first_unix_us, is->last_unix_us);
+    }
+    return status;
+}
+
+meshping_status meshping_cache_series(meshping_cache *cache, uint64_t agent_id, uint64_t target_id, int64_t from_us,
+                                      int64_t to_us, meshping_series *out)
+{
+    const agent *a = agent_by_id(cache, agent_id);
+    meshping__collector all;
+    *out = (meshping_series){0};
+    if (!a)
+        return MESHPING_OK;
+    meshping__collector_init(&all, target_id, from_us, to_us);
+    meshping_status status = collect(cache, a, &all);
+    if (status == MESHPING_OK)
+        status = meshping__collector_finish(&all, out);
+    meshping__collector_dispose(&all);
+    return status;
+}
+
+meshping_status meshping_cache_last(meshping_cache *cache, uint64_t agent_id, uint64_t target_id, meshping_sample *out)
+{
+    const agent *a = agent_by_id(cache, agent_id);
+    meshping_status status = MESHPING_OK;
+    meshping_series series = {0};
+    int64_t from_us = INT64_MIN; /* after the newest one found */
+    for (size_t i = a ? a->count : 0; status == MESHPING_OK && i-- > 0;) {
+        agent one = {.blocks = &a->blocks[i], .count = 1};
+        meshping__collector all;
+        meshping__collector_init(&all, target_id, from_us, INT64_MAX);
+        status = collect(cache, &one, &all);
+        if (status == MESHPING_OK)
+            status = meshping__collector_finish(&all, &series);
+        meshping__collector_dispose(&all);
+        if (series.count) { /* a block in front has the say on the same slot: ask again from this slot on */
+            *out = series.samples[series.count - 1];
+            from_us = out->slot_unix_us;
+        }
+        meshping_series_dispose(&series);
+    }
+    return status == MESHPING_OK && from_us == INT64_MIN ? MESHPING_NOT_FOUND : status;
+}
+
+meshping_status meshping_cache_recent(meshping_cache *cache, uint64_t agent_id, int64_t window_us,
+                                      meshping_cache_recent_fn fn, void *user)
+{
+    const agent *a = agent_by_id(cache, agent_id);
+    meshping_status status = MESHPING_OK;
+    int64_t newest_us = INT64_MIN, since_us;
+    for (size_t i = 0; a && i < a->count; i++)
+        if (a->blocks[i]->is.received_unix_us > newest_us)
+            newest_us = a->blocks[i]->is.received_unix_us;
+    if (__builtin_sub_overflow(newest_us, window_us, &since_us))
+        since_us = INT64_MIN;
+    for (size_t i = 0; a && status == MESHPING_OK && i < a->count; i++) {
+        if (a->blocks[i]->is.received_unix_us < since_us)
+            continue;
+        status = open_block(cache, a->blocks[i]);
+        if (status == MESHPING_OK)
+            status = fn(user, &a->blocks[i]->is, cache->reader);
+        else if (status == MESHPING_NOT_FOUND)
+            status = MESHPING_OK;
+    }
+    return status;
+}
+
+/* ---- what goes ---- */
+
+static void expire_agent(meshping_cache *cache, agent *a, int64_t limit_us)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        block *b = a->blocks[i];
+        if (!is_old(&b->is, limit_us)) {
+            a->blocks[kept++] = b;
+            continue;
+        }
+        if (b->is.last_unix_us >= limit_us)
+            note_missing(&a->missing_us, b->is.last_unix_us);
+        drop_block(cache, b);
+    }
+    a->count = kept;
+    if (a->capacity > 64 && kept < a->capacity / 4) { /* after a long backlog */
+        block **smaller = meshping__realloc(a->blocks, kept * 2 * sizeof *smaller + sizeof *smaller);
+        if (smaller) {
+            a->blocks = smaller;
+            a->capacity = kept * 2 + 1;
+        }
+    }
+}
+
+void meshping_cache_expire(meshping_cache *cache, int64_t now_unix_us, size_t agents)
+{
+    int64_t limit_us = oldest_kept(cache, now_unix_us);
+    for (size_t most = cache->count < agents ? cache->count : agents; most > 0; most--) {
+        if (cache->next_to_expire >= cache->count)
             cache->next_to_expire = 0;
-        pair *p = &cache->pairs[cache->next_to_expire];
-        trim(cache, p, limit_us);
-        if (p->count == 0)
-            remove_pair(cache, cache->next_to_expire); /* another one is in its place now */
+        agent *a = &cache->agents[cache->next_to_expire];
+        expire_agent(cache, a, limit_us);
+        if (a->count == 0 && a->missing_us < limit_us)
+            remove_agent(cache, cache->next_to_expire); /* another one is in its place now */
         else
             cache->next_to_expire++;
     }
 }
 
-void meshping_cache_drop_agent(meshping_cache *cache, uint64_t agent_id)
+void meshping_cache_get_stats(const meshping_cache *cache, meshping_cache_stats *out)
 {
-    for (size_t i = cache->pair_count; i-- > 0;)
-        if (cache->pairs[i].agent_id == agent_id)
-            remove_pair(cache, i);
-}
-
-void meshping_cache_drop_target(meshping_cache *cache, uint64_t target_id)
-{
-    for (size_t i = cache->pair_count; i-- > 0;)
-        if (cache->pairs[i].target_id == target_id)
-            remove_pair(cache, i);
-}
-
-size_t meshping_cache_bytes(const meshping_cache *cache)
-{
-    return sizeof *cache + cache->pair_capacity * sizeof *cache->pairs + cache->bucket_count * sizeof *cache->buckets +
-           cache->sample_bytes;
+    *out = cache->stats;
+    out->bytes += sizeof *cache + cache->capacity * sizeof *cache->agents;
 }

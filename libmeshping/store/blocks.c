@@ -61,11 +61,13 @@ static meshping_status visit_one(meshping_store *store, bool sealed, int64_t id,
                                  meshping_error *err)
 {
     sqlite3_stmt *statement;
-    meshping_status status =
-        meshping__sql_query(&store->sql, &statement, err,
-                            sealed ? "SELECT agent_id, received_us, first_us, last_us, bytes FROM sealed WHERE id = ?1"
-                                   : "SELECT agent_id, received_us, first_us, last_us, bytes FROM blocks WHERE id = ?1",
-                            "i", id);
+    meshping_status status = meshping__sql_query(
+        &store->sql, &statement, err,
+        sealed ? "SELECT agent_id, received_us, first_us, last_us, sample_count, bytes, first_target, last_target"
+                 " FROM sealed WHERE id = ?1"
+               : "SELECT agent_id, received_us, first_us, last_us, sample_count, bytes, 0, 9223372036854775807"
+                 " FROM blocks WHERE id = ?1",
+        "i", id);
     if (status == MESHPING_OK)
         status = meshping__sql_step(&store->sql, statement, err);
     if (status != MESHPING_OK)
@@ -76,8 +78,11 @@ static meshping_status visit_one(meshping_store *store, bool sealed, int64_t id,
         .received_unix_us = sqlite3_column_int64(statement, 1),
         .first_unix_us = sqlite3_column_int64(statement, 2),
         .last_unix_us = sqlite3_column_int64(statement, 3),
-        .bytes = sqlite3_column_blob(statement, 4),
-        .length = (size_t)sqlite3_column_bytes(statement, 4),
+        .sample_count = (uint32_t)sqlite3_column_int64(statement, 4),
+        .bytes = sqlite3_column_blob(statement, 5),
+        .length = (size_t)sqlite3_column_bytes(statement, 5),
+        .first_target = (uint64_t)sqlite3_column_int64(statement, 6),
+        .last_target = (uint64_t)sqlite3_column_int64(statement, 7),
     };
     status = fn(user, &block);
     sqlite3_reset(statement);

@@ -59,6 +59,7 @@ typedef struct meshping__seal_result {
     uint64_t agent_id;
     meshping__level from;
     int64_t first_id, last_id;      /* of the rows that were replaced */
+    int64_t received_us;            /* the latest of them */
     const meshping__merged *blocks; /* by these; NULL: one damaged block that was moved as it is */
     size_t count;
     uint64_t damaged_rollups; /* rows of roll-ups that could not be read, and began anew */

@@ -281,6 +281,7 @@ static meshping_status commit(meshping__seal_job *job, meshping__sql *sql, meshp
                                       .from = job->from,
                                       .first_id = job->first_id,
                                       .last_id = job->last_id,
+                                      .received_us = job->received_us,
                                       .damaged_rollups = job->rollups.damaged};
     if (!job->damaged)
         result->blocks = meshping__merge_outputs(job->merge, &result->count);

@@ -46,14 +46,23 @@ static meshping__write *tell_sealed(const meshping__seal_result *result)
     if (!item)
         return NULL;
     meshping_store_sealed *sealed = &item->notice->sealed;
-    meshping_block_bytes *blocks = meshping__calloc(result->count, sizeof *blocks);
+    meshping_stored_block *blocks = meshping__calloc(result->count, sizeof *blocks);
     bool whole = blocks;
     *sealed = (meshping_store_sealed){
         .agent_id = result->agent_id, .first_id = result->first_id, .last_id = result->last_id, .blocks = blocks};
     for (; whole && sealed->count < result->count; sealed->count++) {
         const meshping__merged *from = &result->blocks[sealed->count];
         uint8_t *bytes = meshping__memdup(from->bytes, from->length);
-        blocks[sealed->count] = (meshping_block_bytes){bytes, bytes ? from->length : 0};
+        blocks[sealed->count] = (meshping_stored_block){.agent_id = result->agent_id,
+                                                        .received_unix_us = result->received_us,
+                                                        .first_unix_us = from->first_us,
+                                                        .last_unix_us = from->last_us,
+                                                        .first_target = from->first_target,
+                                                        .last_target = from->last_target,
+                                                        .sample_count = (uint32_t)from->sample_count,
+                                                        .checked = true,
+                                                        .bytes = bytes,
+                                                        .length = from->length};
         whole = bytes;
     }
     if (whole)

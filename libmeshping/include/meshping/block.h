@@ -68,6 +68,19 @@ MESHPING_API meshping_status meshping_block_reader_samples(const meshping_block_
 /* Index of a target's entry, or SIZE_MAX. O(log n). */
 MESHPING_API size_t meshping_block_reader_find(const meshping_block_reader *reader, uint64_t target_id);
 
+/* A block as the store has it. */
+typedef struct meshping_stored_block {
+    uint64_t agent_id;
+    int64_t id;                          /* in the journal; ascends with each agent's. 0: a joined block */
+    int64_t received_unix_us;            /* of a joined one the latest */
+    int64_t first_unix_us, last_unix_us; /* slots */
+    uint64_t first_target, last_target;  /* no others are in it */
+    uint32_t sample_count;
+    bool checked;         /* the bytes were read through; else they are as the disk gave them */
+    const uint8_t *bytes; /* borrowed, unless said otherwise */
+    size_t length;
+} meshping_stored_block;
+
 #ifdef __cplusplus
 }
 #endif

@@ -11,11 +11,13 @@
 #define MESHPING_STORE_H
 
 #include <meshping/address.h>
+#include <meshping/block.h>
 #include <meshping/buffer.h>
+#include <meshping/cache.h>
 #include <meshping/people.h>
 #include <meshping/registry.h>
 #include <meshping/rollup.h>
-#include <meshping/sample.h>
+#include <meshping/series.h>
 #include <meshping/target.h>
 
 #ifdef __cplusplus
@@ -70,8 +72,8 @@ typedef struct meshping_block_done {
     meshping_status status; /* OK: durable. LIMIT: a 33rd range, not taken. Otherwise: not stored, message in error */
     bool failed;            /* it was not this block: the database could not be written (CORRUPT: where it belongs) */
     bool stored;            /* false with OK: this sequence was there already, nothing was written */
-    int64_t id;             /* when stored: the block's number in the journal; ascends with each agent */
     const meshping_block_write *write; /* bytes borrowed until the callback returns */
+    meshping_stored_block block;       /* when stored: the same block, as the cache takes it */
     const meshping_range *ranges;      /* what is now received of this agent's epoch, ascending */
     size_t range_count;
     const char *error;
@@ -90,16 +92,11 @@ MESHPING_API meshping_status meshping_store_submit_gap(meshping_store *store, ui
                                                        const meshping_gap *gap, int64_t received_unix_us,
                                                        meshping_block_done_fn fn, void *user, meshping_error *err);
 
-typedef struct meshping_block_bytes {
-    const uint8_t *bytes;
-    size_t length;
-} meshping_block_bytes;
-
 /* Blocks of the journal were joined. Completions of these blocks ran before. */
 typedef struct meshping_store_sealed {
     uint64_t agent_id;
-    int64_t first_id, last_id;          /* this agent's blocks with these numbers, and between, are gone from it */
-    const meshping_block_bytes *blocks; /* and these in their place; borrowed until the callback returns */
+    int64_t first_id, last_id;           /* this agent's blocks with these numbers, and between, are gone from it */
+    const meshping_stored_block *blocks; /* and these in their place; borrowed until the callback returns */
     size_t count;
 } meshping_store_sealed;
 
@@ -121,21 +118,6 @@ MESHPING_API void meshping_store_process(meshping_store *store);
 MESHPING_API meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, uint64_t epoch,
                                                    meshping_range *ranges, size_t *count, meshping_error *err);
 
-/* A stored block that cannot be read. What lies between its first and its last slot may be missing. */
-typedef struct meshping_damage {
-    int64_t block_id;
-    int64_t first_unix_us, last_unix_us;
-} meshping_damage;
-
-typedef struct meshping_series {
-    meshping_sample *samples; /* ascending, no slot twice; late data is flagged */
-    size_t count;
-    meshping_damage *damaged; /* of the time asked for; a pause in the samples there is none of the agent's */
-    size_t damaged_count;
-} meshping_series;
-
-MESHPING_API void meshping_series_dispose(meshping_series *series);
-
 /*
  * A pair's samples with from_us <= slot < to_us. *out is the caller's (meshping_series_dispose). OK also when some of
  * the blocks are damaged: they are listed. LIMIT: over 4 million samples; CORRUPT: the database itself is.
@@ -143,6 +125,15 @@ MESHPING_API void meshping_series_dispose(meshping_series *series);
 MESHPING_API meshping_status meshping_store_series(meshping_store *store, uint64_t agent_id, uint64_t target_id,
                                                    int64_t from_us, int64_t to_us, meshping_series *out,
                                                    meshping_error *err);
+
+/*
+ * The same, from the cache of this store as far as it reaches (meshping_cache_reach at now_unix_us), else from the
+ * database: one answer without a seam, each slot once.
+ */
+MESHPING_API meshping_status meshping_store_series_cached(meshping_store *store, meshping_cache *cache,
+                                                          uint64_t agent_id, uint64_t target_id, int64_t from_us,
+                                                          int64_t to_us, int64_t now_unix_us, meshping_series *out,
+                                                          meshping_error *err);
 
 /* ---- queries over any length of time ---- */
 
@@ -208,14 +199,6 @@ typedef struct meshping_pair_sample {
 MESHPING_API meshping_status meshping_store_last(meshping_store *store, uint64_t agent_id, int64_t since_us,
                                                  meshping_pair_sample **last, size_t *count, meshping_error *err);
 
-typedef struct meshping_stored_block {
-    uint64_t agent_id;
-    int64_t id;                          /* in the journal, as in meshping_block_done; 0: a joined one */
-    int64_t received_unix_us;            /* of a joined one the latest */
-    int64_t first_unix_us, last_unix_us; /* slots */
-    const uint8_t *bytes;                /* borrowed until the callback returns; not checked */
-    size_t length;
-} meshping_stored_block;
 /*
  * Every stored block with a sample at or after from_us, for filling a cache at start: joined ones first, then the
  * journal, each agent's in the order in which they were stored.

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Samples on their way through the server: from the store into cells and hour cache, and the answers about a pair. */
+#include "meshpingd/samples.h"
+
+#include "common/log.h"
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* More than the hour that is asked for, so that a question about it is answered without the disk. */
+#define CACHE_SPAN_US (HOUR_US + INT64_C(600000000))
+#define HOUR_US INT64_C(3600000000)
+#define CACHE_AGENTS_A_TICK 100
+#define WINDOW_LEAST_US INT64_C(90000000)
+
+/* ---- cells ---- */
+
+typedef struct taker {
+    server *server;
+    agent_entry *agent;
+    bool live; /* it has just come, and counts */
+    meshping_sample *samples;
+    size_t capacity;
+} taker;
+
+/*
+ * Which sample is the newest is told on our clock: one whose agent's clock was set back is not an old one, and nothing
+ * comes from the future.
+ */
+static void add_to_cell(const agent_entry *agent, meshping_cell *cell, const meshping_sample *sample,
+                        int64_t received_unix_us)
+{
+    meshping_sample here = *sample;
+    int64_t offset_us, error_us;
+    if (meshping_clock_read(&agent->clock, server_mono_ms() * 1000, &offset_us, &error_us) &&
+        llabs(offset_us) > MESHPING_CLOCK_SKEW_US)
+        here.slot_unix_us -= offset_us;
+    if (here.slot_unix_us > received_unix_us)
+        here.slot_unix_us = received_unix_us;
+    meshping_cell_add(cell, &here, received_unix_us);
+}
+
+static void take_sample(taker *t, uint64_t target_id, const meshping_sample *sample, int64_t received_unix_us)
+{
+    server_counters *counters = &t->server->counters;
+    meshping_cell *cell = live_cell(t->server, t->agent, target_id);
+    if (cell)
+        add_to_cell(t->agent, cell, sample, received_unix_us);
+    if (!t->live)
+        return;
+    if (sample->outcome < MESHPING_OUTCOME_COUNT)
+        counters->samples[sample->outcome]++;
+    if (sample->flags & MESHPING_FLAG_LATE_DATA)
+        counters->samples_late++;
+}
+
+static meshping_status take_block(void *user, const meshping_stored_block *block, const meshping_block_reader *reader)
+{
+    taker *t = user;
+    for (size_t i = 0; i < meshping_block_reader_target_count(reader); i++) {
+        meshping_block_entry entry;
+        size_t count = 0;
+        meshping_block_reader_entry(reader, i, &entry);
+        if (entry.sample_count > t->capacity) {
+            meshping_sample *grown = realloc(t->samples, entry.sample_count * sizeof *grown);
+            if (!grown)
+                return MESHPING_NOMEM;
+            t->samples = grown;
+            t->capacity = entry.sample_count;
+        }
+        if (!t->samples || meshping_block_reader_samples(reader, i, t->samples, t->capacity, &count, NULL) != 0)
+            continue; /* damaged */
+        if (block->id)
+            meshping_samples_mark_late(t->samples, count, block->received_unix_us);
+        for (size_t k = 0; k < count; k++)
+            take_sample(t, entry.target_id, &t->samples[k], block->received_unix_us);
+    }
+    return MESHPING_OK;
+}
+
+void samples_take(server *s, const meshping_stored_block *block)
+{
+    meshping_block_reader *reader = NULL;
+    taker t = {.server = s, .agent = server_agent_by_id(s, block->agent_id), .live = true};
+    if (!t.agent)
+        return;
+    meshping_cache_add(s->cache, block, block->received_unix_us);
+    if (meshping_block_reader_new(&reader, block->bytes, block->length, NULL) == MESHPING_OK)
+        take_block(&t, block, reader);
+    meshping_block_reader_free(reader);
+    free(t.samples);
+}
+
+/* ---- what the writer thread does by itself ---- */
+
+static void on_sealed(void *user, const meshping_store_sealed *sealed)
+{
+    server *s = user;
+    meshping_cache_replace(s->cache, sealed->agent_id, sealed->first_id, sealed->last_id, sealed->blocks,
+                           sealed->count);
+    alarm_clear(&s->alarms, ALARM_SEAL, server_unix_ms());
+}
+
+static void on_trouble(void *user, meshping_status status, const char *message)
+{
+    server *s = user;
+    char text[MESHPING_ERROR_MESSAGE_MAX];
+    (void)status;
+    snprintf(text, sizeof text, "stored blocks cannot be joined, or old ones deleted; it is tried again: %s", message);
+    alarm_raise(&s->alarms, ALARM_SEAL, server_unix_ms(), text);
+}
+
+/* ---- at start ---- */
+
+typedef struct loading {
+    server *server;
+    uint64_t blocks, damaged;
+} loading;
+
+static meshping_status load_block(void *user, const meshping_stored_block *block)
+{
+    loading *l = user;
+    meshping_status status = meshping_cache_add(l->server->cache, block, l->server->started_unix_ms * 1000);
+    l->blocks++;
+    l->damaged += status == MESHPING_CORRUPT;
+    return MESHPING_OK;
+}
+
+/* Cells remember the last verdicts: how long these take to come. */
+static int64_t cells_window_us(const server *s)
+{
+    int64_t window_us = WINDOW_LEAST_US;
+    for (size_t i = 0; i < s->targets.count; i++) {
+        int64_t needed_us = (int64_t)s->targets.items[i].interval_ms * 1000 * (MESHPING_CELL_WINDOW + 3);
+        window_us = needed_us > window_us ? needed_us : window_us;
+    }
+    return window_us < HOUR_US ? window_us : HOUR_US;
+}
+
+static void load_cells(server *s)
+{
+    taker t = {.server = s};
+    int64_t window_us = cells_window_us(s);
+    for (size_t i = 0; i < s->agent_count; i++) {
+        t.agent = s->agents[i];
+        meshping_cache_recent(s->cache, t.agent->record.id, window_us, take_block, &t);
+    }
+    free(t.samples);
+}
+
+meshping_status samples_load(server *s, meshping_error *err)
+{
+    loading l = {.server = s};
+    meshping_cache_stats stats;
+    int64_t begun_ms = server_mono_ms();
+    if (meshping_cache_new(&s->cache, CACHE_SPAN_US) != MESHPING_OK)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    meshping_store_watch(s->store, &(meshping_store_watcher){on_sealed, on_trouble, s});
+    meshping_status status =
+        meshping_store_visit_blocks(s->store, s->started_unix_ms * 1000 - CACHE_SPAN_US, load_block, &l, err);
+    if (status != MESHPING_OK)
+        return status;
+    load_cells(s);
+    meshping_cache_get_stats(s->cache, &stats);
+    log_info("store", "the last hour is here: %" PRIu64 " samples in %" PRIu64 " blocks, %.1f MB, in %" PRId64 " ms",
+             stats.samples, stats.blocks, (double)stats.bytes / 1e6, server_mono_ms() - begun_ms);
+    if (l.damaged)
+        log_error("store", "%" PRIu64 " of %" PRIu64 " stored blocks are damaged, their samples are shown as lost",
+                  l.damaged, l.blocks);
+    return MESHPING_OK;
+}
+
+void samples_tick(server *s)
+{
+    meshping_cache_expire(s->cache, server_unix_ms() * 1000, CACHE_AGENTS_A_TICK);
+}
+
+/* ---- questions ---- */
+
+meshping_status samples_series(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
+                               meshping_series *out, meshping_error *err)
+{
+    return meshping_store_series_cached(s->store, s->cache, agent_id, target_id, from_us, to_us,
+                                        server_unix_ms() * 1000, out, err);
+}
