@@ -108,6 +108,10 @@ size_t meshping__block_series(const meshping__block_row *rows, size_t count);
 
 /* block_section.c: bytes, by zstd when that is shorter. `scratch` is emptied. */
 void meshping__section_write(meshping__bytes *out, meshping__bytes *raw, meshping__block_effort effort);
+/* The same with zstd's context for compressing, for several sections in a row; NULL: there was no memory for one. */
+struct ZSTD_CCtx_s;
+void meshping__section_write_by(struct ZSTD_CCtx_s *context, meshping__bytes *out, meshping__bytes *raw,
+                                meshping__block_effort effort);
 /* A section of at most raw_max bytes into *raw (meshping__free); false: damaged. *nomem: no memory. unzip may be NULL.
  */
 bool meshping__section_read(meshping__reader *reader, meshping__unzip *unzip, size_t raw_max, uint8_t **raw,

@@ -20,13 +20,13 @@ static size_t compress(ZSTD_CCtx *context, uint8_t *room, size_t capacity, const
 }
 
 /* The shortest form found is in *best; 0: none is shorter than the bytes themselves. */
-static size_t shortest(uint8_t **best, const meshping__bytes *raw, meshping__block_effort effort)
+static size_t shortest(uint8_t **best, const meshping__bytes *raw, meshping__block_effort effort,
+                       struct ZSTD_CCtx_s *context)
 {
     /* Noise has no matches, and searching for them costs; patterns (many lost, a flat line) do. */
     static const struct {
         int level, min_match;
     } tries[] = {{1, 7}, {7, 0}};
-    ZSTD_CCtx *context = ZSTD_createCCtx();
     uint8_t *room[2] = {meshping__malloc(raw->length), meshping__malloc(raw->length)};
     size_t length = raw->length;
     *best = NULL;
@@ -39,23 +39,30 @@ static size_t shortest(uint8_t **best, const meshping__bytes *raw, meshping__blo
         room[0] = room[1];
         room[1] = *best;
     }
-    ZSTD_freeCCtx(context);
     meshping__free(room[0]);
     if (!*best)
         meshping__free(room[1]);
     return *best ? length : 0;
 }
 
-void meshping__section_write(meshping__bytes *out, meshping__bytes *raw, meshping__block_effort effort)
+void meshping__section_write_by(struct ZSTD_CCtx_s *context, meshping__bytes *out, meshping__bytes *raw,
+                                meshping__block_effort effort)
 {
     uint8_t *packed = NULL;
-    size_t length = raw->length >= TRY_FROM && !raw->failed ? shortest(&packed, raw, effort) : 0;
+    size_t length = raw->length >= TRY_FROM && !raw->failed ? shortest(&packed, raw, effort, context) : 0;
     meshping__bytes_varint(out, raw->length);
     meshping__bytes_varint(out, length ? length : raw->length);
     meshping__bytes_put(out, length ? packed : raw->data, length ? length : raw->length);
     out->failed = out->failed || raw->failed;
     meshping__free(packed);
     raw->length = 0;
+}
+
+void meshping__section_write(meshping__bytes *out, meshping__bytes *raw, meshping__block_effort effort)
+{
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    meshping__section_write_by(context, out, raw, effort);
+    ZSTD_freeCCtx(context);
 }
 
 void meshping__unzip_dispose(meshping__unzip *unzip)

@@ -50,8 +50,9 @@ void meshping__hour_add_to(meshping_rollup *rollup, const meshping__hours *hours
 
 /* rollup_row.c: all records as one row; out->failed: no memory. */
 void meshping__hours_encode(meshping__bytes *out, const meshping__hours *hours);
-/* Appends a row's records. CORRUPT: damaged, or not ours; NOMEM. *hours may then hold some of it. */
-meshping_status meshping__hours_decode(meshping__hours *hours, const uint8_t *bytes, size_t length);
+/* Appends a row's records. CORRUPT: damaged, or not ours; NOMEM. *hours may then hold some of it. unzip may be NULL. */
+meshping_status meshping__hours_decode(meshping__hours *hours, meshping__unzip *unzip, const uint8_t *bytes,
+                                       size_t length);
 /* Room for one more; used while decoding. */
 bool meshping__hours_push(meshping__hours *hours, const meshping__hour *hour);
 bool meshping__hours_push_tally(meshping__hours *hours, uint32_t key, uint64_t count);

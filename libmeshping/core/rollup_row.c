@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include <zlib.h>
+#include <zstd.h>
 
 #define VERSION 1u
 #define SECTION_MAX ((size_t)4 << 20)
@@ -112,12 +113,14 @@ void meshping__hours_encode(meshping__bytes *out, const meshping__hours *hours)
             put_replies(columns, &before, hour, tallies + others, hour->count - others);
     }
     size_t start = out->length;
+    ZSTD_CCtx *packer = ZSTD_createCCtx();
     meshping__bytes_u8(out, VERSION);
     meshping__bytes_varint(out, hours->count);
     for (size_t i = 0; i < COLUMNS; i++) {
-        meshping__section_write(out, &columns[i], MESHPING__EFFORT_LIVE);
+        meshping__section_write_by(packer, out, &columns[i], MESHPING__EFFORT_LIVE);
         meshping__bytes_dispose(&columns[i]);
     }
+    ZSTD_freeCCtx(packer);
     if (!out->failed)
         meshping__bytes_u32(out, checksum(out->data + start, out->length - start));
 }
@@ -256,14 +259,14 @@ static bool read_hour(source *from, bool first)
     return !from->nomem;
 }
 
-static bool read_all(source *from, meshping__reader *reader)
+static bool read_all(source *from, meshping__reader *reader, meshping__unzip *unzip)
 {
     uint64_t count = meshping__read_varint(reader);
     if (count > MESHPING__HOURS_MAX)
         return false;
     for (size_t i = 0; i < COLUMNS; i++) {
         size_t length;
-        if (!meshping__section_read(reader, NULL, SECTION_MAX, &from->raw[i], &length, &from->nomem))
+        if (!meshping__section_read(reader, unzip, SECTION_MAX, &from->raw[i], &length, &from->nomem))
             return false;
         from->columns[i] = meshping__reader_of(from->raw[i], length);
     }
@@ -278,7 +281,8 @@ static bool read_all(source *from, meshping__reader *reader)
     return true;
 }
 
-meshping_status meshping__hours_decode(meshping__hours *hours, const uint8_t *bytes, size_t length)
+meshping_status meshping__hours_decode(meshping__hours *hours, meshping__unzip *unzip, const uint8_t *bytes,
+                                       size_t length)
 {
     source from = {.hours = hours};
     if (length < ROW_MIN)
@@ -287,7 +291,7 @@ meshping_status meshping__hours_decode(meshping__hours *hours, const uint8_t *by
     meshping__reader reader = meshping__reader_of(bytes, length - 4);
     if (meshping__read_u32(&tail) != checksum(bytes, length - 4) || meshping__read_u8(&reader) != VERSION)
         return MESHPING_CORRUPT;
-    bool good = read_all(&from, &reader);
+    bool good = read_all(&from, &reader, unzip);
     for (size_t i = 0; i < COLUMNS; i++)
         meshping__free(from.raw[i]);
     return good ? MESHPING_OK : from.nomem ? MESHPING_NOMEM : MESHPING_CORRUPT;

@@ -88,6 +88,7 @@ meshping_status meshping_store_group(meshping_store *store, const meshping_pair 
     meshping_status status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
         status = meshping__sql_end(&store->sql, scan_pairs(&s, sorted, pair_count, err), err);
+    meshping__unzip_dispose(&s.unzip);
     meshping__free(sorted);
     return status;
 }
@@ -197,6 +198,7 @@ meshping_status meshping_store_worst(meshping_store *store, unsigned permille, i
             (*worst)[i] = c->list[i].pair;
         *count = *worst ? c->count : 0;
     }
+    meshping__unzip_dispose(&s.unzip);
     if (c)
         meshping__free(c->list);
     meshping__free(c);

@@ -51,8 +51,8 @@ static meshping_status read_pending(const meshping__scan *s, uint64_t agent_id, 
 static meshping_status take_row(meshping__scan *s, uint64_t target_id, sqlite3_stmt *statement, meshping_error *err)
 {
     meshping__hours hours = {0};
-    meshping_status status =
-        meshping__hours_decode(&hours, sqlite3_column_blob(statement, 1), (size_t)sqlite3_column_bytes(statement, 1));
+    meshping_status status = meshping__hours_decode(&hours, &s->unzip, sqlite3_column_blob(statement, 1),
+                                                    (size_t)sqlite3_column_bytes(statement, 1));
     for (size_t i = 0; status == MESHPING_OK && i < hours.count; i++)
         deliver(s, &hours, i, target_id);
     meshping__hours_dispose(&hours);

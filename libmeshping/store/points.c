@@ -12,6 +12,7 @@ typedef struct pair {
     uint64_t agent_id, target_id;
     int64_t from_us, to_us; /* multiples of the step, and of an hour where that is longer */
     int64_t step_us;
+    meshping__unzip unzip;
     meshping__hours hours;          /* rolled up, ascending; of this target only */
     meshping__rows sealed, journal; /* ascending by slot */
 } pair;
@@ -47,8 +48,8 @@ static meshping_status read_rollups(pair *p, meshping_error *err)
         return status;
     while ((status = meshping__sql_step(p->sql, statement, err)) == MESHPING_OK) {
         meshping__hours all = {0};
-        status =
-            meshping__hours_decode(&all, sqlite3_column_blob(statement, 0), (size_t)sqlite3_column_bytes(statement, 0));
+        status = meshping__hours_decode(&all, &p->unzip, sqlite3_column_blob(statement, 0),
+                                        (size_t)sqlite3_column_bytes(statement, 0));
         if (status == MESHPING_OK)
             status = keep_target(p, &all, err);
         else if (status == MESHPING_CORRUPT)
@@ -181,6 +182,7 @@ meshping_status meshping_store_points(meshping_store *store, uint64_t agent_id, 
     } else {
         meshping__free(pointer.points);
     }
+    meshping__unzip_dispose(&p.unzip);
     meshping__hours_dispose(&p.hours);
     meshping__rows_dispose(&p.sealed);
     meshping__rows_dispose(&p.journal);

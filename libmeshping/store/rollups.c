@@ -26,6 +26,7 @@ void meshping__rollup_change_dispose(meshping__rollup_change *change)
     meshping__free(change->rows);
     meshping__free(change->scratch);
     meshping__hours_dispose(&change->hours);
+    meshping__unzip_dispose(&change->unzip);
     *change = (meshping__rollup_change){0};
 }
 
@@ -190,7 +191,8 @@ static meshping_status load(meshping__rollup_change *change, int64_t group, int6
         status = meshping__sql_step(change->sql, statement, err);
     if (status != MESHPING_OK)
         return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
-    status = meshping__hours_decode(out, sqlite3_column_blob(statement, 0), (size_t)sqlite3_column_bytes(statement, 0));
+    status = meshping__hours_decode(out, &change->unzip, sqlite3_column_blob(statement, 0),
+                                    (size_t)sqlite3_column_bytes(statement, 0));
     sqlite3_reset(statement);
     if (status == MESHPING_CORRUPT) {
         change->damaged++;

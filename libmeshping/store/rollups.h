@@ -33,6 +33,7 @@ typedef struct meshping__rollup_change {
     size_t prepared; /* of hours.items, into rows */
     meshping__rollup_row *rows;
     size_t row_count, row_capacity;
+    meshping__unzip unzip;
     uint64_t damaged; /* rows that were not readable, and began anew */
     meshping__block_row *scratch;
     size_t scratch_capacity;

@@ -9,6 +9,7 @@
     XX(agents, "thousands of agents on one server: memory, CPU, the time until all are back")                          \
     XX(probe, "CPU and wall time a ping, flat out over loopback, beside fping and a bare loop")                        \
     XX(store, "bytes a sample on disk, beside a SQLite row a sample and VictoriaMetrics")                              \
+    XX(rollup, "bytes and time of hourly roll-ups: on disk, adding to them, reading 90 days")                          \
     XX(ingest, "a full mesh through a real server: CPU, memory, time to the ack, questions meanwhile, restart")
 
 #define XX(name, text) int name##_main(int argc, char **argv);

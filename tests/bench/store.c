@@ -27,15 +27,15 @@ static bool add_sample(bench_series *all, const char *word, size_t *capacity)
     errno = 0;
     unsigned long long rtt_us = lost ? 0 : strtoull(word, &end, 10);
     if (!lost && (*end || errno || *word == '-' || rtt_us > MESHPING_RTT_US_MAX)) {
-        fprintf(stderr, "meshping-bench store: line %zu: \"%s\" is no RTT in microseconds, nor - for lost\n",
-                all->series + 1, word);
+        fprintf(stderr, "meshping-bench: line %zu: \"%s\" is no RTT in microseconds, nor - for lost\n", all->series + 1,
+                word);
         return false;
     }
     if (all->count == *capacity) {
         *capacity = *capacity ? *capacity * 2 : 4096;
         all->rtt_us = *capacity <= SAMPLES_MAX ? realloc(all->rtt_us, *capacity * sizeof *all->rtt_us) : NULL;
         if (!all->rtt_us) {
-            fprintf(stderr, "meshping-bench store: more than %zu samples, or no memory\n", SAMPLES_MAX);
+            fprintf(stderr, "meshping-bench: more than %zu samples, or no memory\n", SAMPLES_MAX);
             return false;
         }
     }
@@ -43,14 +43,14 @@ static bool add_sample(bench_series *all, const char *word, size_t *capacity)
     return true;
 }
 
-static bool read_series(const char *path, bench_series *all)
+bool bench_series_read(const char *path, bench_series *all)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
     char *line = NULL;
     size_t size = 0, capacity = 0;
     bool good = true;
     if (!file) {
-        fprintf(stderr, "meshping-bench store: %s: %s\n", path, strerror(errno));
+        fprintf(stderr, "meshping-bench: %s: %s\n", path, strerror(errno));
         return false;
     }
     while (good && getline(&line, &size, file) > 0) {
@@ -69,7 +69,7 @@ static bool read_series(const char *path, bench_series *all)
     free(line);
     fclose(file);
     if (good && all->count == 0)
-        fprintf(stderr, "meshping-bench store: %s: no samples in it\n", path);
+        fprintf(stderr, "meshping-bench: %s: no samples in it\n", path);
     return good && all->count > 0;
 }
 
@@ -187,7 +187,7 @@ static bool store_ours(const bench_series *all, const char *directory, double *b
     meshping_store_close(o.store);
     meshping_block_builder_free(o.builder);
     if (!good)
-        fprintf(stderr, "meshping-bench store: %s\n", o.err.message);
+        fprintf(stderr, "meshping-bench: %s\n", o.err.message);
     *bytes = bench_directory_bytes(directory);
     return good;
 }
@@ -209,7 +209,7 @@ static int run(const char *series_path, bool json)
     bench_series all = {0};
     double ours = 0, rows = 0, victoria = 0;
     int failed = 1;
-    if (!read_series(series_path, &all))
+    if (!bench_series_read(series_path, &all))
         goto out;
     size_t longest = 0;
     for (size_t i = 0; i < all.series; i++)
@@ -217,7 +217,7 @@ static int run(const char *series_path, bool json)
     all.first_us =
         meshping_now_read().unix_ns / 1000 / BENCH_STEP_US * BENCH_STEP_US - (int64_t)(longest + 2) * BENCH_STEP_US;
     if (!mkdtemp(directory)) {
-        perror("meshping-bench store: /var/tmp");
+        perror("meshping-bench: /var/tmp");
         goto out;
     }
     if (store_ours(&all, directory, &ours)) {
@@ -261,7 +261,7 @@ int store_main(int argc, char **argv)
         }
     }
     if (!path || optind != argc) {
-        fputs("meshping-bench store: --series FILE is needed, and nothing else\n", stderr);
+        fputs("meshping-bench: --series FILE is needed, and nothing else\n", stderr);
         return 2;
     }
     return run(path, json);

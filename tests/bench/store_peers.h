@@ -15,6 +15,8 @@ typedef struct bench_series {
     int64_t first_us;
 } bench_series;
 
+/* From a file, "-" stdin: a line a series, microseconds, "-" for lost. false: told on stderr. */
+bool bench_series_read(const char *path, bench_series *all);
 meshping_sample bench_sample(const bench_series *all, size_t series, size_t i);
 
 /* Files below, by their lengths. */

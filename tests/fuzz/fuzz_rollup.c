@@ -39,11 +39,11 @@ static void check_sound(const meshping__hours *hours)
 static void read_row(const uint8_t *bytes, size_t length)
 {
     meshping__hours hours = {0}, again = {0};
-    if (meshping__hours_decode(&hours, bytes, length) == MESHPING_OK) {
+    if (meshping__hours_decode(&hours, NULL, bytes, length) == MESHPING_OK) {
         meshping__bytes out = {0};
         check_sound(&hours);
         meshping__hours_encode(&out, &hours);
-        check(!out.failed && meshping__hours_decode(&again, out.data, out.length) == MESHPING_OK);
+        check(!out.failed && meshping__hours_decode(&again, NULL, out.data, out.length) == MESHPING_OK);
         check(again.count == hours.count && again.tally_count == hours.tally_count);
         for (size_t i = 0; i < hours.count; i++)
             check(memcmp(&hours.items[i], &again.items[i], offsetof(meshping__hour, count)) == 0);

@@ -100,7 +100,7 @@ static void test_rows_come_back_as_they_went_in(void **unused)
         assert_true(meshping__hours_of_rows(&made, rows, count));
         assert_as_counted(&made, rows, count);
         meshping__bytes bytes = encode(&made);
-        assert_int_equal(meshping__hours_decode(&read, bytes.data, bytes.length), MESHPING_OK);
+        assert_int_equal(meshping__hours_decode(&read, NULL, bytes.data, bytes.length), MESHPING_OK);
         assert_same(&made, &read);
         meshping__bytes_dispose(&bytes);
         meshping__hours_dispose(&made);
@@ -148,7 +148,7 @@ static void test_extremes_fit(void **unused)
     assert_int_equal(made.count, 4);
     assert_int_equal(made.items[1].hour, -1);
     meshping__bytes bytes = encode(&made);
-    assert_int_equal(meshping__hours_decode(&read, bytes.data, bytes.length), MESHPING_OK);
+    assert_int_equal(meshping__hours_decode(&read, NULL, bytes.data, bytes.length), MESHPING_OK);
     assert_same(&made, &read);
     meshping__bytes_dispose(&bytes);
     meshping__hours_dispose(&made);
@@ -165,13 +165,13 @@ static void test_a_changed_or_short_row_is_damaged(void **unused)
     meshping__bytes bytes = encode(&made);
     for (size_t length = 0; length < bytes.length; length++) {
         meshping__hours read = {0};
-        assert_int_equal(meshping__hours_decode(&read, bytes.data, length), MESHPING_CORRUPT);
+        assert_int_equal(meshping__hours_decode(&read, NULL, bytes.data, length), MESHPING_CORRUPT);
         meshping__hours_dispose(&read);
     }
     for (size_t i = 0; i < bytes.length; i++) {
         meshping__hours read = {0};
         bytes.data[i] ^= (uint8_t)(1u << roll(8));
-        assert_int_equal(meshping__hours_decode(&read, bytes.data, bytes.length), MESHPING_CORRUPT);
+        assert_int_equal(meshping__hours_decode(&read, NULL, bytes.data, bytes.length), MESHPING_CORRUPT);
         meshping__hours_dispose(&read);
     }
     meshping__bytes_dispose(&bytes);
