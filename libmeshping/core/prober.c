@@ -227,8 +227,16 @@ static void suspect_oneself(meshping_prober *prober, const meshping__flight *fli
     if (!flight->error_outcome &&
         ((sample->flags & MESHPING_FLAG_RX_DROPS) || (flight->flags & MESHPING_FLAG_LATE_SEND)))
         sample->outcome = MESHPING_OUTCOME_OVERLOADED;
-    uint8_t own =
-        prober->transport->blame(prober->transport, &flight->address, &flight->error_from, flight->sent_mono_ns);
+    const meshping__probe_target *target = meshping__prober_target_of(prober, flight);
+    const meshping__way *way = target ? target->way : NULL;
+    meshping__miss miss = {
+        .to = &flight->address,
+        .source = way && way->source.family ? &way->source : NULL,
+        .interface = way && way->interface[0] ? way->interface : NULL,
+        .error_from = &flight->error_from,
+        .sent_mono_ns = flight->sent_mono_ns,
+    };
+    uint8_t own = prober->transport->blame(prober->transport, &miss);
     if (own)
         sample->outcome = own;
 }

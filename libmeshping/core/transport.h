@@ -41,6 +41,15 @@ typedef struct meshping__rx {
     int64_t read_mono_ns, read_unix_ns; /* when it was read from the socket */
 } meshping__rx;
 
+/* A probe that was not answered. */
+typedef struct meshping__miss {
+    const meshping_address *to;
+    const meshping_address *source;     /* NULL: the system chose */
+    const char *interface;              /* NULL: by the routes */
+    const meshping_address *error_from; /* who sent an ICMP error about it; family NONE: nobody */
+    int64_t sent_mono_ns;
+} meshping__miss;
+
 #define MESHPING__RESOLUTION_MAX 16
 
 typedef struct meshping__resolution {
@@ -74,11 +83,10 @@ struct meshping__transport {
     /* Takes note of this host's own network, its links and suspends; once a process(). */
     void (*watch)(meshping__transport *self, int64_t now_mono_ns);
     /*
-     * Did this host itself stand between a probe and its reply, between sent_mono_ns and now? The outcome of class
-     * LOCAL_ERROR that says so, or 0. `error_from`: who sent an ICMP error about it; family NONE: nobody.
+     * Did this host itself stand between the probe and its reply, since it was sent? The outcome of class LOCAL_ERROR
+     * that says so, or 0.
      */
-    uint8_t (*blame)(meshping__transport *self, const meshping_address *to, const meshping_address *error_from,
-                     int64_t sent_mono_ns);
+    uint8_t (*blame)(meshping__transport *self, const meshping__miss *miss);
     /* Messages of up to `length` bytes will be received. NOMEM: as it was. */
     meshping_status (*reserve)(meshping__transport *self, size_t length);
     /*

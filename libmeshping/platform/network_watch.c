@@ -19,7 +19,7 @@
 #define PROBING_TICKS 20           /* in hundredths of a second: a neighbour that lives answers at once */
 #define LINK_SETTLES_NS 1000000000 /* a link that came up looks for its neighbours first */
 #define ANSWER_BYTES 8192
-#define ATTRIBUTES_BYTES 64
+#define ATTRIBUTES_BYTES 128
 
 typedef struct link_state {
     int index;
@@ -205,7 +205,9 @@ static size_t address_bytes(uint8_t family)
     return family == MESHPING_FAMILY_IPV4 ? 4 : 16;
 }
 
-static bool find_route(meshping__network_watch *watch, const meshping_address *to, route *out)
+/* As the probe's packet would go: `source` and `link` where it asks for them, else NULL and 0. */
+static bool find_route(meshping__network_watch *watch, const meshping_address *to, const meshping_address *source,
+                       int link, route *out)
 {
     int refused;
     size_t bytes = address_bytes(to->family);
@@ -213,8 +215,12 @@ static bool find_route(meshping__network_watch *watch, const meshping_address *t
     r.body.route.rtm_family = to->family == MESHPING_FAMILY_IPV4 ? AF_INET : AF_INET6;
     r.body.route.rtm_dst_len = (unsigned char)(bytes * 8);
     add_attribute(&r, RTA_DST, to->bytes, bytes);
-    if (to->scope_id)
-        add_attribute(&r, RTA_OIF, &to->scope_id, sizeof to->scope_id);
+    if (source) {
+        r.body.route.rtm_src_len = r.body.route.rtm_dst_len;
+        add_attribute(&r, RTA_SRC, source->bytes, bytes);
+    }
+    if (link)
+        add_attribute(&r, RTA_OIF, &link, sizeof link);
     *out = (route){0};
     const struct nlmsghdr *answer = ask(watch, &r, &refused);
     if (!answer) {
@@ -224,15 +230,15 @@ static bool find_route(meshping__network_watch *watch, const meshping_address *t
     if (answer->nlmsg_type != RTM_NEWROUTE || answer->nlmsg_len < NLMSG_LENGTH(sizeof(struct rtmsg)))
         return false;
     const struct rtmsg *found = NLMSG_DATA(answer);
-    const void *link = attribute(answer, sizeof *found, RTA_OIF, sizeof(int));
+    const void *out_link = attribute(answer, sizeof *found, RTA_OIF, sizeof(int));
     const uint8_t *gateway = attribute(answer, sizeof *found, RTA_GATEWAY, bytes);
     const uint8_t *via = attribute(answer, sizeof *found, RTA_VIA, 2 + 16); /* IPv4 by an IPv6 neighbour */
     out->local = found->rtm_type == RTN_LOCAL;
     /* what refuses packets here is a route too: IPv6 answers with it, and with its error */
     out->none = found->rtm_type == RTN_UNREACHABLE || found->rtm_type == RTN_PROHIBIT ||
                 found->rtm_type == RTN_BLACKHOLE || found->rtm_type == RTN_THROW;
-    if (link)
-        memcpy(&out->link, link, sizeof out->link);
+    if (out_link)
+        memcpy(&out->link, out_link, sizeof out->link);
     if (gateway) {
         out->gateway.family = to->family;
         memcpy(out->gateway.bytes, gateway, bytes);
@@ -282,27 +288,38 @@ static bool link_was_down(const meshping__network_watch *watch, int index, int64
     return false;
 }
 
-uint8_t meshping__network_watch_blame(meshping__network_watch *watch, const meshping_address *to,
-                                      const meshping_address *error_from, int64_t sent_mono_ns)
+/* True: `unreachable` came from this host itself. */
+static bool said_by_this_host(meshping__network_watch *watch, const meshping_address *error_from)
 {
-    route way, back;
+    route back;
+    return error_from->family && find_route(watch, error_from, NULL, (int)error_from->scope_id, &back) && back.local;
+}
+
+uint8_t meshping__network_watch_blame(meshping__network_watch *watch, const meshping__miss *miss)
+{
+    route way;
+    int link = (int)miss->to->scope_id;
     meshping__network_watch_update(watch);
-    if (watch->resumed_ns >= sent_mono_ns)
+    if (watch->resumed_ns >= miss->sent_mono_ns)
         return MESHPING_OUTCOME_OVERLOADED;
-    if (!find_route(watch, to, &way))
+    if (miss->interface) {
+        link = (int)if_nametoindex(miss->interface);
+        if (!link)
+            return MESHPING_OUTCOME_ISOLATED; /* it is not there any more */
+    }
+    if (!find_route(watch, miss->to, miss->source, link, &way))
         return 0;
     if (way.none)
         return MESHPING_OUTCOME_ISOLATED;
     if (way.local)
         return 0; /* our own address: no link, no gateway */
-    if (link_was_down(watch, way.link, sent_mono_ns))
+    if (link_was_down(watch, way.link, miss->sent_mono_ns))
         return MESHPING_OUTCOME_ISOLATED;
     if (way.gateway.family == MESHPING_FAMILY_NONE)
         return 0; /* a neighbour that does not answer is the target itself */
-    /* "unreachable", said by this host: it is the gateway that does not answer */
-    if (error_from->family && find_route(watch, error_from, &back) && back.local)
+    if (said_by_this_host(watch, miss->error_from) || gateway_is_silent(watch, &way))
         return MESHPING_OUTCOME_ISOLATED;
-    return gateway_is_silent(watch, &way) ? MESHPING_OUTCOME_ISOLATED : 0;
+    return 0;
 }
 
 /* ---- life ---- */

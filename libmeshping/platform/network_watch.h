@@ -6,7 +6,7 @@
 #ifndef MESHPING_PLATFORM_NETWORK_WATCH_H
 #define MESHPING_PLATFORM_NETWORK_WATCH_H
 
-#include <meshping/address.h>
+#include "core/transport.h"
 
 #define MESHPING__LINKS_MAX 1024 /* interfaces watched; of those beyond nothing is claimed */
 
@@ -18,11 +18,9 @@ void meshping__network_watch_free(meshping__network_watch *watch);
 /* Takes what the kernel has told since; cheap when that is nothing. */
 void meshping__network_watch_update(meshping__network_watch *watch);
 /*
- * Did this host itself stand between a probe and its reply, between sent_mono_ns and now? OVERLOADED: it was suspended;
- * ISOLATED: it has no route, its link was down, or its gateway does not answer; 0: nothing is known against it.
- * `error_from`: who sent an ICMP error about the probe; family NONE: nobody.
+ * Did this host itself stand between a probe and its reply, from its sending until now? OVERLOADED: it was suspended;
+ * ISOLATED: it has no route or interface, its link was down, or its gateway does not answer; 0: nothing is known.
  */
-uint8_t meshping__network_watch_blame(meshping__network_watch *watch, const meshping_address *to,
-                                      const meshping_address *error_from, int64_t sent_mono_ns);
+uint8_t meshping__network_watch_blame(meshping__network_watch *watch, const meshping__miss *miss);
 
 #endif

@@ -240,11 +240,10 @@ static void transport_watch(meshping__transport *self, int64_t now_mono_ns)
     meshping__network_watch_update(transport->network);
 }
 
-static uint8_t transport_blame(meshping__transport *self, const meshping_address *to,
-                               const meshping_address *error_from, int64_t sent_mono_ns)
+static uint8_t transport_blame(meshping__transport *self, const meshping__miss *miss)
 {
     const real_transport *transport = (const real_transport *)self;
-    return transport->network ? meshping__network_watch_blame(transport->network, to, error_from, sent_mono_ns) : 0;
+    return transport->network ? meshping__network_watch_blame(transport->network, miss) : 0;
 }
 
 static meshping_status transport_reserve(meshping__transport *self, size_t length)

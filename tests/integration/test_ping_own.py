@@ -41,9 +41,9 @@ def net(tmp_path):
     made.close()
 
 
-def probes_while(net, break_it, mend_it, targets, seconds=1.0, prefix=(), timeout="0.5"):
+def probes_while(net, break_it, mend_it, targets, seconds=1.0, prefix=(), timeout="0.5", more=()):
     """Pings each 0.1 s for 6 s; from second 2 on, something is broken for so long. (probes by target, when)."""
-    ping = subprocess.Popen(net.command("--json", "-c", "60", "-i", "0.1", "-W", timeout, *targets, prefix=prefix),
+    ping = subprocess.Popen(net.command("--json", "-c", "60", "-i", "0.1", "-W", timeout, *more, *targets, prefix=prefix),
                             stdout=subprocess.PIPE, text=True)
     lines = []
     reader = threading.Thread(target=lambda: lines.extend(ping.stdout))
@@ -76,6 +76,20 @@ def link(net, name, state):
 
 def port(net, name, state):
     return lambda: run("ip", "-n", net.peers[name], "link", "set", "peer", state)
+
+
+def test_a_probe_that_asks_for_an_interface_is_judged_by_that_one(net):
+    """The routes say `good`, the probe says `own`: it is the state of `own` that counts."""
+    run("ip", "-n", net.name, "route", "add", "10.5.0.1/32", "via", "192.168.8.2")
+    run("ip", "-n", net.name, "route", "add", "10.5.0.1/32", "via", "192.168.7.2", "metric", "9000")
+    for peer in net.peers.values():
+        run("ip", "-n", peer, "address", "add", "10.5.0.1/32", "dev", "lo")
+    for name, broken in (("own", True), ("good", False)):
+        found, *_ = probes_while(net, link(net, "own", "down"), link(net, "own", "up"),
+                                 ("10.5.0.1",), more=("--interface", name))
+        missed = [probe for probe in found["10.5.0.1"] if probe["reason"]]
+        assert all(probe.get("local_error") for probe in missed), (name, reasons(missed))
+        assert bool(reasons(missed) & {"isolated", "send_error"}) == broken, (name, reasons(missed))
 
 
 @pytest.mark.parametrize("prefix", [(), UNPRIVILEGED], ids=["raw", "unprivileged"])

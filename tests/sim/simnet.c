@@ -245,14 +245,14 @@ static void net_watch(meshping__transport *self, int64_t now_mono_ns)
     (void)now_mono_ns;
 }
 
-static uint8_t net_blame(meshping__transport *self, const meshping_address *to, const meshping_address *error_from,
-                         int64_t sent_mono_ns)
+static uint8_t net_blame(meshping__transport *self, const meshping__miss *miss)
 {
     const sim_net *net = (const sim_net *)self;
-    (void)to;
-    if (own_is_down_between(net, sent_mono_ns, net->mono_ns))
+    if (own_is_down_between(net, miss->sent_mono_ns, net->mono_ns))
         return net->own_outcome;
-    return meshping_address_equal(error_from, sim_own_address(error_from->family)) ? MESHPING_OUTCOME_ISOLATED : 0;
+    return meshping_address_equal(miss->error_from, sim_own_address(miss->error_from->family))
+               ? MESHPING_OUTCOME_ISOLATED
+               : 0;
 }
 
 static meshping_status net_reserve(meshping__transport *self, size_t length)
