@@ -7,6 +7,8 @@ link that works stays a loss.
 
 import json
 import os
+import pathlib
+import signal
 import subprocess
 import threading
 import time
@@ -133,3 +135,35 @@ def test_a_route_that_goes_while_probes_are_in_the_air_is_our_trouble(net):
     assert missed and all(probe.get("local_error") for probe in missed), reasons(missed)
     assert "isolated" in reasons(missed) and "send_error" in reasons(missed)
     assert "timeout" in reasons(found["10.8.0.9"])
+
+
+def test_replies_that_a_full_socket_dropped_are_our_trouble_and_flagged(tmp_path):
+    """Thousands of large replies, more than the socket takes, while the process is held up."""
+    if int(pathlib.Path("/proc/sys/net/core/rmem_max").read_text()) > 4 << 20:
+        pytest.skip("an ordinary user's socket is too large here to be filled in a second")
+    net = Net(tmp_path / "truth.log")
+    try:
+        run("ip", "netns", "exec", net.name, "sysctl", "-qw", "net.ipv4.ping_group_range=0 2147483647")
+        net.serve("198.18.0.0/18:delay=900ms")
+        listed = tmp_path / "targets"
+        listed.write_text("".join(f"198.18.{i // 250}.{i % 250 + 1}\n" for i in range(8000)))
+        with open(listed) as file:  # which an ordinary user could not open there
+            ping = subprocess.Popen(net.command("--json", "--stats", "-c", "2", "-i", "1", "-s", "1400", "-f", "-", prefix=UNPRIVILEGED),
+                                    stdin=file, stdout=subprocess.PIPE, text=True)
+        time.sleep(1.6)
+        ping.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        ping.send_signal(signal.SIGCONT)
+        lines = [json.loads(line) for line in ping.communicate(timeout=60)[0].splitlines()]
+        events = net.truth()
+    finally:
+        net.close()
+    assert lines[-1]["totals"] and lines[-1]["rx_drops"] > 100
+    probes = [line for line in lines if "seq" in line]
+    assert len(probes) == 16000
+    # the simulation answered whatever reached it: none of it may be told as a loss
+    assert {event["what"] for of_one in events.values() for event in of_one} == {"reply"}
+    missed = [probe for probe in probes if probe["reason"]]
+    assert all(probe["local_error"] for probe in missed), reasons(missed)
+    dropped = [probe for probe in missed if "rx_drops" in probe["flags"]]
+    assert len(dropped) >= 100 and reasons(dropped) == {"overloaded"}
