@@ -170,14 +170,27 @@ static meshping_status use_wal(meshping__sql *sql, meshping_error *err)
     return MESHPING_OK;
 }
 
+/*
+ * ROLLBACK is prepared now, after all that makes SQLite prepare anew: when memory has run out there would be no way out
+ * of a transaction, and nobody else could write.
+ */
+static meshping_status prepare_way_out(meshping__sql *sql, meshping_error *err)
+{
+    meshping_status status = meshping__sql_begin(sql, err);
+    if (status == MESHPING_OK)
+        meshping__sql_end(sql, MESHPING_STATE, NULL);
+    return status;
+}
+
 meshping_status meshping__schema_prepare_writer(meshping__sql *sql, meshping_error *err)
 {
-    return meshping__sql_exec(sql,
-                              "PRAGMA synchronous = FULL;"
-                              "PRAGMA foreign_keys = ON;"
-                              "PRAGMA wal_autocheckpoint = 4000;"
-                              "PRAGMA journal_size_limit = 67108864;",
-                              err);
+    meshping_status status = meshping__sql_exec(sql,
+                                                "PRAGMA synchronous = FULL;"
+                                                "PRAGMA foreign_keys = ON;"
+                                                "PRAGMA wal_autocheckpoint = 4000;"
+                                                "PRAGMA journal_size_limit = 67108864;",
+                                                err);
+    return status == MESHPING_OK ? prepare_way_out(sql, err) : status;
 }
 
 static meshping_status migrate(meshping__sql *sql, int64_t version, meshping_error *err)
@@ -248,5 +261,7 @@ meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshpi
         status = meshping__schema_prepare_writer(sql, err);
     if (status == MESHPING_OK)
         status = migrate(sql, version, err);
+    if (status == MESHPING_OK && version < VERSION)
+        status = prepare_way_out(sql, err);
     return status;
 }

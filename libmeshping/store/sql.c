@@ -7,6 +7,8 @@
 
 #define BUSY_TIMEOUT_MS 10000
 
+static const char rollback_text[] = "ROLLBACK"; /* one address: it is prepared once */
+
 meshping_status meshping__sql_error(meshping__sql *sql, int rc, meshping_error *err)
 {
     const char *what = sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc);
@@ -206,6 +208,8 @@ int64_t meshping__sql_rowid(const meshping__sql *sql)
 
 meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)
 {
+    if (!sqlite3_get_autocommit(sql->db)) /* a rollback that failed */
+        control(sql, rollback_text, NULL);
     sql->total_before = sqlite3_total_changes64(sql->db);
     return control(sql, "BEGIN IMMEDIATE", err);
 }
@@ -226,7 +230,7 @@ meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, me
     if (status == MESHPING_OK && audited)
         sql->audit = NULL;
     if (status != MESHPING_OK && !sqlite3_get_autocommit(sql->db)) /* some errors roll back by themselves */
-        control(sql, "ROLLBACK", NULL);
+        control(sql, rollback_text, NULL);
     return status;
 }
 
