@@ -81,6 +81,8 @@ struct meshping_store {
 meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshping_error *err);
 /* MESHPING_OK: ours, and not newer than this program; *current: no older either. Changes nothing. */
 meshping_status meshping__schema_identify(meshping__sql *sql, bool *current, meshping_error *err);
+/* Leads from `version` to version `to`, or the newest, each in a transaction of its own. */
+meshping_status meshping__schema_migrate(meshping__sql *sql, int64_t version, int64_t to, meshping_error *err);
 /* What every writing connection needs. */
 meshping_status meshping__schema_prepare_writer(meshping__sql *sql, meshping_error *err);
 

@@ -193,9 +193,9 @@ meshping_status meshping__schema_prepare_writer(meshping__sql *sql, meshping_err
     return status == MESHPING_OK ? prepare_way_out(sql, err) : status;
 }
 
-static meshping_status migrate(meshping__sql *sql, int64_t version, meshping_error *err)
+meshping_status meshping__schema_migrate(meshping__sql *sql, int64_t version, int64_t to, meshping_error *err)
 {
-    for (; version < VERSION; version++) {
+    for (; version < to && version < VERSION; version++) {
         meshping_status status = meshping__sql_begin(sql, err);
         if (status != MESHPING_OK)
             return status;
@@ -260,7 +260,7 @@ meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshpi
     if (status == MESHPING_OK)
         status = meshping__schema_prepare_writer(sql, err);
     if (status == MESHPING_OK)
-        status = migrate(sql, version, err);
+        status = meshping__schema_migrate(sql, version, VERSION, err);
     if (status == MESHPING_OK && version < VERSION)
         status = prepare_way_out(sql, err);
     return status;
