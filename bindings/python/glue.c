@@ -229,6 +229,137 @@ PyObject *glue_store_agents(meshping_store *store)
     return list;
 }
 
+/* ---- history ---- */
+
+/* {"ok": 60, "timeout": 1}: the outcomes that there were, by name; a later version's by number. */
+static PyObject *counts_dict(const uint64_t *counts)
+{
+    PyObject *dict = PyDict_New();
+    for (unsigned i = 0; dict != NULL && i < MESHPING_OUTCOME_COUNT; i++) {
+        if (counts[i] == 0)
+            continue;
+        const char *name = meshping_outcome_name(i);
+        PyObject *key =
+            strcmp(name, "unknown") == 0 ? PyUnicode_FromFormat("outcome_%u", i) : PyUnicode_FromString(name);
+        PyObject *value = PyLong_FromUnsignedLongLong(counts[i]);
+        if (key == NULL || value == NULL || PyDict_SetItem(dict, key, value) != 0)
+            Py_CLEAR(dict);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    return dict;
+}
+
+static PyObject *point_dict(const meshping_point *p)
+{
+    return Py_BuildValue("{s:L,s:L,s:N,s:K,s:k,s:k,s:k,s:k,s:k}", "from_us", (long long)p->from_us, "to_us",
+                         (long long)p->to_us, "counts", counts_dict(p->counts), "sum_us", (unsigned long long)p->sum_us,
+                         "min_us", (unsigned long)p->min_us, "max_us", (unsigned long)p->max_us, "p50_us",
+                         (unsigned long)p->p50_us, "p95_us", (unsigned long)p->p95_us, "p99_us",
+                         (unsigned long)p->p99_us);
+}
+
+PyObject *glue_store_points(meshping_store *store, uint64_t agent_id, uint64_t target_id, int64_t from_us,
+                            int64_t to_us, size_t max_points)
+{
+    meshping_point *points = NULL;
+    size_t count = 0;
+    int64_t step_us;
+    meshping_status status;
+    meshping_error *err = glue_error();
+    Py_BEGIN_ALLOW_THREADS status =
+        meshping_store_points(store, agent_id, target_id, from_us, to_us, max_points, &points, &count, &step_us, err);
+    Py_END_ALLOW_THREADS if (status != MESHPING_OK) return glue_raise(status);
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list != NULL && i < count; i++)
+        if (append(list, point_dict(&points[i])) != 0)
+            Py_CLEAR(list);
+    meshping_free(points);
+    return list;
+}
+
+PyObject *glue_store_group(meshping_store *store, PyObject *pairs, int64_t from_us, int64_t to_us)
+{
+    static const unsigned permilles[] = {10, 50, 250, 500, 750, 900, 950, 990, 999};
+    PyObject *items = PySequence_Fast(pairs, "pairs must be a sequence of (agent_id, target_id)"), *result = NULL;
+    meshping_rollup *sum = PyMem_Calloc(1, sizeof *sum);
+    size_t count = items != NULL ? (size_t)PySequence_Fast_GET_SIZE(items) : 0;
+    meshping_pair *list = PyMem_Calloc(count + 1, sizeof *list);
+    meshping_status status = MESHPING_OK;
+    meshping_error *err = glue_error();
+    if (items == NULL)
+        goto out;
+    if (sum == NULL || list == NULL) {
+        PyErr_NoMemory();
+        goto out;
+    }
+    for (size_t i = 0; i < count; i++) {
+        unsigned long long agent_id, target_id;
+        if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(items, (Py_ssize_t)i), "KK", &agent_id, &target_id))
+            goto out;
+        list[i] = (meshping_pair){agent_id, target_id};
+    }
+    Py_BEGIN_ALLOW_THREADS status = meshping_store_group(store, list, count, from_us, to_us, sum, err);
+    Py_END_ALLOW_THREADS if (status != MESHPING_OK)
+    {
+        glue_raise(status);
+        goto out;
+    }
+    PyObject *percentiles = PyDict_New();
+    for (size_t i = 0; percentiles != NULL && i < sizeof permilles / sizeof permilles[0]; i++) {
+        PyObject *key = PyFloat_FromDouble(permilles[i] / 10.0);
+        PyObject *value = PyLong_FromUnsignedLong(meshping_rollup_percentile(sum, permilles[i]));
+        if (key == NULL || value == NULL || PyDict_SetItem(percentiles, key, value) != 0)
+            Py_CLEAR(percentiles);
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    result = Py_BuildValue("{s:N,s:K,s:k,s:k,s:N}", "counts", counts_dict(sum->counts), "sum_us",
+                           (unsigned long long)sum->sum_us, "min_us", (unsigned long)sum->min_us, "max_us",
+                           (unsigned long)sum->max_us, "percentiles_us", percentiles);
+out:
+    Py_XDECREF(items);
+    PyMem_Free(sum);
+    PyMem_Free(list);
+    return result;
+}
+
+PyObject *glue_store_worst(meshping_store *store, unsigned permille, int64_t from_us, int64_t to_us, size_t limit)
+{
+    meshping_pair_point *worst = NULL;
+    size_t count = 0;
+    meshping_status status;
+    meshping_error *err = glue_error();
+    Py_BEGIN_ALLOW_THREADS status = meshping_store_worst(store, permille, from_us, to_us, limit, &worst, &count, err);
+    Py_END_ALLOW_THREADS if (status != MESHPING_OK) return glue_raise(status);
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list != NULL && i < count; i++)
+        if (append(list, Py_BuildValue("(KKN)", (unsigned long long)worst[i].agent_id,
+                                       (unsigned long long)worst[i].target_id, point_dict(&worst[i].point))) != 0)
+            Py_CLEAR(list);
+    meshping_free(worst);
+    return list;
+}
+
+PyObject *glue_store_last(meshping_store *store, uint64_t agent_id, int64_t since_us)
+{
+    meshping_pair_sample *last = NULL;
+    size_t count = 0;
+    meshping_status status;
+    meshping_error *err = glue_error();
+    Py_BEGIN_ALLOW_THREADS status = meshping_store_last(store, agent_id, since_us, &last, &count, err);
+    Py_END_ALLOW_THREADS if (status != MESHPING_OK) return glue_raise(status);
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list != NULL && i < count; i++)
+        if (append(list, Py_BuildValue("(KK(LkBH))", (unsigned long long)last[i].agent_id,
+                                       (unsigned long long)last[i].target_id, (long long)last[i].sample.slot_unix_us,
+                                       (unsigned long)last[i].sample.rtt_us, last[i].sample.outcome,
+                                       last[i].sample.flags)) != 0)
+            Py_CLEAR(list);
+    meshping_free(last);
+    return list;
+}
+
 PyObject *glue_store_targets(meshping_store *store)
 {
     meshping_target_list targets = {0};

@@ -34,6 +34,11 @@ PyObject *glue_store_agents(meshping_store *store);
 /* A pair's samples; CORRUPT when some of them cannot be read, as a list has no place to say so. */
 meshping_status glue_store_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id, int64_t from_us,
                                    int64_t to_us, meshping_sample **samples, size_t *count, meshping_error *err);
+PyObject *glue_store_points(meshping_store *store, uint64_t agent_id, uint64_t target_id, int64_t from_us,
+                            int64_t to_us, size_t max_points);
+PyObject *glue_store_group(meshping_store *store, PyObject *pairs, int64_t from_us, int64_t to_us);
+PyObject *glue_store_worst(meshping_store *store, unsigned permille, int64_t from_us, int64_t to_us, size_t limit);
+PyObject *glue_store_last(meshping_store *store, uint64_t agent_id, int64_t since_us);
 PyObject *glue_store_targets(meshping_store *store);
 
 /* A prober that collects its results, and hands them over from process(). */

@@ -158,6 +158,18 @@ typedef struct {} RawStore;
         Py_END_ALLOW_THREADS
         return status;
     }
+    PyObject *points(uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us, size_t max_points) {
+        return glue_store_points($self, agent_id, target_id, from_us, to_us, max_points);
+    }
+    PyObject *group(PyObject *pairs, int64_t from_us, int64_t to_us) {
+        return glue_store_group($self, pairs, from_us, to_us);
+    }
+    PyObject *worst(unsigned permille, int64_t from_us, int64_t to_us, size_t limit) {
+        return glue_store_worst($self, permille, from_us, to_us, limit);
+    }
+    PyObject *last(uint64_t agent_id, int64_t since_us) {
+        return glue_store_last($self, agent_id, since_us);
+    }
     PyObject *agents() {
         return glue_store_agents($self);
     }

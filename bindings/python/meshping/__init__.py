@@ -8,7 +8,7 @@ import json
 import os
 import select
 from dataclasses import dataclass
-from typing import Iterable, List, Mapping, NamedTuple, Optional, Union
+from typing import Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import lowlevel
 from ._meshping import Error
@@ -266,6 +266,24 @@ class Store:
     def samples(self, agent_id: int, target_id: int, from_us: int = 0, to_us: int = 2**62) -> List[Sample]:
         """A pair's samples with from_us <= slot < to_us, ascending, no slot twice."""
         return [_sample(raw) for raw in self._open().samples(agent_id, target_id, from_us, to_us)]
+
+    def points(self, agent_id: int, target_id: int, from_us: int, to_us: int, max_points: int = 500) -> List[dict]:
+        """Any length of a pair's time as at most max_points points: from_us, to_us, counts by outcome, sum_us, min_us,
+        max_us, p50_us, p95_us, p99_us (of the replies; 0 when there are none). Nothing between them is left out."""
+        return self._open().points(agent_id, target_id, from_us, to_us, max_points)
+
+    def group(self, pairs: Sequence[Tuple[int, int]], from_us: int, to_us: int) -> dict:
+        """All of a group of (agent id, target id), 0 for any, in the whole hours of a time: counts, sum_us, min_us,
+        max_us, percentiles_us."""
+        return self._open().group(pairs, from_us, to_us)
+
+    def worst(self, from_us: int, to_us: int, permille: int = 0, limit: int = 20) -> List[Tuple[int, int, dict]]:
+        """The worst pairs, (agent id, target id, point), by loss or by the RTT that `permille` of 1000 replies keep."""
+        return self._open().worst(permille, from_us, to_us, limit)
+
+    def last(self, agent_id: int = 0, since_us: int = 0) -> List[Tuple[int, int, Sample]]:
+        """The newest sample of every pair of an agent (0: of all), of those since a time."""
+        return [(agent, target, _sample(raw)) for agent, target, raw in self._open().last(agent_id, since_us)]
 
     def close(self) -> None:
         self._raw = None

@@ -39,3 +39,67 @@ def test_a_closed_store_says_so(tmp_path):
     store.close()
     with pytest.raises(ValueError, match="closed"):
         store.agents()
+
+
+HOUR_US = 3_600_000_000
+START_US = 472_222 * HOUR_US
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A store whose journal has three hours of two pairs: 1 ms to 1.539 ms, every hundredth lost, one not sent."""
+    path = tmp_path / "meshping.db"
+    meshping.Store(path, read_only=False).close()
+    builder = meshping.lowlevel.BlockBuilder()
+    for i in range(540):
+        reason = 1 if i % 100 == 99 else 16 if i == 7 else 0
+        builder.add(1, START_US + i * 20_000_000, 0 if reason else 1000 + i, reason, 0)
+    builder.add(2, START_US + 5, 90000, 0, 0)
+    block = builder.finish()
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO agents(id, public_key, state, host_name, version, reported_address, observed_address,"
+                       " approved_addresses, reason, first_seen_ms, last_seen_ms, state_changed_ms, revision)"
+                       " VALUES(9, zeroblob(32), 1, 'fra-1', '', '', '', '', '', 0, 0, 0, 1)")
+    last_us = START_US + 539 * 20_000_000
+    connection.execute("INSERT INTO blocks(agent_id, epoch, sequence, first_us, last_us, received_us, keep_us,"
+                       " sample_count, bytes) VALUES(9, 1, 1, ?, ?, ?, ?, 541, ?)",
+                       (START_US, last_us, last_us, last_us, block))
+    connection.commit()
+    connection.close()
+    with meshping.Store(path) as store:
+        yield store
+
+
+def test_history_of_a_pair_as_points(filled):
+    end_us = START_US + 3 * HOUR_US
+    for most in (3, 50, 5000):
+        points = filled.points(9, 1, START_US, end_us, most)
+        assert 0 < len(points) <= most
+        assert sum(p["counts"].get("ok", 0) for p in points) == 540 - 5 - 1
+        assert sum(p["counts"].get("timeout", 0) for p in points) == 5
+        assert sum(p["counts"].get("send_error", 0) for p in points) == 1
+        assert min(p["min_us"] for p in points if "ok" in p["counts"]) == 1000
+        assert max(p["max_us"] for p in points) == 1539
+    assert [p["to_us"] - p["from_us"] for p in filled.points(9, 1, START_US, end_us, 3)] == [HOUR_US] * 3
+    assert filled.points(9, 3, START_US, end_us) == [] == filled.points(9, 1, START_US - HOUR_US, START_US, 60)
+    with pytest.raises(meshping.Error) as caught:
+        filled.points(9, 1, end_us, START_US)
+    assert caught.value.name == "INVALID"
+
+
+def test_a_group_the_worst_and_the_last(filled):
+    end_us = START_US + 3 * HOUR_US
+    pair = filled.group([(9, 1)], START_US, end_us)
+    assert pair["counts"] == {"ok": 534, "timeout": 5, "send_error": 1}
+    assert (pair["min_us"], pair["max_us"]) == (1000, 1539)
+    assert abs(pair["percentiles_us"][50.0] - 1268) <= 1268 / 32
+    everything = filled.group([(0, 0), (9, 2)], START_US, end_us)
+    assert everything["counts"]["ok"] == 535 and everything["max_us"] == 90000
+    assert [(agent, target) for agent, target, _ in filled.worst(START_US, end_us)] == [(9, 1)]
+    assert [(target, point["p95_us"]) for _, target, point in filled.worst(START_US, end_us, 950)][0] == (2, 90000)
+    last = filled.last()
+    assert [(agent, target) for agent, target, _ in last] == [(9, 1), (9, 2)]
+    assert last[1][2].rtt_us == 90000
+    for bad in ([], [(1,)], 7, [("a", 1)]):
+        with pytest.raises((meshping.Error, TypeError)):
+            filled.group(bad, START_US, end_us)
