@@ -13,7 +13,7 @@ import tempfile
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 LIBRARY = TOP / "libmeshping"
-TESTS = ("test_prober", "test_prober_own", "test_prober_targets", "test_prober_truth")
+TESTS = ("test_prober", "test_prober_own", "test_prober_targets", "test_prober_truth", "test_prober_ways")
 PACKAGES = "cmocka json-c libcap libcares libuv libwebsockets libzstd openssl sqlite3 zlib".split()
 
 RECEIVE, PROBER, ICMP, TARGETS = "core/prober_receive.c", "core/prober.c", "core/icmp.c", "core/prober_targets.c"
@@ -21,7 +21,8 @@ RECEIVE, PROBER, ICMP, TARGETS = "core/prober_receive.c", "core/prober.c", "core
 # name, file, what stands there, what the mutant has instead
 MUTANTS = [
     ("cookie", RECEIVE, "if (flight->cookie != cookie)", "if (false)"),
-    ("source", RECEIVE, "else if (!same_host(&rx->from, &flight->address))", "else if (false)"),
+    ("source", RECEIVE, "!same_host(&rx->from, &flight->address) || ", ""),
+    ("sent to the address asked for", RECEIVE, " || !meant_for_source(prober, flight, &rx->to)", ""),
     ("length", RECEIVE, "else if (rx->truncated || message->payload_length != flight->size)", "else if (false)"),
     ("filler", RECEIVE, "else if (!meshping__icmp_filler_ok(message->payload, message->payload_length))", "else if (false)"),
     ("checksum", RECEIVE, "if (!rx->is_error && !checksum_ok(&message, rx))", "if (false)"),
