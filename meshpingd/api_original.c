@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The original's routes with its bodies and status codes, for scripts that were written for it. */
 #include "meshpingd/http.h"
-#include "meshpingd/samples.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
+#include "meshpingd/readers.h"
+#include "meshpingd/samples.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -89,30 +91,20 @@ static const meshping_target *find_target(const server *s, const char *name)
     return target;
 }
 
-void original_monitoring(http_exchange *x)
+/* The last hour: in the cache, unless there was no memory for it, or the agent's clock is ahead. */
+typedef struct question {
+    samples_part part;
+    meshping_status status;
+    meshping_error error;
+} question;
+
+static void respond_samples(http_exchange *x, const meshping_series *found)
 {
-    uint64_t agent_id;
-    meshping_series found;
-    meshping_error err = {0};
     text_buffer body = {0};
-    const meshping_target *target = find_target(x->server, x->params.value[1]);
-    if (!http_id_parse(x->params.value[0], &agent_id) || !server_agent_by_id(x->server, agent_id)) {
-        http_respond_problem(x, 404, "Agent not found");
-        return;
-    }
-    if (!target) {
-        http_respond_problem(x, 404, "Target not found");
-        return;
-    }
-    int64_t now_us = server_unix_ms() * 1000;
-    if (samples_series(x->server, agent_id, target->id, now_us - HOUR_US, now_us + 1, &found, &err) != MESHPING_OK) {
-        http_respond_error(x, &err);
-        return;
-    }
     bool first = true;
     text_puts(&body, "[");
-    for (size_t i = 0; i < found.count; i++) {
-        const meshping_sample *sample = &found.samples[i];
+    for (size_t i = 0; i < found->count; i++) {
+        const meshping_sample *sample = &found->samples[i];
         /* the original knows two results; what the agent could not measure is neither */
         if (meshping_outcome_classify(sample->outcome) == MESHPING_CLASS_LOCAL_ERROR)
             continue;
@@ -127,6 +119,59 @@ void original_monitoring(http_exchange *x)
         first = false;
     }
     text_puts(&body, "]");
-    meshping_series_dispose(&found);
     http_respond_text(x, 200, "application/json", &body);
+}
+
+static void run(void *data, meshping_store *store)
+{
+    question *q = data;
+    q->status = samples_part_complete(&q->part, store, &q->error);
+}
+
+static void answer(http_exchange *x, void *data)
+{
+    question *q = data;
+    if (q->status == MESHPING_OK)
+        respond_samples(x, &q->part.found);
+    else
+        http_respond_error(x, &q->error);
+}
+
+static void let_go(void *data)
+{
+    question *q = data;
+    samples_part_dispose(&q->part);
+    free(q);
+}
+
+void original_monitoring(http_exchange *x)
+{
+    uint64_t agent_id;
+    question *q;
+    meshping_error err = {0};
+    const meshping_target *target = find_target(x->server, x->params.value[1]);
+    if (!http_id_parse(x->params.value[0], &agent_id) || !server_agent_by_id(x->server, agent_id)) {
+        http_respond_problem(x, 404, "Agent not found");
+        return;
+    }
+    if (!target) {
+        http_respond_problem(x, 404, "Target not found");
+        return;
+    }
+    int64_t now_us = server_unix_ms() * 1000;
+    q = calloc(1, sizeof *q);
+    if (!q) {
+        http_respond_problem(x, 500, "out of memory");
+        return;
+    }
+    if (samples_part_take(&q->part, x->server, agent_id, target->id, now_us - HOUR_US, now_us + 1, &err) !=
+        MESHPING_OK) {
+        http_respond_error(x, &err);
+        let_go(q);
+    } else if (samples_part_is_complete(&q->part)) {
+        respond_samples(x, &q->part.found);
+        let_go(q);
+    } else {
+        readers_ask(x, &(reader_question){.data = q, .run = run, .answer = answer, .free = let_go});
+    }
 }

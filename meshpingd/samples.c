@@ -176,9 +176,34 @@ void samples_tick(server *s)
 
 /* ---- questions ---- */
 
-meshping_status samples_series(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
-                               meshping_series *out, meshping_error *err)
+meshping_status samples_part_take(samples_part *part, server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us,
+                                  int64_t to_us, meshping_error *err)
 {
-    return meshping_store_series_cached(s->store, s->cache, agent_id, target_id, from_us, to_us,
-                                        server_unix_ms() * 1000, out, err);
+    *part = (samples_part){.agent_id = agent_id, .target_id = target_id, .from_us = from_us};
+    part->seam_us = meshping_cache_seam(s->cache, agent_id, from_us, to_us, server_unix_ms() * 1000);
+    meshping_status status = meshping_cache_series(s->cache, agent_id, target_id, part->seam_us, to_us, &part->found);
+    return status == MESHPING_OK ? status : meshping_error_set(err, status, "%s", meshping_status_text(status));
+}
+
+meshping_status samples_part_complete(samples_part *part, meshping_store *store, meshping_error *err)
+{
+    meshping_series older;
+    if (samples_part_is_complete(part))
+        return MESHPING_OK;
+    meshping_status status =
+        meshping_store_series(store, part->agent_id, part->target_id, part->from_us, part->seam_us, &older, err);
+    if (status != MESHPING_OK)
+        return status;
+    if (meshping_series_append(&older, &part->found) != MESHPING_OK) {
+        meshping_series_dispose(&older);
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    }
+    part->found = older;
+    part->seam_us = part->from_us;
+    return MESHPING_OK;
+}
+
+void samples_part_dispose(samples_part *part)
+{
+    meshping_series_dispose(&part->found);
 }

@@ -11,8 +11,24 @@ meshping_status samples_load(server *s, meshping_error *err);
 void samples_take(server *s, const meshping_stored_block *block);
 /* Each second: what is too old leaves the cache. */
 void samples_tick(server *s);
-/* A pair's samples of [from_us, to_us): from the hour cache where it reaches, else from the store. */
-meshping_status samples_series(server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
-                               meshping_series *out, meshping_error *err);
+/*
+ * A pair's samples of [from_us, to_us) in two steps: what the hour cache has, on the loop, and what is older, with any
+ * thread's store.
+ */
+typedef struct samples_part {
+    uint64_t agent_id, target_id;
+    int64_t from_us, seam_us; /* what lies between is in the store only */
+    meshping_series found;
+} samples_part;
+
+meshping_status samples_part_take(samples_part *part, server *s, uint64_t agent_id, uint64_t target_id, int64_t from_us,
+                                  int64_t to_us, meshping_error *err);
+static inline bool samples_part_is_complete(const samples_part *part)
+{
+    return part->from_us >= part->seam_us;
+}
+/* Nothing to do when it is complete. */
+meshping_status samples_part_complete(samples_part *part, meshping_store *store, meshping_error *err);
+void samples_part_dispose(samples_part *part);
 
 #endif

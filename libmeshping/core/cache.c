@@ -272,6 +272,15 @@ int64_t meshping_cache_reach(const meshping_cache *cache, uint64_t agent_id, int
     return missing_us >= reach_us ? missing_us + 1 : reach_us;
 }
 
+int64_t meshping_cache_seam(const meshping_cache *cache, uint64_t agent_id, int64_t from_us, int64_t to_us,
+                            int64_t now_unix_us)
+{
+    int64_t seam_us = meshping_cache_reach(cache, agent_id, now_unix_us);
+    if (seam_us > to_us)
+        seam_us = to_us;
+    return seam_us < from_us ? from_us : seam_us;
+}
+
 /* NOT_FOUND: the block is damaged. */
 static meshping_status open_block(meshping_cache *cache, const block *b)
 {

@@ -144,8 +144,7 @@ meshping_status meshping_store_series_cached(meshping_store *store, meshping_cac
                                              meshping_series *out, meshping_error *err)
 {
     meshping_series later = {0};
-    int64_t seam_us = meshping_cache_reach(cache, agent_id, now_unix_us);
-    seam_us = seam_us < from_us ? from_us : seam_us > to_us ? to_us : seam_us;
+    int64_t seam_us = meshping_cache_seam(cache, agent_id, from_us, to_us, now_unix_us);
     *out = (meshping_series){0};
     meshping_status status = MESHPING_OK;
     if (from_us < seam_us)

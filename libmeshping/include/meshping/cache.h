@@ -35,6 +35,9 @@ MESHPING_API meshping_status meshping_cache_replace(meshping_cache *cache, uint6
 
 /* All that is stored of the agent with this slot or a later one is in the cache; never below now - span. */
 MESHPING_API int64_t meshping_cache_reach(const meshping_cache *cache, uint64_t agent_id, int64_t now_unix_us);
+/* Where in from_us..to_us the cache begins to have all: before it the store is to be asked, from it on the cache. */
+MESHPING_API int64_t meshping_cache_seam(const meshping_cache *cache, uint64_t agent_id, int64_t from_us, int64_t to_us,
+                                         int64_t now_unix_us);
 /*
  * The pair's samples with from_us <= slot < to_us, as meshping_store_series gives them, of what the cache holds. *out
  * is the caller's (meshping_series_dispose). LIMIT: over 4 million; NOMEM.

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pair's samples of up to a day. What the hour cache has is taken on the loop; the rest, and what explains missing
+ * stretches, is read by a reader (readers.c), which also writes the answer's text.
+ */
+#include "meshpingd/http.h"
+#include "meshpingd/http_text.h"
+#include "meshpingd/readers.h"
+#include "meshpingd/samples.h"
+#include "meshpingd/series.h"
+
+#include <stdlib.h>
+
+#define HOUR_MS INT64_C(3600000)
+#define SERIES_SPAN_MAX_MS (24 * HOUR_MS)
+#define SERIES_DELIVERY_MS 10000 /* from a probe's verdict to here, at the longest in a sound session */
+
+typedef struct question {
+    series out;
+    samples_part part;
+    meshping_status status;
+    meshping_error error;
+    text_buffer body;
+} question;
+
+/* ---- in a worker ---- */
+
+/* The newest slot before from_ms, within a day; so that a gap that began before the window is seen in it. */
+static int64_t newest_before(meshping_store *store, const series *out)
+{
+    static const int64_t looks_ms[] = {60000, HOUR_MS, SERIES_SPAN_MAX_MS};
+    for (size_t i = 0; i < sizeof looks_ms / sizeof looks_ms[0]; i++) {
+        meshping_series found;
+        int64_t slot_ms = INT64_MIN;
+        if (meshping_store_series(store, out->agent_id, out->target_id, (out->from_ms - looks_ms[i]) * 1000,
+                                  out->from_ms * 1000, &found, NULL) == MESHPING_OK &&
+            found.count)
+            slot_ms = found.samples[found.count - 1].slot_unix_us / 1000;
+        meshping_series_dispose(&found);
+        if (slot_ms != INT64_MIN)
+            return slot_ms;
+    }
+    return INT64_MIN;
+}
+
+/* What explains the stretches without samples, from the newest sample before the window to its end. */
+static meshping_status explain(meshping_store *store, series *out, meshping_error *err)
+{
+    meshping_stored_gap *dropped = NULL;
+    int64_t *starts_us = NULL;
+    meshping_pause *pauses = NULL;
+    meshping_clock_note *clocks = NULL;
+    int64_t from_us = (out->before_ms != INT64_MIN ? out->before_ms : out->from_ms) * 1000, to_us = out->to_ms * 1000;
+    meshping_status status =
+        meshping_store_gaps(store, out->agent_id, from_us, to_us, &dropped, &out->dropped_count, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_starts(store, out->agent_id, from_us, to_us, &starts_us, &out->start_count, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_pauses(store, from_us, to_us, &pauses, &out->pause_count, err);
+    if (status == MESHPING_OK) /* by the server's clock; a window on the agent's may be elsewhere */
+        status = meshping_store_clocks(store, out->agent_id, from_us, INT64_MAX, &clocks, &out->clock_count, err);
+    out->dropped = dropped;
+    out->starts_us = starts_us;
+    out->pauses = pauses;
+    out->clocks = clocks;
+    return status;
+}
+
+static void run(void *data, meshping_store *store)
+{
+    question *q = data;
+    series *out = &q->out;
+    q->status = samples_part_complete(&q->part, store, &q->error);
+    const meshping_series *found = &q->part.found;
+    if (q->status != MESHPING_OK)
+        return;
+    if (found->count > SERIES_POINTS_MAX) {
+        q->status = meshping_error_set(&q->error, MESHPING_INVALID,
+                                       "%zu samples are over the limit of %d: ask for a shorter time", found->count,
+                                       SERIES_POINTS_MAX);
+        return;
+    }
+    out->samples = found->samples;
+    out->count = found->count;
+    out->damaged = found->damaged;
+    out->damaged_count = found->damaged_count;
+    out->before_ms = INT64_MIN;
+    if (out->count == 0 || found->samples[0].slot_unix_us / 1000 - out->from_ms > (int64_t)out->interval_ms * 5 / 2)
+        out->before_ms = newest_before(store, out);
+    q->status = explain(store, out, &q->error);
+    if (q->status == MESHPING_OK)
+        series_json(&q->body, out);
+}
+
+/* ---- on the loop ---- */
+
+static void answer(http_exchange *x, void *data)
+{
+    question *q = data;
+    if (q->status == MESHPING_OK)
+        http_respond_text(x, 200, "application/json", &q->body);
+    else
+        http_respond_error(x, &q->error);
+}
+
+static void let_go(void *data)
+{
+    question *q = data;
+    meshping_free((void *)q->out.dropped);
+    meshping_free((void *)q->out.starts_us);
+    meshping_free((void *)q->out.pauses);
+    meshping_free((void *)q->out.clocks);
+    samples_part_dispose(&q->part);
+    text_dispose(&q->body);
+    free(q);
+}
+
+/* Absent: true and *value unchanged. */
+static bool take_ms(http_exchange *x, const char *name, int64_t *value)
+{
+    uint64_t number;
+    const char *text = http_query_get(x, name);
+    if (!text)
+        return true;
+    if (!http_content_length_parse(text, &number)) {
+        http_respond_problem(x, 400, "\"%s\" must be a time in Unix milliseconds", name);
+        return false;
+    }
+    *value = (int64_t)number;
+    return true;
+}
+
+/* Now, as an agent sees it whose clock is wrong: its samples carry its own time. */
+static int64_t agents_now_ms(const agent_entry *agent)
+{
+    int64_t offset_us, error_us;
+    if (!agent->clock_skewed || !meshping_clock_read(&agent->clock, server_mono_ms() * 1000, &offset_us, &error_us))
+        return server_unix_ms();
+    return server_unix_ms() + offset_us / 1000;
+}
+
+static bool take_times(http_exchange *x, series *out)
+{
+    if (!take_ms(x, "to_ms", &out->to_ms))
+        return false;
+    out->from_ms = out->to_ms > HOUR_MS ? out->to_ms - HOUR_MS : 0;
+    if (!take_ms(x, "from_ms", &out->from_ms))
+        return false;
+    if (out->from_ms >= out->to_ms || out->to_ms - out->from_ms > SERIES_SPAN_MAX_MS) {
+        http_respond_problem(x, 400, "from_ms must be before to_ms, by 24 hours at most");
+        return false;
+    }
+    return true;
+}
+
+void api_series(http_exchange *x)
+{
+    server *s = x->server;
+    series out = {0};
+    agent_entry *entry = NULL;
+    meshping_error err = {0};
+    const char *agent = http_query_get(x, "agent"), *target_text = http_query_get(x, "target");
+    const meshping_target *target = NULL;
+    if (!agent || !target_text) {
+        http_respond_problem(x, 400, "\"agent\" and \"target\" are needed");
+        return;
+    }
+    if (http_id_parse(agent, &out.agent_id) && (entry = server_agent_by_id(s, out.agent_id)) &&
+        http_number_parse(target_text, &out.target_id))
+        target = meshping_target_list_by_id(&s->targets, out.target_id);
+    if (!target) {
+        http_respond_problem(x, 404, "there is no such agent or target");
+        return;
+    }
+    int64_t now_ms = out.to_ms = agents_now_ms(entry);
+    if (!take_times(x, &out))
+        return;
+    out.interval_ms = target->interval_ms;
+    out.timeout_ms = target->timeout_ms;
+    out.settled_ms = now_ms - target->timeout_ms - SERIES_DELIVERY_MS;
+    out.agent_away = !entry->online;
+    question *q = calloc(1, sizeof *q);
+    meshping_status status =
+        q ? samples_part_take(&q->part, s, out.agent_id, out.target_id, out.from_ms * 1000, out.to_ms * 1000, &err)
+          : meshping_error_set(&err, MESHPING_NOMEM, "out of memory");
+    if (status != MESHPING_OK) {
+        http_respond_error(x, &err);
+        free(q);
+        return;
+    }
+    q->out = out;
+    readers_ask(x, &(reader_question){.data = q, .run = run, .answer = answer, .free = let_go});
+}
