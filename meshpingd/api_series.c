@@ -180,12 +180,14 @@ void api_series(http_exchange *x)
     out.settled_ms = now_ms - target->timeout_ms - SERIES_DELIVERY_MS;
     out.agent_away = !entry->online;
     question *q = calloc(1, sizeof *q);
-    meshping_status status =
-        q ? samples_part_take(&q->part, s, out.agent_id, out.target_id, out.from_ms * 1000, out.to_ms * 1000, &err)
-          : meshping_error_set(&err, MESHPING_NOMEM, "out of memory");
-    if (status != MESHPING_OK) {
+    if (!q) {
+        http_respond_problem(x, 500, "out of memory");
+        return;
+    }
+    if (samples_part_take(&q->part, s, out.agent_id, out.target_id, out.from_ms * 1000, out.to_ms * 1000, &err) !=
+        MESHPING_OK) {
         http_respond_error(x, &err);
-        free(q);
+        let_go(q);
         return;
     }
     q->out = out;
