@@ -359,9 +359,9 @@ static int check(const maintain_options *o, showing *s, meshping_error *err)
         printf("and %" PRIu64 " more\n", found.findings - FINDINGS_SHOWN);
     if (!o->quiet || found.findings)
         printf("%s: %" PRIu64 " samples in %" PRIu64 " sealed and %" PRIu64 " journal blocks, %" PRIu64
-               " epochs, %" PRIu64 " gaps: %s\n",
-               database_of(o), found.samples, found.sealed_blocks, found.journal_blocks, found.epochs, found.gaps,
-               found.findings ? "damaged, see above" : "sound");
+               " rows of roll-ups, %" PRIu64 " epochs, %" PRIu64 " gaps: %s\n",
+               database_of(o), found.samples, found.sealed_blocks, found.journal_blocks, found.rollups, found.epochs,
+               found.gaps, found.findings ? "damaged, see above" : "sound");
     return found.findings ? EXIT_FOUND : 0;
 }
 

@@ -380,6 +380,70 @@ static meshping_status stage_files(const char *stage, const maintain_options *op
     return status;
 }
 
+#define REVOCATIONS_NAME "revocations"
+#define REVOCATIONS_MAX ((size_t)64 << 20)
+
+/* The file as a text with a newline before it; "\n" when there is none. NULL: it cannot be read. */
+static char *read_text(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char *text = NULL;
+    size_t size = 0;
+    FILE *all = open_memstream(&text, &size);
+    bool good = all && (file || errno == ENOENT) && fputc('\n', all) != EOF;
+    char buffer[4096];
+    size_t got;
+    while (good && file && (got = fread(buffer, 1, sizeof buffer, file)) > 0)
+        good = fwrite(buffer, 1, got, all) == got && size < REVOCATIONS_MAX;
+    good = good && !(file && ferror(file));
+    if (file)
+        fclose(file);
+    if (all && fclose(all) != 0)
+        good = false;
+    if (!good) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* Who was blacklisted or revoked after the backup stays so: those lines are taken over, behind the backup's own. */
+static meshping_status keep_revocations(const char *stage, const char *state_dir, const struct stat *like,
+                                        meshping_error *err)
+{
+    char from[MAINTAIN_PATH_MAX], to[MAINTAIN_PATH_MAX];
+    meshping_status status = join(from, state_dir, REVOCATIONS_NAME, err);
+    if (status == MESHPING_OK)
+        status = join(to, stage, REVOCATIONS_NAME, err);
+    if (status != MESHPING_OK)
+        return status;
+    char *now = read_text(from), *then = read_text(to);
+    if (!now || !then)
+        status = failed(err, "read", now ? to : from);
+    int fd = status == MESHPING_OK && now[1] ? open(to, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    bool good = status == MESHPING_OK && (fd >= 0 || !now[1]);
+    for (char *line = good ? now : NULL; line && line[1];) {
+        char *end = strchr(line + 1, '\n'), kept = 0;
+        if (end) { /* a line that was not ended was not promised either */
+            kept = end[1];
+            end[1] = 0;
+            if (!strstr(then, line))
+                good = write_all(fd, (const uint8_t *)line + 1, strlen(line + 1));
+            end[1] = kept;
+        }
+        line = good ? end : NULL;
+    }
+    if (fd >= 0 && ((geteuid() == 0 && fchown(fd, like->st_uid, like->st_gid) != 0) || fsync(fd) != 0))
+        good = false;
+    if (status == MESHPING_OK && !good)
+        status = failed(err, "write", to);
+    if (fd >= 0)
+        close(fd);
+    free(now);
+    free(then);
+    return status;
+}
+
 static meshping_status move_files(const char *from, const char *to, const file_list *files, meshping_error *err)
 {
     char old[MAINTAIN_PATH_MAX], new[MAINTAIN_PATH_MAX];
@@ -492,6 +556,8 @@ meshping_status maintain_restore(const maintain_options *options, char *aside, m
         status = join(copy, stage, SERVER_DATABASE_NAME, err);
     if (status == MESHPING_OK)
         status = check_copy(copy, options, err);
+    if (status == MESHPING_OK)
+        status = keep_revocations(stage, options->state_dir, &like, err);
     if (status == MESHPING_OK)
         status = swap(stage, options, &like, aside, err);
 out:

@@ -3,6 +3,7 @@
 #include "store/maintain.h"
 
 #include "base/alloc.h"
+#include "core/rollup_hours.h"
 #include <inttypes.h>
 #include <meshping/block.h>
 #include <stdarg.h>
@@ -266,6 +267,53 @@ static meshping_status check_blocks(checker *c, meshping_error *err)
     return status;
 }
 
+/* ---- roll-ups ---- */
+
+static meshping_status check_rollups_some(checker *c, int64_t *id, meshping_error *err)
+{
+    sqlite3_stmt *statement;
+    meshping_error why = {0};
+    meshping_status status = meshping__sql_query(
+        &c->sql, &statement, &why, "SELECT id, agent_id, bytes FROM rollups WHERE id > ?1 ORDER BY id LIMIT ?2", "ii",
+        *id, (int64_t)ROWS_A_STATEMENT);
+    uint64_t before = c->out->rollups;
+    while (status == MESHPING_OK && (status = meshping__sql_step(&c->sql, statement, &why)) == MESHPING_OK) {
+        meshping__hours hours = {0};
+        *id = sqlite3_column_int64(statement, 0);
+        c->out->rollups++;
+        status = meshping__hours_decode(&hours, NULL, sqlite3_column_blob(statement, 2),
+                                        (size_t)sqlite3_column_bytes(statement, 2));
+        meshping__hours_dispose(&hours);
+        if (status == MESHPING_CORRUPT) {
+            found(c,
+                  "table rollups, row %" PRId64 " is damaged: up to 12 hours of up to 32 targets of agent %016" PRIx64
+                  " are missing from what is older than raw samples are kept",
+                  *id, (uint64_t)sqlite3_column_int64(statement, 1));
+            status = MESHPING_OK;
+        } else if (status != MESHPING_OK) {
+            meshping_error_set(&why, status, "out of memory");
+        }
+        if (status != MESHPING_OK || !meshping__watch_step(&c->watching, 1)) {
+            sqlite3_reset(statement);
+            break;
+        }
+    }
+    if (status == MESHPING_NOT_FOUND && c->out->rollups > before)
+        return MESHPING_BUSY;
+    return table_status(c, "rollups", *id, status, &why, err);
+}
+
+static meshping_status check_rollups(checker *c, meshping_error *err)
+{
+    int64_t rows = 0, id = INT64_MIN;
+    meshping_status status;
+    meshping__sql_number(&c->sql, "SELECT count(*) FROM rollups", &rows, NULL);
+    meshping__watch_stage(&c->watching, "roll-ups", (uint64_t)rows);
+    while ((status = check_rollups_some(c, &id, err)) == MESHPING_BUSY)
+        ;
+    return status;
+}
+
 /* ---- what was received ---- */
 
 static meshping_status check_epochs(checker *c, meshping_error *err)
@@ -319,6 +367,8 @@ meshping_status meshping_store_check(const char *path, bool quick, const meshpin
     if (status != MESHPING_OK || !c.watching.current) /* of an older schema's tables nothing is known here */
         goto out;
     status = check_blocks(&c, err);
+    if (status == MESHPING_OK)
+        status = check_rollups(&c, err);
     if (status == MESHPING_OK)
         status = check_epochs(&c, err);
     if (status == MESHPING_OK)

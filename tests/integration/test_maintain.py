@@ -128,10 +128,15 @@ def test_a_backup_taken_while_samples_come_in_brings_the_server_back(mesh, tmp_p
     assert later > then
     for path in mesh.state.glob("*.key"):  # a machine that lost its disk
         path.unlink()
+    revoked = "1700000000000 revoke 0011223344556677\n"  # after the backup
+    with open(mesh.state / "revocations", "a") as file:
+        file.write(revoked)
     done = maintain(mesh.state, "restore", "--from", backup)
     aside = max(mesh.state.glob("before-restore-*"))
     assert str(aside) in done.stdout
     assert {(row["target"], row["time"]) for row in exported(aside)} == later
+    assert (mesh.state / "revocations").read_text().endswith(revoked)
+    assert (mesh.state / "revocations").stat().st_mode & 0o777 == 0o600
     assert {(row["target"], row["time"]) for row in exported(mesh.state)} == then
     mesh.start(*mesh.options).sign_in()
     mesh.agent.start()
