@@ -40,6 +40,29 @@ static bool find_link(http_exchange *x, meshping_link_record *link, meshping_use
     return false;
 }
 
+/* The same for every name: mail_reset.c looks whose it is, later. */
+void api_password_reset(http_exchange *x)
+{
+    bool ok;
+    char address[MESHPING_ADDRESS_TEXT_MAX];
+    const char *name = http_json_string(x, "user", &ok);
+    if (!ok)
+        return;
+    if (!name) {
+        http_respond_problem(x, 400, "\"user\" is needed");
+        return;
+    }
+    if (!mail_is_configured(&x->server->config)) {
+        http_respond_problem(x, 404, "this server sends no e-mail: ask an administrator for a link");
+        return;
+    }
+    if (auth_must_wait(x, NULL))
+        return;
+    auth_try_begin(x, NULL); /* counts as a failed one: nobody needs many */
+    mail_reset_ask(x->server->http, name, http_peer_text(x, address));
+    http_respond_empty(x, 202);
+}
+
 void api_link_open(http_exchange *x)
 {
     meshping_link_record link;

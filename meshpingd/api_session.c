@@ -24,6 +24,8 @@ void api_session_get(http_exchange *x)
     }
     json_object *problem = problem_json(401, "sign in first");
     if (problem)
+        json_object_object_add(problem, "mail", json_object_new_boolean(mail_is_configured(&x->server->config)));
+    if (problem)
         json_object_object_add(problem, "setup_needed", json_object_new_boolean(auth_setup_needed(x->server->http)));
     http_respond_problem_json(x, 401, problem);
 }

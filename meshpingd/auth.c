@@ -188,7 +188,8 @@ meshping_status auth_start(struct http_state *state, meshping_error *err)
 {
     state->sessions = calloc(AUTH_SESSIONS_MAX, sizeof *state->sessions);
     if (!state->sessions || throttle_init(&state->accounts, 5, 1000, 30000) != MESHPING_OK ||
-        throttle_init(&state->addresses, 10, 1000, 300000) != MESHPING_OK)
+        throttle_init(&state->addresses, 10, 1000, 300000) != MESHPING_OK ||
+        throttle_init(&state->reset_mails, 3, 1200000, 3600000) != MESHPING_OK)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     return begin_setup(state, err);
 }
@@ -215,6 +216,7 @@ void auth_stop(struct http_state *state)
     state->sessions = NULL;
     throttle_dispose(&state->accounts);
     throttle_dispose(&state->addresses);
+    throttle_dispose(&state->reset_mails);
     OPENSSL_cleanse(state->setup_code, sizeof state->setup_code);
 }
 
@@ -254,6 +256,7 @@ void auth_tick(struct http_state *state)
     meshping_error err;
     auth_sessions_tick(state, now_ms);
     tell_refused(state, now_ms);
+    mail_reset_tick(state);
     if (now_ms >= state->next_expiry_ms) {
         state->next_expiry_ms = now_ms + 3600000;
         expire(state, now_ms);

@@ -7,6 +7,7 @@
 #define MESHPINGD_AUTH_H
 
 #include "meshpingd/http.h"
+#include "meshpingd/mail.h"
 #include "meshpingd/password.h"
 #include "meshpingd/throttle.h"
 #include <meshping/cidr.h>
@@ -57,6 +58,11 @@ struct auth_job {
 
 struct live_viewer;
 
+/* Somebody says that he has forgotten his password (mail_reset.c). */
+typedef struct auth_reset {
+    char name[MESHPING_USER_NAME_MAX], address[MESHPING_ADDRESS_TEXT_MAX];
+} auth_reset;
+
 struct http_state {
     server *server;
     uv_timer_t timer;
@@ -68,6 +74,9 @@ struct http_state {
     int64_t refused_told_ms;
     char refused_address[MESHPING_ADDRESS_TEXT_MAX]; /* of the last one */
     struct readers *readers;                         /* readers.c */
+    auth_reset resets[MAIL_RESETS_WAITING_MAX];
+    size_t reset_count;
+    throttle reset_mails; /* by account */
     auth_job *waiting, *running_jobs[AUTH_JOBS_RUNNING_MAX];
     size_t waiting_count;
     bool setup_needed;

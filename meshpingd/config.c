@@ -31,6 +31,13 @@ const config_key server_config_keys[] = {
     CONFIG_KEY_NUMBER(server_config, offline_s, 5, 3600, "15", "An agent is offline after so many silent seconds"),
     CONFIG_KEY_NUMBER(server_config, session_idle_hours, 1, 720, "12", "A sign-in ends after so many idle hours"),
     CONFIG_KEY_NUMBER(server_config, session_hours, 1, 8760, "168", "and after so many hours in any case"),
+    CONFIG_KEY_TEXT(server_config, public_url, "", "https://HOST[:PORT] of this page; links in e-mails begin so"),
+    CONFIG_KEY_TEXT(server_config, smtp_url, "",
+                    "smtps://HOST:PORT, or smtp://HOST:PORT with STARTTLS; without it no e-mail is sent"),
+    CONFIG_KEY_TEXT(server_config, smtp_from, "", "The sender of e-mails"),
+    CONFIG_KEY_TEXT(server_config, smtp_user, "", "For signing in at the SMTP server"),
+    CONFIG_KEY_TEXT(server_config, smtp_password_file, "", "File with the password for that"),
+    CONFIG_KEY_TEXT(server_config, smtp_ca_file, "", "PEM file of whom to trust for it; else the system's"),
     CONFIG_KEY_NUMBER(server_config, audit_days, 1, 36500, "730", "How long the audit log is kept, in days"),
     CONFIG_KEY_END,
 };

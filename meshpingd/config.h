@@ -22,7 +22,9 @@ typedef struct server_config {
     int stale_intervals;
     int offline_s;                         /* silence after which an agent is offline; default 15 */
     int session_idle_hours, session_hours; /* web sessions */
-    int audit_days;                        /* how long the audit log is kept */
+    char public_url[256], smtp_url[512], smtp_from[256], smtp_user[256]; /* e-mail: mail.h */
+    char smtp_password_file[512], smtp_ca_file[512];
+    int audit_days; /* how long the audit log is kept */
 } server_config;
 
 extern const config_key server_config_keys[];

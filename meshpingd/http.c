@@ -436,6 +436,8 @@ meshping_status http_start(server *s, meshping_error *err)
     if (status != MESHPING_OK)
         meshping_error_set(err, status, "metrics_allow: %s", why.message);
     else
+        status = mail_check(&s->config, err);
+    if (status == MESHPING_OK)
         status = auth_start(state, err);
     if (status == MESHPING_OK)
         status = readers_start(&state->readers, s, err);

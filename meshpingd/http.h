@@ -164,6 +164,7 @@ void api_user_change(http_exchange *x);
 void api_user_link(http_exchange *x);
 void api_user_sign_out(http_exchange *x);
 /* api_links.c */
+void api_password_reset(http_exchange *x);
 void api_link_open(http_exchange *x);
 void api_link_use(http_exchange *x);
 /* openapi.c */

@@ -13,6 +13,7 @@ const char *problem_title(int http_status)
     } titles[] = {
         {200, "OK"},
         {201, "Created"},
+        {202, "Accepted"},
         {204, "No Content"},
         {304, "Not Modified"},
         {400, "Bad Request"},

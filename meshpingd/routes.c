@@ -23,6 +23,7 @@ const http_route http_routes[] = {
     {API "/session", api_session_delete, HTTP_DELETE, HTTP_VIEWER, SESSION, "session.end"},
     {API "/session/confirm", api_session_confirm, HTTP_POST, HTTP_VIEWER, JSON | SESSION, "session.confirm"},
     {API "/setup", api_setup, HTTP_POST, HTTP_ANYONE, JSON, "user.set_up"},
+    {API "/password-reset", api_password_reset, HTTP_POST, HTTP_ANYONE, JSON, NULL}, /* the row is the link's */
     {API "/links/open", api_link_open, HTTP_POST, HTTP_ANYONE, JSON, NULL},
     {API "/links/use", api_link_use, HTTP_POST, HTTP_ANYONE, JSON, "user.password"},
 

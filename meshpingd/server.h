@@ -81,6 +81,7 @@ typedef struct server {
     int64_t started_unix_ms;
     int64_t retained_ms;   /* monotonic: when the store was last told what it need not keep */
     int64_t alive_mono_ms; /* when the store last heard that there is a server */
+    unsigned mails_running; /* mail.c */
     bool ready;
 } server;
 

@@ -85,7 +85,8 @@ def test_every_route_of_the_server_is_in_the_file_and_the_other_way_round():
     assert len({operation["operationId"] for _, _, operation in OPERATIONS}) == len(OPERATIONS)
     # what changes something is logged, but for looking at a link
     for (method, pattern), (_, _, _, action) in table.items():
-        assert (action is None) == (method == "GET" or pattern == "/api/v1/links/open"), pattern
+        assert (action is None) == (method == "GET" or pattern in ("/api/v1/links/open",
+                                                                                "/api/v1/password-reset")), pattern
 
 
 def test_every_schema_of_the_file_is_one():
@@ -213,7 +214,7 @@ def test_good_calls_are_answered_as_the_file_says_and_logged_once(server, people
     good("delete", api + "/session")
     admin.sign_in()
     agents = {p for p in DOCUMENT["paths"] if "/agents/" in p or p.startswith(("/admin/approve", "/admin/reject"))}
-    not_here = agents | {api + "/series", "/monitoring/{agent}/{target}", api + "/setup", "/metrics", "/live"}
+    not_here = agents | {api + "/password-reset", api + "/series", "/monitoring/{agent}/{target}", api + "/setup", "/metrics", "/live"}
     assert {p for _, p in seen} | not_here >= set(DOCUMENT["paths"])  # those: test_http_agents.py, test_mesh.py
 
 

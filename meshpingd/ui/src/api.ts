@@ -8,6 +8,8 @@ import type {
 /** undefined: not asked yet; null: signed out. */
 export const session = signal<Session | null | undefined>(undefined);
 export const setupNeeded = signal(false);
+/** Whether the server sends e-mail: then a forgotten password is no matter. */
+export const mailThere = signal(false);
 
 export class Problem extends Error {
   constructor(readonly status: number, detail: string, readonly fields: Record<string, unknown> = {}) {
@@ -103,6 +105,7 @@ export async function loadSession(): Promise<void> {
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 401) throw error;
     setupNeeded.value = error.fields['setup_needed'] === true;
+    mailThere.value = error.fields['mail'] === true;
     session.value = null;
   }
 }
@@ -115,6 +118,8 @@ export async function setUp(code: string, user: string, password: string): Promi
   session.value = await call<Session>('/api/v1/setup', { method: 'POST', body: { code, user, password } });
   setupNeeded.value = false;
 }
+
+export const askReset = (user: string) => call<void>('/api/v1/password-reset', { method: 'POST', body: { user } });
 
 export async function signOut(): Promise<void> {
   try {

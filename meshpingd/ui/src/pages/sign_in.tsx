@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signing in, and making the first administrator.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Problem, message, setUp, setupNeeded, signIn } from '../api.ts';
+import { Problem, askReset, mailThere, message, setUp, setupNeeded, signIn } from '../api.ts';
 import { Logo } from '../logo.tsx';
 import { Notice } from '../widgets.tsx';
 
@@ -21,6 +21,7 @@ export function SignInPage() {
   const [again, setAgain] = useState('');
   const [error, setError] = useState('');
   const [busy, setBusy] = useState(false);
+  const [mailed, setMailed] = useState(false);
   const start = useRef<HTMLInputElement>(null);
   useEffect(() => start.current?.focus(), [first]);
 
@@ -38,6 +39,13 @@ export function SignInPage() {
     }
   };
 
+  const forgotten = async () => {
+    setError('');
+    setMailed(false);
+    if (!user.trim()) return setError('Enter your user name first.');
+    await askReset(user.trim()).then(() => setMailed(true)).catch((cause) => setError(explain(cause, false)));
+  };
+
   return (
     <main class="gate">
       <form class="panel" onSubmit={submit} aria-labelledby="gate-title">
@@ -53,7 +61,9 @@ export function SignInPage() {
         <label>Password<input name="password" type="password" autocomplete={first ? 'new-password' : 'current-password'} required value={password} onInput={(event) => setPassword(event.currentTarget.value)} /></label>
         {first && <label>Password again<input name="again" type="password" autocomplete="new-password" required value={again} onInput={(event) => setAgain(event.currentTarget.value)} /></label>}
         {error && <Notice kind="error">{error}</Notice>}
+        {mailed && <Notice kind="good">If there is such a user with an e-mail address, a link for a new password is on its way.</Notice>}
         <button type="submit" class="primary" disabled={busy}>{busy ? 'One moment…' : first ? 'Make the administrator' : 'Sign in'}</button>
+        {!first && mailThere.value && <button type="button" class="link" data-testid="forgotten" onClick={forgotten}>I have forgotten my password</button>}
       </form>
     </main>
   );
