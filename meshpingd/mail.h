@@ -6,8 +6,8 @@
 #include "meshpingd/server.h"
 
 #define MAIL_RESETS_WAITING_MAX 32 /* names that were asked for and not looked at yet; more are dropped */
-#define MAIL_RUNNING_MAX 1 /* a dead SMTP server must not take all workers */
-#define MAIL_RESET_MINUTES 60 /* a mailed link works this long */
+#define MAIL_RUNNING_MAX 1         /* a dead SMTP server must not take all workers */
+#define MAIL_RESET_MINUTES 60      /* a mailed link works this long */
 
 /* False: no smtp_url, nothing is ever sent. */
 bool mail_is_configured(const server_config *config);

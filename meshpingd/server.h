@@ -79,8 +79,8 @@ typedef struct server {
     uint64_t live_version;       /* counts up when agents or targets changed: the next live message is a snapshot */
     uint64_t live_shown_version; /* of the last snapshot that viewers got */
     int64_t started_unix_ms;
-    int64_t retained_ms;   /* monotonic: when the store was last told what it need not keep */
-    int64_t alive_mono_ms; /* when the store last heard that there is a server */
+    int64_t retained_ms;    /* monotonic: when the store was last told what it need not keep */
+    int64_t alive_mono_ms;  /* when the store last heard that there is a server */
     unsigned mails_running; /* mail.c */
     bool ready;
 } server;
