@@ -12,7 +12,9 @@
 #define DROPS_CHECK_NS 100000000  /* how often the sockets are asked for drops while probes fly */
 #define LOCAL_RETRY_NS 1000000000 /* unpaced: pause of a target that could not be sent to */
 #define QUEUE_FULL_RETRY_NS 10000000
-#define GATHER_NS 2000000 /* how long a probe may wait for others, so that many targets do not cost a wake-up each */
+#define GATHER_NS 2000000 /* how long a probe may wait for others, so that many targets do not cost a wake-up each; */
+#define GATHER_PROBES 4   /* but for about so many only: a burst's packets wait for each other on their way; */
+#define GATHER_FROM 1500  /* and not where there are fewer a second */
 
 void meshping_prober_options_init(meshping_prober_options *options)
 {
@@ -107,6 +109,13 @@ static int64_t min_of(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t gather_ns(const meshping_prober *prober)
+{
+    if (!prober->options.paced || prober->probes_per_s < GATHER_FROM)
+        return 0;
+    return min_of(GATHER_NS, (int64_t)(GATHER_PROBES * 1e9 / prober->probes_per_s));
+}
+
 int64_t meshping_prober_deadline_ns(const meshping_prober *prober)
 {
     if (prober->more_to_do || prober->step_suspected)
@@ -114,7 +123,7 @@ int64_t meshping_prober_deadline_ns(const meshping_prober *prober)
     int64_t deadline = meshping__flights_deadline_ns(&prober->flights);
     if (window_open(prober)) {
         int64_t due = meshping__heap_min(&prober->due);
-        deadline = min_of(deadline, prober->options.paced && due != INT64_MAX ? due + GATHER_NS : due);
+        deadline = min_of(deadline, due != INT64_MAX ? due + gather_ns(prober) : due);
     }
     if (prober->resolving < MESHPING__RESOLVING_MAX)
         deadline = min_of(deadline, meshping__heap_min(&prober->lookups));

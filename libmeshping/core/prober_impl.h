@@ -55,6 +55,7 @@ struct meshping_prober {
     uint32_t free_head;       /* of the free places, UINT32_MAX: none */
     uint32_t generation;      /* last given */
     uint32_t mark;
+    double probes_per_s; /* of all targets, by their intervals */
     meshping__idmap by_id;
     meshping__heap due;     /* target -> CLOCK_MONOTONIC time of its next probe */
     meshping__heap lookups; /* target -> when its name wants to be looked up */

@@ -178,6 +178,7 @@ static void apply(meshping_prober *prober, const meshping_target *from, prepared
     }
     meshping__probe_target *target = &prober->targets[index];
     bool new_interval = target->interval_ns != interval_ns;
+    prober->probes_per_s += 1e9 / (double)interval_ns - (is_new ? 0 : 1e9 / (double)target->interval_ns);
     target->interval_ns = interval_ns;
     target->queue = how->queue;
     target->size = from->size;
@@ -266,6 +267,7 @@ static void remove_at(meshping_prober *prober, uint32_t index)
     meshping__idmap_remove(&prober->by_id, target->id);
     if (target->resolving)
         prober->resolving--;
+    prober->probes_per_s -= 1e9 / (double)target->interval_ns;
     meshping__free(target->host);
     meshping__free(target->way);
     *target = (meshping__probe_target){.next_free = prober->free_head};

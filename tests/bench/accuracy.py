@@ -1,0 +1,120 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""How far the round-trip times of `meshping-agent ping` and of fping are from the truth, in the same run.
+
+The truth is how long meshping-sim, behind a TUN device, held each request: from its reading to the writing of the reply.
+An error holds, for both programs alike, the time until the responder was awake and had read. fping prints three digits:
+the delay is below 1 ms, so that a digit is a microsecond. Needs root, fping and iproute2.
+
+    tests/bench/accuracy.py [--bin build/release/bin] [--rate 1000 --rate 10000] [--seconds 10] [--runs 3] [--json]
+"""
+
+import argparse
+import collections
+import json
+import os
+import pathlib
+import re
+import signal
+import statistics
+import subprocess
+import tempfile
+
+DELAY_US = 300
+TARGETS = 1000
+
+
+def run(*args):
+    subprocess.run([str(arg) for arg in args], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+class Ours:
+    @staticmethod
+    def command(bin_dir, rate, seconds, targets):
+        return [bin_dir / "meshping-agent", "ping", "--json", "-c", rate * seconds // TARGETS, "-i", TARGETS / rate, "-f", targets]
+
+    @staticmethod
+    def times_us(lines):
+        found = collections.defaultdict(dict)
+        for probe in map(json.loads, lines):
+            if probe.get("result") == "ok":
+                found[probe["target"]][probe["seq"]] = probe["latency"] * 1000
+        return found
+
+
+class Fping:
+    @staticmethod
+    def command(_, rate, seconds, targets):
+        return ["fping", "-q", "-C", rate * seconds // TARGETS, "-p", 1000 * TARGETS // rate, "-i", 1000 / rate, "-t", 2000, "-f", targets]
+
+    @staticmethod
+    def times_us(lines):
+        found = {}
+        for line in lines:
+            match = re.match(r"(\S+)\s+: ([-0-9. ]+)$", line)
+            if match:
+                found[match[1]] = {i: float(ms) * 1000 for i, ms in enumerate(match[2].split()) if ms != "-"}
+        return found
+
+
+def errors(program, bin_dir, rate, seconds, folder):
+    """Absolute errors in microseconds of one run in a namespace of its own."""
+    name = f"mp-accuracy-{os.getpid()}"
+    log, targets, output = folder / "log", folder / "targets", folder / "output"
+    targets.write_text("".join(f"198.18.{i // 250}.{i % 250 + 1}\n" for i in range(TARGETS)))
+    run("ip", "netns", "add", name)
+    inside = ["ip", "netns", "exec", name]
+    try:
+        run("ip", "-n", name, "link", "set", "lo", "up")
+        sim = subprocess.Popen([*inside, bin_dir / "meshping-sim", "--device", "sim0", "--address", "198.19.0.1/24", "--log", log,
+                                "--host", f"198.18.0.0/16:delay={DELAY_US}us"], stdout=subprocess.PIPE, text=True)
+        assert sim.stdout.readline() == "ready\n"
+        command = [*inside, *map(str, program.command(bin_dir, rate, seconds, targets))]
+        with open(output, "w") as file:  # a pipe's reader would take the processor from both
+            subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
+        sim.send_signal(signal.SIGTERM)
+        sim.wait(20)
+        sim.stdout.close()
+    finally:
+        run("ip", "netns", "delete", name)
+    found = program.times_us(output.read_text().splitlines())
+    held = collections.defaultdict(list)
+    for line in log.read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] == "answer":
+            held[event["target"]].append(event["hold_us"])
+    out = [rtt - held[target][sequence] for target, rtts in found.items() for sequence, rtt in rtts.items()]
+    assert len(out) >= 0.99 * rate * seconds, f"{len(out)} of {rate * seconds} probes came home"
+    return out
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"))
+    parser.add_argument("--rate", type=int, action="append")
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    for rate in options.rate or [1000, 10000]:
+        figures = collections.defaultdict(list)
+        for _ in range(options.runs):
+            for program in (Ours, Fping):
+                with tempfile.TemporaryDirectory() as folder:
+                    found = errors(program, options.bin.resolve(), rate, options.seconds, pathlib.Path(folder))
+                absolute = sorted(map(abs, found))
+                figures[program, "median"].append(statistics.median(absolute))
+                figures[program, "p99"].append(absolute[int(0.99 * len(absolute))])
+                figures[program, "too_short_percent"].append(100 * sum(error < -1 for error in found) / len(found))
+        for name, unit in (("median", "us"), ("p99", "us"), ("too_short_percent", "%")):
+            value, peer = (statistics.median(figures[program, name]) for program in (Ours, Fping))
+            ratio = value / peer if peer else None
+            if options.json:
+                print(json.dumps({"bench": "accuracy", "figure": f"{name}_{rate}_per_s", "value": round(value, 3), "unit": unit,
+                                  "peer": "fping", "peer_value": round(peer, 3), "ratio": ratio and round(ratio, 4)}))
+            else:
+                print(f"accuracy {name}_{rate}_per_s {value:.2f} {unit}  fping: {peer:.2f}" + (f", ratio {ratio:.2f}" if ratio else ""))
+
+
+if __name__ == "__main__":
+    main()
