@@ -84,7 +84,7 @@ def errors(program, bin_dir, rate, seconds, folder):
         if event["event"] == "answer":
             held[event["target"]].append(event["hold_us"])
     out = [rtt - held[target][sequence] for target, rtts in found.items() for sequence, rtt in rtts.items()]
-    assert len(out) >= 0.99 * rate * seconds, f"{len(out)} of {rate * seconds} probes came home"
+    assert len(out) >= 0.9 * rate * seconds, f"{len(out)} of {rate * seconds} probes came home"
     return out
 
 
