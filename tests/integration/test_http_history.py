@@ -8,7 +8,7 @@ import time
 import pytest
 
 import lab
-from test_second_agent import SecondAgent
+from wire import Speaker
 
 HOUR_MS = 3600000
 REPLIES, LOST, OWN = 600, 7, 11  # a target's samples, spread over three days
@@ -25,12 +25,12 @@ def mesh():
         port = free.getsockname()[1]
         free.close()
         server = lab.Server(directory, port=port).start().sign_in()
-        agent = SecondAgent(server.passphrase(), "historian")
+        agent = Speaker(server.passphrase(), "historian")
         connection = agent.connect("enrol")
         connection.expect("registration_status")
         server.set_targets([{"address": "192.0.2.1"}, {"address": "192.0.2.2"}])
         server.act("historian", "approve")
-        agent_id = connection.expect("registration_status")["agent_id"]
+        agent_id = agent.join(connection)["agent_id"]
         update = connection.expect("server_message")
         targets = [target["id"] for target in update["targets"]]
         connection.send("targets_applied", revision=update["revision"], count=2)
