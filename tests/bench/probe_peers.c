@@ -135,7 +135,7 @@ bool smokeping_compare(const char *agent, unsigned targets, bool json)
 {
     const char *program = NULL, *const first[] = {agent, "ping", "--json", "-i", "1", "-c", "10"};
     char output[] = "/tmp/meshping-bench-XXXXXX";
-    argument_list arguments;
+    argument_list arguments = {0};
     bench_cost ours = {0}, theirs = {0};
     double missed = 0, our_missed = 0;
 
@@ -146,10 +146,8 @@ bool smokeping_compare(const char *agent, unsigned targets, bool json)
         return true;
     int fd = mkstemp(output);
     bool good = fd >= 0 && make_arguments(&arguments, first, 7, targets);
-    if (good) {
-        good = bench_measure(&ours, arguments.all, output, NULL, NULL) && read_summaries(output, &our_missed);
-        free_arguments(&arguments);
-    }
+    good = good && bench_measure(&ours, arguments.all, output, NULL, NULL) && read_summaries(output, &our_missed);
+    free_arguments(&arguments);
     if (fd >= 0) {
         close(fd);
         unlink(output);
