@@ -16,9 +16,11 @@ const config_key agent_config_keys[] = {
                     "File with the passphrase of the server's page \"Add an agent\"; needed until the first join"),
     CONFIG_KEY_TEXT(agent_config, host_name, "", "Name to show on the server; empty: the system's"),
     CONFIG_KEY_TEXT(agent_config, log_level, "info", "debug, info, warning or error"),
-    CONFIG_KEY_NUMBER(agent_config, buffer_minutes, 1, 10080, "30",
-                      "How long results are kept while the server is away, in minutes"),
-    CONFIG_KEY_NUMBER(agent_config, buffer_mib, 1, 4096, "64", "And how many MiB of them at most"),
+    CONFIG_KEY_NUMBER(agent_config, buffer_s, 1, 604800, "1800",
+                      "How long results are kept while the server is away, in seconds"),
+    CONFIG_KEY_NUMBER(agent_config, buffer_kib, 1, 4194304, "65536", "How many KiB of them at most"),
+    CONFIG_KEY_NUMBER(agent_config, buffer_blocks, 1, 10000000, "100000",
+                      "And how many blocks; what does not fit is dropped, oldest first, and told as a gap"),
     CONFIG_KEY_END,
 };
 

@@ -11,8 +11,7 @@ typedef struct agent_config {
     char passphrase_file[512];
     char host_name[MESHPING_AGENT_TEXT_MAX];
     char log_level[16];
-    int buffer_minutes;
-    int buffer_mib;
+    int buffer_s, buffer_kib, buffer_blocks; /* of what the server has not acknowledged */
 } agent_config;
 
 extern const config_key agent_config_keys[];

@@ -329,8 +329,9 @@ static meshping_status open_session(agent *a, const agent_config *config, meshpi
     meshping_buffer_options buffer;
     meshping_session_options options;
     meshping_buffer_options_init(&buffer);
-    buffer.max_age_ms = (int64_t)config->buffer_minutes * 60000;
-    buffer.max_bytes = (size_t)config->buffer_mib << 20;
+    buffer.max_age_ms = (int64_t)config->buffer_s * 1000;
+    buffer.max_bytes = (size_t)config->buffer_kib << 10;
+    buffer.max_blocks = (size_t)config->buffer_blocks;
     do {
         if (getrandom(&buffer.epoch, sizeof buffer.epoch, 0) != sizeof buffer.epoch)
             return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers to be had");

@@ -53,7 +53,7 @@ PyObject *glue_raise(meshping_status status)
 }
 
 /* Appends and gives up the reference; `item` NULL: an exception is set already. */
-static int append(PyObject *list, PyObject *item)
+int glue_append(PyObject *list, PyObject *item)
 {
     if (item == NULL)
         return -1;
@@ -222,7 +222,7 @@ PyObject *glue_store_agents(meshping_store *store)
                                        r->host_name, "state", meshping_agent_state_name(r->state), "version",
                                        r->version, "observed_address", r->observed_address, "first_seen_ms",
                                        (long long)r->first_seen_ms, "last_seen_ms", (long long)r->last_seen_ms);
-        if (append(list, item) != 0)
+        if (glue_append(list, item) != 0)
             Py_CLEAR(list);
     }
     meshping_free(records);
@@ -272,7 +272,7 @@ PyObject *glue_store_points(meshping_store *store, uint64_t agent_id, uint64_t t
     Py_END_ALLOW_THREADS if (status != MESHPING_OK) return glue_raise(status);
     PyObject *list = PyList_New(0);
     for (size_t i = 0; list != NULL && i < count; i++)
-        if (append(list, point_dict(&points[i])) != 0)
+        if (glue_append(list, point_dict(&points[i])) != 0)
             Py_CLEAR(list);
     meshping_free(points);
     return list;
@@ -334,8 +334,8 @@ PyObject *glue_store_worst(meshping_store *store, unsigned permille, int64_t fro
     Py_END_ALLOW_THREADS if (status != MESHPING_OK) return glue_raise(status);
     PyObject *list = PyList_New(0);
     for (size_t i = 0; list != NULL && i < count; i++)
-        if (append(list, Py_BuildValue("(KKN)", (unsigned long long)worst[i].agent_id,
-                                       (unsigned long long)worst[i].target_id, point_dict(&worst[i].point))) != 0)
+        if (glue_append(list, Py_BuildValue("(KKN)", (unsigned long long)worst[i].agent_id,
+                                            (unsigned long long)worst[i].target_id, point_dict(&worst[i].point))) != 0)
             Py_CLEAR(list);
     meshping_free(worst);
     return list;
@@ -351,10 +351,11 @@ PyObject *glue_store_last(meshping_store *store, uint64_t agent_id, int64_t sinc
     Py_END_ALLOW_THREADS if (status != MESHPING_OK) return glue_raise(status);
     PyObject *list = PyList_New(0);
     for (size_t i = 0; list != NULL && i < count; i++)
-        if (append(list, Py_BuildValue("(KK(LkBH))", (unsigned long long)last[i].agent_id,
-                                       (unsigned long long)last[i].target_id, (long long)last[i].sample.slot_unix_us,
-                                       (unsigned long)last[i].sample.rtt_us, last[i].sample.outcome,
-                                       last[i].sample.flags)) != 0)
+        if (glue_append(list,
+                        Py_BuildValue("(KK(LkBH))", (unsigned long long)last[i].agent_id,
+                                      (unsigned long long)last[i].target_id, (long long)last[i].sample.slot_unix_us,
+                                      (unsigned long)last[i].sample.rtt_us, last[i].sample.outcome,
+                                      last[i].sample.flags)) != 0)
             Py_CLEAR(list);
     meshping_free(last);
     return list;
@@ -372,7 +373,7 @@ PyObject *glue_store_targets(meshping_store *store)
         PyObject *item =
             Py_BuildValue("{s:K,s:s,s:s,s:I,s:I}", "id", (unsigned long long)t->id, "address", t->host, "name", t->name,
                           "interval_ms", (unsigned)t->interval_ms, "timeout_ms", (unsigned)t->timeout_ms);
-        if (append(list, item) != 0)
+        if (glue_append(list, item) != 0)
             Py_CLEAR(list);
     }
     meshping_target_list_dispose(&targets);
@@ -398,7 +399,7 @@ static void on_result(void *user, const meshping_probe_result *result)
                       (long long)result->sample.slot_unix_us, (unsigned long)result->sample.rtt_us,
                       result->sample.outcome, result->sample.flags, address_object(&result->address),
                       address_object(&result->from), result->icmp_type, result->icmp_code, (unsigned)result->mtu);
-    self->failed = append(self->results, item) != 0;
+    self->failed = glue_append(self->results, item) != 0;
 }
 
 glue_prober *glue_prober_new(bool paced, uint64_t probes_per_target)

@@ -41,6 +41,21 @@ PyObject *glue_store_worst(meshping_store *store, unsigned permille, int64_t fro
 PyObject *glue_store_last(meshping_store *store, uint64_t agent_id, int64_t since_us);
 PyObject *glue_store_targets(meshping_store *store);
 
+/* Takes the item over, which may be NULL. */
+int glue_append(PyObject *list, PyObject *item);
+
+/* glue_buffer.c */
+meshping_buffer *glue_buffer_new(uint64_t epoch, int64_t max_age_ms, size_t max_bytes, size_t max_blocks);
+/* Copies the block, whose samples are counted and timed here. */
+PyObject *glue_buffer_push(meshping_buffer *buffer, PyObject *block);
+/* The kept block with the lowest sequence >= from as (sequence, bytes), or None. */
+PyObject *glue_buffer_find(const meshping_buffer *buffer, uint64_t from);
+/* [(first, last, first_us, last_us, samples, reason), ...] */
+PyObject *glue_buffer_gaps(const meshping_buffer *buffer);
+PyObject *glue_buffer_stats(const meshping_buffer *buffer);
+/* ranges: [(first, last), ...] */
+PyObject *glue_buffer_reconcile(meshping_buffer *buffer, PyObject *ranges);
+
 /* A prober that collects its results, and hands them over from process(). */
 typedef struct glue_prober {
     meshping_prober *prober;
@@ -50,6 +65,7 @@ typedef struct glue_prober {
 
 /* The names of the classes in meshping.i. */
 typedef meshping_block_builder BlockBuilder;
+typedef meshping_buffer RawBuffer;
 typedef meshping_store RawStore;
 typedef glue_prober RawProber;
 

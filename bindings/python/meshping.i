@@ -136,6 +136,43 @@ typedef struct {} BlockBuilder;
     }
 }
 
+typedef struct {} RawBuffer;
+%extend RawBuffer {
+    RawBuffer(uint64_t epoch, int64_t max_age_ms, size_t max_bytes, size_t max_blocks) {
+        return glue_buffer_new(epoch, max_age_ms, max_bytes, max_blocks);
+    }
+    ~RawBuffer() {
+        meshping_buffer_free($self);
+    }
+    uint64_t epoch() {
+        return meshping_buffer_epoch($self);
+    }
+    PyObject *push(PyObject *block) {
+        return glue_buffer_push($self, block);
+    }
+    void expire(int64_t unix_us) {
+        meshping_buffer_expire($self, unix_us);
+    }
+    PyObject *find(uint64_t from_sequence) {
+        return glue_buffer_find($self, from_sequence);
+    }
+    meshping_status ack(uint64_t first, uint64_t last) {
+        return meshping_buffer_ack($self, first, last);
+    }
+    PyObject *reconcile(PyObject *ranges) {
+        return glue_buffer_reconcile($self, ranges);
+    }
+    meshping_status renew(uint64_t epoch) {
+        return meshping_buffer_renew($self, epoch);
+    }
+    PyObject *gaps() {
+        return glue_buffer_gaps($self);
+    }
+    PyObject *stats() {
+        return glue_buffer_stats($self);
+    }
+}
+
 typedef struct {} RawStore;
 %extend RawStore {
     RawStore(const char *path, bool read_only) {

@@ -5,11 +5,11 @@
 #include <string.h>
 
 /*
- * Blocks lie in one array in ascending order of sequence: slots[start .. start + count). Dropping is oldest first and
- * nothing else, so every gap lies before every kept block: gaps can always be joined without declaring a kept block
- * lost.
+ * Blocks lie in one array in ascending order of sequence: slots[start .. start + count). Every sequence up to the last
+ * is in exactly one place: a kept block, a gap, or the settled ones, which the server has acknowledged.
  */
 #define GAPS_MAX 256
+#define SETTLED_MAX 1024
 
 typedef struct slot {
     meshping_buffer_block block;
@@ -22,6 +22,9 @@ struct meshping_buffer {
     size_t start, count, capacity;
     meshping_gap gaps[GAPS_MAX]; /* ascending, apart from each other; fixed, so that dropping needs no memory */
     size_t gap_count;
+    meshping_gap settled[SETTLED_MAX]; /* ascending; reason 0: blocks. Coarse, for meshping_buffer_reconcile */
+    size_t settled_count;
+    uint64_t settled_grain; /* neighbours of no more sequences than this are one entry */
     size_t bytes;
     uint64_t samples;
     uint64_t dropped_samples;
@@ -64,6 +67,7 @@ meshping_status meshping_buffer_new(meshping_buffer **out, const meshping_buffer
     if (!buffer)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     buffer->options = *options;
+    buffer->settled_grain = 1;
     *out = buffer;
     return MESHPING_OK;
 }
@@ -125,53 +129,110 @@ static int64_t max_i64(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* gaps[i + 1] goes into gaps[i]. What lies between them has been acknowledged, so naming it again harms nobody. */
-static void join_gaps(meshping_buffer *buffer, size_t i)
+static uint64_t sequences(const meshping_gap *gap)
 {
-    meshping_gap *a = &buffer->gaps[i];
-    const meshping_gap *b = a + 1;
+    return gap->last_sequence - gap->first_sequence + 1;
+}
+
+/* *b, which lies behind, goes into *a; the reason is that of the one which took more. */
+static void join(meshping_gap *a, const meshping_gap *b)
+{
     if (b->sample_count > a->sample_count)
         a->reason = b->reason;
     a->last_sequence = b->last_sequence;
     a->first_unix_us = min_i64(a->first_unix_us, b->first_unix_us);
     a->last_unix_us = max_i64(a->last_unix_us, b->last_unix_us);
     a->sample_count += b->sample_count;
-    memmove(a + 1, a + 2, (buffer->gap_count - i - 2) * sizeof *a);
-    buffer->gap_count--;
 }
 
-/* Makes room for one gap by joining the two neighbours with the fewest sequences between them, of one reason if any. */
-static void join_nearest_gaps(meshping_buffer *buffer)
+static bool follows(const meshping_gap *a, const meshping_gap *b)
 {
-    size_t best = 0;
-    uint64_t best_distance = UINT64_MAX;
+    return a->last_sequence + 1 == b->first_sequence && a->reason == b->reason;
+}
+
+static void remove_at(meshping_gap *list, size_t *count, size_t i)
+{
+    memmove(&list[i], &list[i + 1], (*count - i - 1) * sizeof *list);
+    --*count;
+}
+
+/* Where an entry that begins with `sequence` belongs. */
+static size_t place_of(const meshping_gap *list, size_t count, uint64_t sequence)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (list[middle].first_sequence < sequence)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool keeps_between(const meshping_buffer *buffer, uint64_t first, uint64_t last)
+{
+    size_t i = lower_bound(buffer, first);
+    return i < buffer->count && buffer->slots[buffer->start + i].block.sequence <= last;
+}
+
+/*
+ * Makes room for one gap by joining the two neighbours with the fewest sequences between them, of one reason if any.
+ * What lies between them has been acknowledged, so naming it again harms nobody; but no kept block may lie there. When
+ * there is no such pair, the smallest of those goes that the server lost: it knows that itself.
+ */
+static void make_room(meshping_buffer *buffer)
+{
+    size_t best = GAPS_MAX, smallest = GAPS_MAX;
+    uint64_t best_distance = 0;
     bool best_same = false;
-    for (size_t i = 0; i + 1 < buffer->gap_count; i++) {
+    for (size_t i = 0; i < buffer->gap_count; i++) {
         const meshping_gap *a = &buffer->gaps[i], *b = a + 1;
+        if (a->reason == MESHPING_GAP_SERVER_LOST &&
+            (smallest == GAPS_MAX || a->sample_count < buffer->gaps[smallest].sample_count))
+            smallest = i;
+        if (i + 1 == buffer->gap_count || keeps_between(buffer, a->last_sequence, b->first_sequence))
+            continue;
         uint64_t distance = b->first_sequence - a->last_sequence;
         bool same = a->reason == b->reason;
-        if ((same && !best_same) || (same == best_same && distance < best_distance)) {
+        if (best == GAPS_MAX || (same && !best_same) || (same == best_same && distance < best_distance)) {
             best = i;
             best_distance = distance;
             best_same = same;
         }
     }
-    join_gaps(buffer, best);
+    if (best != GAPS_MAX) {
+        join(&buffer->gaps[best], &buffer->gaps[best + 1]);
+        remove_at(buffer->gaps, &buffer->gap_count, best + 1);
+    } else {
+        remove_at(buffer->gaps, &buffer->gap_count, smallest != GAPS_MAX ? smallest : 0);
+    }
 }
 
-static void record_gap(meshping_buffer *buffer, const meshping_buffer_block *block, meshping_gap_reason reason)
+static void add_gap(meshping_buffer *buffer, const meshping_gap *gap)
 {
-    meshping_gap *newest = buffer->gap_count ? &buffer->gaps[buffer->gap_count - 1] : NULL;
-    if (newest && newest->last_sequence + 1 == block->sequence && newest->reason == reason) {
-        newest->last_sequence = block->sequence;
-        newest->first_unix_us = min_i64(newest->first_unix_us, block->first_unix_us);
-        newest->last_unix_us = max_i64(newest->last_unix_us, block->last_unix_us);
-        newest->sample_count += block->sample_count;
-        return;
+    size_t i = place_of(buffer->gaps, buffer->gap_count, gap->first_sequence);
+    if (i && follows(&buffer->gaps[i - 1], gap)) {
+        join(&buffer->gaps[i - 1], gap);
+    } else {
+        if (buffer->gap_count == GAPS_MAX) {
+            make_room(buffer);
+            i = place_of(buffer->gaps, buffer->gap_count, gap->first_sequence);
+        }
+        memmove(&buffer->gaps[i + 1], &buffer->gaps[i], (buffer->gap_count - i) * sizeof *gap);
+        buffer->gaps[i] = *gap;
+        buffer->gap_count++;
+        i++;
     }
-    if (buffer->gap_count == GAPS_MAX)
-        join_nearest_gaps(buffer);
-    buffer->gaps[buffer->gap_count++] = (meshping_gap){
+    if (i < buffer->gap_count && follows(&buffer->gaps[i - 1], &buffer->gaps[i])) {
+        join(&buffer->gaps[i - 1], &buffer->gaps[i]);
+        remove_at(buffer->gaps, &buffer->gap_count, i);
+    }
+}
+
+static meshping_gap gap_of(const meshping_buffer_block *block, meshping_gap_reason reason)
+{
+    return (meshping_gap){
         .first_sequence = block->sequence,
         .last_sequence = block->sequence,
         .first_unix_us = block->first_unix_us,
@@ -179,6 +240,49 @@ static void record_gap(meshping_buffer *buffer, const meshping_buffer_block *blo
         .sample_count = block->sample_count,
         .reason = reason,
     };
+}
+
+/* ---- what is settled ---- */
+
+static bool may_join(const meshping_buffer *buffer, const meshping_gap *a, const meshping_gap *b)
+{
+    return follows(a, b) && sequences(a) + sequences(b) <= buffer->settled_grain;
+}
+
+/* Coarser, until there is room: a day of blocks needs no more entries than an hour. */
+static void coarsen(meshping_buffer *buffer)
+{
+    while (buffer->settled_count == SETTLED_MAX) {
+        size_t kept = 0;
+        if (buffer->settled_grain > UINT64_MAX / 2) { /* entries of all kinds in turn: the oldest are forgotten */
+            remove_at(buffer->settled, &buffer->settled_count, 0);
+            return;
+        }
+        buffer->settled_grain *= 2;
+        for (size_t i = 1; i < buffer->settled_count; i++) {
+            if (may_join(buffer, &buffer->settled[kept], &buffer->settled[i]))
+                join(&buffer->settled[kept], &buffer->settled[i]);
+            else
+                buffer->settled[++kept] = buffer->settled[i];
+        }
+        buffer->settled_count = kept + 1;
+    }
+}
+
+static void settle(meshping_buffer *buffer, const meshping_gap *entry)
+{
+    size_t i = place_of(buffer->settled, buffer->settled_count, entry->first_sequence);
+    if (i && may_join(buffer, &buffer->settled[i - 1], entry)) {
+        join(&buffer->settled[i - 1], entry);
+        return;
+    }
+    if (buffer->settled_count == SETTLED_MAX) {
+        coarsen(buffer);
+        i = place_of(buffer->settled, buffer->settled_count, entry->first_sequence);
+    }
+    memmove(&buffer->settled[i + 1], &buffer->settled[i], (buffer->settled_count - i) * sizeof *entry);
+    buffer->settled[i] = *entry;
+    buffer->settled_count++;
 }
 
 static void forget(meshping_buffer *buffer, slot *dead)
@@ -192,11 +296,12 @@ static void forget(meshping_buffer *buffer, slot *dead)
 static void drop_oldest(meshping_buffer *buffer, meshping_gap_reason reason)
 {
     slot *oldest = &buffer->slots[buffer->start];
-    record_gap(buffer, &oldest->block, reason);
+    meshping_gap gap = gap_of(&oldest->block, reason);
     buffer->dropped_samples += oldest->block.sample_count;
     forget(buffer, oldest);
     buffer->start++;
     buffer->count--;
+    add_gap(buffer, &gap);
 }
 
 meshping_status meshping_buffer_push(meshping_buffer *buffer, uint8_t *bytes, size_t length, size_t sample_count,
@@ -259,8 +364,11 @@ static void remove_slots(meshping_buffer *buffer, size_t from, size_t to)
 {
     slot *base = buffer->slots + buffer->start;
     size_t removed = to - from, behind = buffer->count - to;
-    for (size_t i = from; i < to; i++)
+    for (size_t i = from; i < to; i++) {
+        meshping_gap done = gap_of(&base[i].block, 0);
         forget(buffer, &base[i]);
+        settle(buffer, &done);
+    }
     if (from < behind) {
         memmove(base + removed, base, from * sizeof(slot));
         buffer->start += removed;
@@ -286,6 +394,17 @@ static meshping_gap gap_part(const meshping_gap *gap, uint64_t first, uint64_t l
     return part;
 }
 
+/* What the server has of a gap: all of it, since it was told; or a part, as blocks whose ack had been lost. */
+static void settle_gap(meshping_buffer *buffer, const meshping_gap *whole, uint64_t first, uint64_t last)
+{
+    bool all = first <= whole->first_sequence && last >= whole->last_sequence;
+    meshping_gap done = gap_part(whole, first > whole->first_sequence ? first : whole->first_sequence,
+                                 last < whole->last_sequence ? last : whole->last_sequence);
+    if (!all)
+        done.reason = 0;
+    settle(buffer, &done);
+}
+
 static void ack_gaps(meshping_buffer *buffer, uint64_t first, uint64_t last)
 {
     for (size_t i = 0; i < buffer->gap_count;) {
@@ -293,24 +412,28 @@ static void ack_gaps(meshping_buffer *buffer, uint64_t first, uint64_t last)
         bool left = whole.first_sequence<first, right = whole.last_sequence> last;
         if (whole.last_sequence < first || whole.first_sequence > last) {
             i++;
-        } else if (!left && !right) {
-            memmove(gap, gap + 1, (buffer->gap_count - i - 1) * sizeof *gap);
-            buffer->gap_count--;
-        } else if (!right) {
-            *gap = gap_part(&whole, whole.first_sequence, first - 1);
-            i++;
-        } else if (!left) {
-            *gap = gap_part(&whole, last + 1, whole.last_sequence);
-            i++;
-        } else if (buffer->gap_count < GAPS_MAX) {
+            continue;
+        }
+        if (left && right && buffer->gap_count == GAPS_MAX) {
+            i++; /* no room to split: the whole is told again, which the server takes as it is */
+            continue;
+        }
+        settle_gap(buffer, &whole, first, last);
+        if (!left && !right) {
+            remove_at(buffer->gaps, &buffer->gap_count, i);
+            continue;
+        }
+        if (left && right) {
             memmove(gap + 1, gap, (buffer->gap_count - i) * sizeof *gap);
             buffer->gap_count++;
             gap[0] = gap_part(&whole, whole.first_sequence, first - 1);
             gap[1] = gap_part(&whole, last + 1, whole.last_sequence);
-            i += 2;
+            i++;
         } else {
-            i++; /* no room to split: the whole is told again, which the server takes as it is */
+            *gap = left ? gap_part(&whole, whole.first_sequence, first - 1)
+                        : gap_part(&whole, last + 1, whole.last_sequence);
         }
+        i++;
     }
 }
 
@@ -323,6 +446,92 @@ meshping_status meshping_buffer_ack(meshping_buffer *buffer, uint64_t first_sequ
     if (from < to)
         remove_slots(buffer, from, to);
     ack_gaps(buffer, first_sequence, last_sequence);
+    return MESHPING_OK;
+}
+
+/* ---- reconciling ---- */
+
+/* A range cuts at most two entries, so there are no more pieces than that. */
+typedef struct pieces {
+    meshping_gap items[2 * MESHPING_RANGES_MAX];
+    size_t count;
+} pieces;
+
+/*
+ * The parts of a settled entry that are in none of the ranges become gaps again, the others pieces of it; true: it
+ * stays whole.
+ */
+static bool still_settled(meshping_buffer *buffer, const meshping_gap *entry, const meshping_range *ranges,
+                          size_t count, pieces *left)
+{
+    uint64_t at = entry->first_sequence;
+    for (size_t i = 0; i <= count && at <= entry->last_sequence; i++) {
+        uint64_t first = i < count ? ranges[i].first : UINT64_MAX, last = i < count ? ranges[i].last : UINT64_MAX;
+        if (last < at)
+            continue;
+        if (first <= entry->first_sequence && last >= entry->last_sequence)
+            return true;
+        if (first > at) { /* up to the next range, or the end, the server has nothing */
+            meshping_gap lost =
+                gap_part(entry, at, first - 1 < entry->last_sequence ? first - 1 : entry->last_sequence);
+            if (!lost.reason)
+                lost.reason = MESHPING_GAP_SERVER_LOST;
+            add_gap(buffer, &lost);
+            at = first;
+        }
+        if (at <= entry->last_sequence)
+            left->items[left->count++] = gap_part(entry, at, last < entry->last_sequence ? last : entry->last_sequence);
+        at = last < UINT64_MAX ? last + 1 : last;
+    }
+    return false;
+}
+
+meshping_status meshping_buffer_reconcile(meshping_buffer *buffer, const meshping_range *ranges, size_t count)
+{
+    size_t kept = 0;
+    uint64_t before = 0;
+    pieces left = {.count = 0};
+    if (count > MESHPING_RANGES_MAX)
+        return MESHPING_INVALID;
+    for (size_t i = 0; i < count; i++) {
+        if (ranges[i].first <= before || ranges[i].last < ranges[i].first)
+            return MESHPING_INVALID;
+        before = ranges[i].last;
+    }
+    if (before > buffer->last_sequence)
+        return MESHPING_STATE;
+    for (size_t i = 0; i < buffer->settled_count; i++) {
+        meshping_gap entry = buffer->settled[i];
+        if (still_settled(buffer, &entry, ranges, count, &left))
+            buffer->settled[kept++] = entry;
+    }
+    buffer->settled_count = kept;
+    for (size_t i = 0; i < left.count; i++)
+        settle(buffer, &left.items[i]);
+    for (size_t i = 0; i < count; i++)
+        meshping_buffer_ack(buffer, ranges[i].first, ranges[i].last);
+    return MESHPING_OK;
+}
+
+meshping_status meshping_buffer_renew(meshping_buffer *buffer, uint64_t epoch)
+{
+    uint64_t sequence = 0;
+    size_t gap = 0;
+    if (epoch == 0)
+        return MESHPING_INVALID;
+    for (size_t i = 0; i <= buffer->count; i++) {
+        meshping_buffer_block *block = i < buffer->count ? &buffer->slots[buffer->start + i].block : NULL;
+        while (gap < buffer->gap_count && (!block || buffer->gaps[gap].first_sequence < block->sequence)) {
+            buffer->gaps[gap].first_sequence = buffer->gaps[gap].last_sequence = ++sequence;
+            gap++;
+        }
+        if (block)
+            block->sequence = ++sequence;
+    }
+    buffer->last_sequence = sequence;
+    buffer->settled_count = 0;
+    buffer->settled_grain = 1;
+    buffer->options.epoch = epoch;
     return MESHPING_OK;
 }
 

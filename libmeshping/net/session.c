@@ -299,6 +299,26 @@ static void store_ticket(meshping_session *session, const uint8_t ticket[MESHPIN
     meshping__link_send(session, &reply);
 }
 
+/* False: the connection ends. docs/PROTOCOL.md, Delivery, Epochs. */
+static bool begin_delivery(meshping_session *session, const meshping_registration_status *status)
+{
+    static const char why[] = "the server has what this process never sent: there is a copy of it, or it was set back;"
+                              " a new epoch begins";
+    uint64_t epoch = 0;
+    meshping_buffer *buffer = session->delivery.buffer;
+    if (meshping_buffer_reconcile(buffer, status->ranges, status->range_count) == MESHPING_OK) {
+        meshping__delivery_start(&session->delivery, status->credit_bytes);
+        return true;
+    }
+    while (!epoch)
+        if (meshping__random(&epoch, sizeof epoch) != MESHPING_OK)
+            break;
+    meshping_buffer_renew(buffer, epoch);
+    set_link(session, MESHPING_LINK_APPROVED, why); /* so that it is logged, however often this one was disconnected */
+    meshping__link_drop(session, why);
+    return false;
+}
+
 static void on_registration_status(meshping_session *session, const meshping_registration_status *status)
 {
     static const meshping_link links[] = {
@@ -323,8 +343,8 @@ static void on_registration_status(meshping_session *session, const meshping_reg
         return;
     }
     if (status->credit_bytes && status->epoch == meshping_buffer_epoch(session->delivery.buffer)) {
-        if (!session->delivery.open)
-            meshping__delivery_start(&session->delivery, status->credit_bytes);
+        if (!session->delivery.open && !begin_delivery(session, status))
+            return;
         meshping__delivery_ack(&session->delivery, status->ranges, status->range_count, status->credit_bytes);
         send_gaps(session);
     } else if (!status->credit_bytes) {

@@ -8,13 +8,15 @@ import json
 import os
 import select
 from dataclasses import dataclass
-from typing import Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from . import lowlevel
 from ._meshping import Error
 
 __all__ = [
+    "Buffer",
     "Error",
+    "Gap",
     "Passphrase",
     "Prober",
     "Result",
@@ -246,6 +248,79 @@ def encode_passphrase(key: bytes, host: str, port: int, pin: bytes) -> str:
 def decode_passphrase(text: str) -> Passphrase:
     """Error names the mistyped group where that can be found out."""
     return Passphrase(*lowlevel.glue_passphrase_decode(text))
+
+
+class Gap(NamedTuple):
+    """Sequences first to last will never come; the span of their slots, and why."""
+
+    first: int
+    last: int
+    first_us: int
+    last_us: int
+    samples: int
+    reason: str
+
+
+class Buffer:
+    """Blocks that nobody has acknowledged yet, bounded by time, bytes and count: what must go is told as a gap.
+
+    Each block (encode_block) gets the next sequence, from 1, of this buffer's epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        epoch: Optional[int] = None,
+        max_age_s: float = 1800,
+        max_bytes: int = 64 << 20,
+        max_blocks: int = 100000,
+    ):
+        epoch = epoch or int.from_bytes(os.urandom(8), "big") or 1
+        self._raw = lowlevel.RawBuffer(epoch, round(max_age_s * 1000), max_bytes, max_blocks)
+
+    @property
+    def epoch(self) -> int:
+        return self._raw.epoch()
+
+    def push(self, block: bytes) -> int:
+        """Takes a block and returns its sequence. Error LIMIT: longer than max_bytes by itself."""
+        return self._raw.push(block)
+
+    def expire(self, now: float) -> None:
+        """Drops what is older than max_age_s at the Unix time now."""
+        self._raw.expire(round(now * 1e6))
+
+    def blocks(self, first: int = 0) -> Iterator[Tuple[int, bytes]]:
+        """The kept blocks from sequence `first` on, ascending; it may be changed meanwhile."""
+        while (found := self._raw.find(first)) is not None:
+            yield found
+            first = found[0] + 1
+
+    def ack(self, first: int, last: int) -> None:
+        """The receiver has first to last for good: they are freed."""
+        self._raw.ack(first, last)
+
+    def reconcile(self, ranges: Sequence[Tuple[int, int]]) -> None:
+        """The receiver's whole account: as ack, and what it had and has no more becomes a gap server_lost.
+
+        Error STATE: it has a sequence that was never given; call renew.
+        """
+        self._raw.reconcile(list(ranges))
+
+    def renew(self, epoch: Optional[int] = None) -> None:
+        """Begins another epoch; what is kept gets sequences from 1 on."""
+        self._raw.renew(epoch or int.from_bytes(os.urandom(8), "big") or 1)
+
+    def gaps(self) -> List[Gap]:
+        """What will never come and was not acknowledged yet, oldest first."""
+        return [Gap(*raw) for raw in self._raw.gaps()]
+
+    def stats(self) -> dict:
+        """blocks, bytes, samples, dropped_samples (since the start), last_sequence, oldest_us."""
+        return self._raw.stats()
+
+    def __len__(self) -> int:
+        return self.stats()["blocks"]
 
 
 class Store:

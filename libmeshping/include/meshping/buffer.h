@@ -22,9 +22,9 @@ typedef struct meshping_range {
 #define MESHPING_RANGES_MAX 32 /* received ranges kept per epoch */
 
 #define MESHPING_GAP_REASON_MAP(XX)                                                                                    \
-    XX(1, OVERFLOW, "overflow") /* over bytes or count */                                                              \
-    XX(2, EXPIRED, "expired")   /* older than the time limit */                                                        \
-    XX(3, SERVER_LOST, "server_lost")
+    XX(1, OVERFLOW, "overflow")       /* over bytes or count */                                                        \
+    XX(2, EXPIRED, "expired")         /* older than the time limit */                                                  \
+    XX(3, SERVER_LOST, "server_lost") /* the server had it, and lost it: an older database was restored */
 
 typedef enum meshping_gap_reason {
 #define XX(value, name, text) MESHPING_GAP_##name = (value),
@@ -99,6 +99,16 @@ MESHPING_API meshping_status meshping_buffer_find_last(const meshping_buffer *bu
 /* The server has first..last durably: frees blocks in it, and gaps that lie wholly in it. INVALID: last < first. */
 MESHPING_API meshping_status meshping_buffer_ack(meshping_buffer *buffer, uint64_t first_sequence,
                                                  uint64_t last_sequence);
+/*
+ * The server's whole account of this epoch, as a new connection begins: acknowledges it, and makes gaps of what had
+ * been acknowledged and is not among it any more. INVALID: `ranges` do not ascend, or are too many. STATE: it has a
+ * sequence that was never given here (this process is a copy, or was set back): nothing changes, and
+ * meshping_buffer_renew is to be called.
+ */
+MESHPING_API meshping_status meshping_buffer_reconcile(meshping_buffer *buffer, const meshping_range *ranges,
+                                                       size_t count);
+/* Begins another epoch (not 0: INVALID): what is kept, and gaps not yet acknowledged, get sequences from 1 on. */
+MESHPING_API meshping_status meshping_buffer_renew(meshping_buffer *buffer, uint64_t epoch);
 /* Gap i of those not yet acknowledged, oldest first; NOT_FOUND past the end. */
 MESHPING_API meshping_status meshping_buffer_gap(const meshping_buffer *buffer, size_t i, meshping_gap *out);
 MESHPING_API void meshping_buffer_get_stats(const meshping_buffer *buffer, meshping_buffer_stats *out);
