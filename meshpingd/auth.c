@@ -34,8 +34,10 @@ bool auth_must_wait(http_exchange *x, const char *account)
         if (account_ms > wait_ms)
             wait_ms = account_ms;
     }
-    if (wait_ms > 0)
+    if (wait_ms > 0) {
+        x->server->counters.logins_throttled++;
         http_respond_busy(x, wait_ms, "too many failed tries");
+    }
     return wait_ms > 0;
 }
 

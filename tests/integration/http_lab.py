@@ -83,7 +83,7 @@ class Server:
         code = self.process.wait(20)
         assert code == 0, f"exit {code}:\n{self.log.read_text()}"
 
-    def call(self, method, path, body=None, session="own", headers=None, source=None):
+    def call(self, method, path, body=None, session="own", headers=None, source=None, check=True):
         """session: "own" is the server's own, None is nobody's. A body that is no bytes is sent as JSON."""
         session = self.session if session == "own" else session
         sent = {"Host": self.host}
@@ -103,7 +103,7 @@ class Server:
                                headers={key: value for key, value in sent.items() if value is not None})
             got = connection.getresponse()
             answer = Answer(got.status, got.headers, got.read())
-            if method != "HEAD" and "Content-Encoding" not in got.headers:
+            if check and method != "HEAD" and "Content-Encoding" not in got.headers:
                 openapi_lab.check_answer(method, path, answer)
             return answer
         finally:
