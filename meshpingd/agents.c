@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "meshpingd/connection.h"
 #include "meshpingd/joining.h"
+#include "meshpingd/quarantine.h"
 #include "meshpingd/samples.h"
 #include "meshpingd/storing.h"
 #include <openssl/rand.h>
@@ -67,6 +68,19 @@ void agents_next_targets(agent_connection *c)
     connection_send(c, &message);
 }
 
+/* What the agent need not send again. */
+static meshping_status read_ranges(agent_connection *c, meshping_range *ranges, size_t *count, meshping_error *err)
+{
+    meshping_store *store = c->server->store;
+    uint64_t id = c->agent->record.id;
+    meshping_status status = c->agent->record.state == MESHPING_AGENT_HOLD
+                                 ? meshping_store_quarantine_ranges(store, id, c->epoch, c->peer, ranges, count, err)
+                                 : meshping_store_ranges(store, id, c->epoch, ranges, count, err);
+    if (status == MESHPING_OK)
+        quarantine_add_ranges(c, ranges, count);
+    return status;
+}
+
 void agents_tell_status(agent_connection *c)
 {
     server *s = c->server;
@@ -86,15 +100,14 @@ void agents_tell_status(agent_connection *c)
         (agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD)) {
         status->has_ticket = meshping_ticket_make(status->ticket, s->ticket_key, agent->record.public_key,
                                                   c->ticket_serial) == MESHPING_OK;
-    } else if (agent->record.state == MESHPING_AGENT_APPROVED) {
+    } else if (agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD) {
         status->credit_bytes = storing_credit(c);
-        if (meshping_store_ranges(s->store, agent->record.id, c->epoch, status->ranges, &status->range_count, &err) !=
-            MESHPING_OK) {
+        if (read_ranges(c, status->ranges, &status->range_count, &err) != MESHPING_OK) {
             storing_unread(c, &err);
             status->credit_bytes = 0;
             status->range_count = 0;
         }
-        if (!status->credit_bytes)
+        if (!status->credit_bytes && agent->record.state == MESHPING_AGENT_APPROVED)
             snprintf(status->message, sizeof status->message, "the server cannot store samples now");
     }
     connection_send(c, &message);
@@ -164,6 +177,7 @@ void agents_ack(agent_connection *c, meshping_message *out)
     out->u.data_received.credit_bytes = storing_credit(c);
     out->u.data_received.range_count = c->range_count;
     memcpy(out->u.data_received.ranges, c->ranges, c->range_count * sizeof *c->ranges);
+    quarantine_add_ranges(c, out->u.data_received.ranges, &out->u.data_received.range_count);
 }
 
 /* ---- the handshake ---- */
@@ -201,6 +215,7 @@ static void stored(void *user, const meshping_block_done *done)
     agent_entry *agent = server_agent_by_id(s, pending->agent_id);
     const meshping_block_write *write = done->write;
     free(pending);
+    quarantine_note(agent, done);
     if (done->status != MESHPING_OK) {
         storing_failed(s, agent, done);
         return;
@@ -208,9 +223,9 @@ static void stored(void *user, const meshping_block_done *done)
     if (done->stored)
         storing_worked(s);
     if (write->bytes) {
-        s->counters.blocks += done->stored;
+        s->counters.blocks += done->stored && !done->quarantined;
         s->counters.blocks_duplicate += !done->stored;
-        if (done->stored)
+        if (done->stored && !done->quarantined)
             samples_take(s, &done->block);
     }
     agent_connection *c = agent ? agent->connection : NULL;
@@ -235,7 +250,7 @@ static bool may_send_data(agent_connection *c, uint64_t epoch)
 {
     if (c->paused || joining_is_waiting(c))
         return false; /* sent before it heard, or before the ticket came: it sends it again */
-    if (c->agent->record.state != MESHPING_AGENT_APPROVED)
+    if (c->agent->record.state != MESHPING_AGENT_APPROVED && c->agent->record.state != MESHPING_AGENT_HOLD)
         connection_refuse(c, 1008, "data from an agent that is %s", meshping_agent_state_name(c->agent->record.state));
     else if (epoch != c->epoch)
         connection_refuse(c, 1008, "data of another epoch than its handshake's");
@@ -253,6 +268,7 @@ static void submit(agent_connection *c, uint64_t epoch, uint64_t sequence, uint8
                                   .length = length,
                                   .received_unix_us = meshping_now_read().unix_ns / 1000,
                                   .clock = server_clock_note(c->agent)};
+    memcpy(write.source, c->peer, sizeof write.source);
     pending_write *pending = bytes ? pending_new(c) : NULL;
     meshping_status status = pending ? meshping_store_submit_block(c->server->store, &write, stored, pending, &err)
                                      : meshping_error_set(&err, MESHPING_NOMEM, "out of memory");
@@ -292,8 +308,12 @@ static void on_gap(agent_connection *c, const meshping_gap_message *message)
     if (!may_send_data(c, message->epoch))
         return;
     pending_write *pending = pending_new(c);
-    if (!pending || meshping_store_submit_gap(c->server->store, c->agent->record.id, message->epoch, &message->gap,
-                                              meshping_now_read().unix_ns / 1000, stored, pending, &err) != MESHPING_OK)
+    meshping_block_write write = {.agent_id = c->agent->record.id,
+                                  .epoch = message->epoch,
+                                  .received_unix_us = meshping_now_read().unix_ns / 1000};
+    memcpy(write.source, c->peer, sizeof write.source);
+    if (!pending ||
+        meshping_store_submit_gap(c->server->store, &write, &message->gap, stored, pending, &err) != MESHPING_OK)
         free(pending); /* the agent tells it again */
     else
         log_warning("agents", "%s dropped %llu samples before they could be sent: %s", c->agent->record.host_name,

@@ -2,10 +2,12 @@
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
+#include "meshpingd/quarantine.h"
 
 #include <string.h>
 
 #define TOGETHER_MAX 256 /* approved by one request */
+#define KEEP_MAX 256     /* sources named by one approval */
 
 void api_agents_list(http_exchange *x)
 {
@@ -36,7 +38,7 @@ static bool take_flag(http_exchange *x, const char *name, bool *out)
 static bool take_decision(http_exchange *x, agent_decision *out)
 {
     bool ok;
-    *out = (agent_decision){0};
+    *out = (agent_decision){.keep_count = SIZE_MAX};
     out->fingerprint = http_json_string(x, "fingerprint", &ok);
     if (!ok)
         return false;
@@ -67,11 +69,34 @@ static agent_entry *agent_of_path(http_exchange *x)
     return agent;
 }
 
+/* "keep": a list of sources of its quarantine. false: it was answered. */
+static bool take_keep(http_exchange *x, uint64_t keep[KEEP_MAX], agent_decision *out)
+{
+    json_object *list = NULL;
+    if (!json_object_object_get_ex(x->json, "keep", &list) || !list)
+        return true;
+    size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : SIZE_MAX;
+    bool good = count <= KEEP_MAX;
+    for (size_t i = 0; good && i < count; i++) {
+        json_object *id = json_object_array_get_idx(list, i);
+        good = json_object_is_type(id, json_type_int) && json_object_get_int64(id) > 0;
+        keep[i] = json_object_get_uint64(id);
+    }
+    if (!good) {
+        http_respond_problem(x, 400, "\"keep\" must be a list of at most %d sources' ids", KEEP_MAX);
+        return false;
+    }
+    out->keep = keep;
+    out->keep_count = count;
+    return true;
+}
+
 static void act(http_exchange *x, meshping_agent_action action)
 {
     agent_decision decision;
+    uint64_t keep[KEEP_MAX];
     meshping_error err = {0};
-    if (!take_decision(x, &decision))
+    if (!take_decision(x, &decision) || !take_keep(x, keep, &decision))
         return;
     agent_entry *agent = agent_of_path(x);
     if (!agent)
@@ -112,7 +137,7 @@ void api_agent_reinstate(http_exchange *x)
 static meshping_status approve_one(http_exchange *x, json_object *item, json_object *result, meshping_error *err)
 {
     json_object *id_value = NULL, *fingerprint = NULL, *revision = NULL;
-    agent_decision decision = {0};
+    agent_decision decision = {.keep_count = SIZE_MAX};
     uint64_t id;
     if (!json_object_is_type(item, json_type_object))
         return meshping_error_set(err, MESHPING_INVALID, "not an object");
@@ -152,6 +177,19 @@ void api_agents_approve(http_exchange *x)
     json_object_object_add(json, "approved", json_object_new_int64((int64_t)approved));
     json_object_object_add(json, "results", results);
     http_respond_json(x, 200, json);
+}
+
+void api_agent_quarantine(http_exchange *x)
+{
+    meshping_error err = {0};
+    agent_entry *agent = agent_of_path(x);
+    if (!agent)
+        return;
+    json_object *json = quarantine_json(x->server, agent, &err);
+    if (json)
+        http_respond_json(x, 200, json);
+    else
+        http_respond_error(x, &err);
 }
 
 /* ---- addresses ---- */

@@ -55,7 +55,7 @@ void original_update_targets(http_exchange *x)
 
 static void act(http_exchange *x, meshping_agent_action action)
 {
-    static const agent_decision nothing_seen;
+    static const agent_decision nothing_seen = {.keep_count = SIZE_MAX};
     uint64_t id;
     meshping_error err = {0};
     if (!http_id_parse(x->params.value[0], &id) || !server_agent_by_id(x->server, id)) {

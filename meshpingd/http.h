@@ -178,6 +178,7 @@ void api_agent_reject(http_exchange *x);
 void api_agent_hold(http_exchange *x);
 void api_agent_reinstate(http_exchange *x);
 void api_agents_approve(http_exchange *x);
+void api_agent_quarantine(http_exchange *x);
 void api_agent_addresses(http_exchange *x);
 void api_blocked_get(http_exchange *x);
 void api_blocked_put(http_exchange *x);

@@ -169,6 +169,7 @@ json_object *live_agent_json(server *s, const agent_entry *agent)
     add_number(object, "state_changed_ms", record->state_changed_ms);
     add_number(object, "buffered_samples", (int64_t)agent->buffered_samples);
     add_number(object, "dropped_samples", (int64_t)agent->dropped_samples);
+    add_number(object, "quarantine_bytes", (int64_t)agent->quarantine_bytes);
     add_number(object, "targets_revision", (int64_t)agent->targets_revision);
     add_number(object, "revision", (int64_t)record->revision);
     add_clock(object, agent);

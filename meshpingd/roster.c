@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "meshpingd/connection.h"
 #include "meshpingd/joining.h"
+#include "meshpingd/quarantine.h"
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,10 +205,11 @@ static void tell_move(server *s, const agent_entry *agent, meshping_agent_state 
                              NULL);
 }
 
-/* `addresses`: of approve; NULL: what is offered. */
+/* `decision`: of an administrator. */
 static meshping_status move(server *s, agent_entry *agent, meshping_agent_action action, const char *reason,
-                            const char *addresses, const char *user, meshping_error *err)
+                            const agent_decision *decision, const char *user, meshping_error *err)
 {
+    const char *addresses = decision->addresses;
     meshping_agent_record *record = &agent->record, before = *record;
     meshping_agent_state next;
     meshping_status status = MESHPING_OK;
@@ -221,6 +223,9 @@ static meshping_status move(server *s, agent_entry *agent, meshping_agent_action
     else if (action == MESHPING_ACTION_APPROVE)
         status = meshping_registry_offer(record->approved_addresses, record->approved_addresses,
                                          record->observed_address, err);
+    if (status == MESHPING_OK && action == MESHPING_ACTION_APPROVE)
+        status =
+            quarantine_decide(s, agent, decision->keep, decision->keep_count, record->approved_addresses, user, err);
     if (status == MESHPING_OK)
         status = record_revocation(s, agent, action, err);
     record->state = next;
@@ -233,6 +238,8 @@ static meshping_status move(server *s, agent_entry *agent, meshping_agent_action
         return status;
     }
     tell_move(s, agent, before.state, action, user);
+    if (action == MESHPING_ACTION_REJECT)
+        quarantine_delete(s, agent, user);
     if (action == MESHPING_ACTION_APPROVE)
         joining_approved(agent);
     agents_tell_state(s, agent);
@@ -242,16 +249,18 @@ static meshping_status move(server *s, agent_entry *agent, meshping_agent_action
 meshping_status server_agent_move(server *s, agent_entry *agent, meshping_agent_action action, const char *reason,
                                   const char *user, meshping_error *err)
 {
-    return move(s, agent, action, reason, NULL, user, err);
+    static const agent_decision by_rule = {.keep_count = SIZE_MAX};
+    return move(s, agent, action, reason, &by_rule, user, err);
 }
 
 /* ---- administrators ---- */
 
 /* The pending agent takes over the id and the history of another one, whose key is retired. */
-static meshping_status succeed(server *s, agent_entry *agent, uint64_t predecessor_id, const char *addresses,
-                               const char *user, meshping_error *err)
+static meshping_status succeed(server *s, agent_entry *agent, const agent_decision *decision, const char *user,
+                               meshping_error *err)
 {
-    agent_entry *old = server_agent_by_id(s, predecessor_id);
+    const char *addresses = decision->addresses;
+    agent_entry *old = server_agent_by_id(s, decision->successor_of);
     meshping_agent_record *young = &agent->record, record;
     if (!old || !meshping_registry_may_succeed(young->state, old->record.state))
         return meshping_error_set(err, MESHPING_STATE, "only a pending agent can succeed, and only one that is not");
@@ -269,6 +278,8 @@ static meshping_status succeed(server *s, agent_entry *agent, uint64_t predecess
                                                   MESHPING_KEY_LEN)) /* which says more */
         status = revocations_add(&s->revocations, REVOCATION_RETIRE, old->record.public_key, MESHPING_KEY_LEN,
                                  record.state_changed_ms, err);
+    if (status == MESHPING_OK) /* what the old key sent on hold */
+        status = quarantine_decide(s, old, decision->keep, decision->keep_count, record.approved_addresses, user, err);
     if (status == MESHPING_OK)
         status = meshping_store_agent_succeed(s->store, young->id, &record, err);
     if (status != MESHPING_OK)
@@ -337,8 +348,8 @@ meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action a
     if (decision->revision && decision->revision != agent->record.revision)
         return meshping_error_set(err, MESHPING_STATE, "the agent has changed since you looked: look again");
     if (action == MESHPING_ACTION_APPROVE && decision->successor_of)
-        return succeed(s, agent, decision->successor_of, decision->addresses, user, err);
-    meshping_status status = move(s, agent, action, "", decision->addresses, user, err);
+        return succeed(s, agent, decision, user, err);
+    meshping_status status = move(s, agent, action, "", decision, user, err);
     if (status == MESHPING_OK && action == MESHPING_ACTION_REJECT)
         status = after_reject(s, agent, decision, user, err);
     return status;

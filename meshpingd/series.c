@@ -54,7 +54,8 @@ static const char *reason_of(const series *s, const meshping_stored_gap *dropped
         if (s->damaged[i].last_unix_us / 1000 >= from_ms && s->damaged[i].first_unix_us / 1000 <= to_ms)
             return "damaged";
     if (dropped)
-        return dropped->gap.reason != MESHPING_GAP_SERVER_LOST && server_was_away(s, from_ms, to_ms)
+        return dropped->gap.reason != MESHPING_GAP_SERVER_LOST && dropped->gap.reason != MESHPING_GAP_REFUSED &&
+                       server_was_away(s, from_ms, to_ms)
                    ? "server_away"
                    : "connection_trouble";
     if (agent_was_restarted(s, from_ms, to_ms))

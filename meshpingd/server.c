@@ -3,6 +3,7 @@
 #include "meshpingd/server.h"
 
 #include "common/log.h"
+#include "meshpingd/quarantine.h"
 #include "meshpingd/samples.h"
 #include "meshpingd/storing.h"
 #include <openssl/rand.h>
@@ -84,6 +85,8 @@ meshping_status server_load(server *s, meshping_error *err)
     if (status == MESHPING_OK)
         status = server_load_agents(s, err);
     if (status == MESHPING_OK)
+        status = quarantine_load(s, err);
+    if (status == MESHPING_OK)
         status = samples_load(s, err);
     return status;
 }
@@ -99,6 +102,7 @@ void server_dispose(server *s)
     s->agent_count = 0;
     agent_index_dispose(&s->agent_index);
     revocations_dispose(&s->revocations);
+    quarantine_dispose(s);
     meshping_target_list_dispose(&s->targets);
     free(s->columns);
     s->columns = NULL;
@@ -170,6 +174,7 @@ void server_tick(server *s)
     update_online(s);
     save_seen(s);
     server_lapse(s);
+    quarantine_tick(s);
     if (server_mono_ms() - s->alive_mono_ms >= ALIVE_EVERY_MS)
         server_note_alive(s);
     samples_tick(s);

@@ -37,10 +37,11 @@ typedef struct agent_entry {
     meshping_clock clock;                       /* its clock against ours */
     meshping_clock_note clock_noted;            /* what of it is in the store */
     int64_t clock_noted_mono_us;
-    bool clock_skewed;        /* by more than a second */
-    bool same_host_name;      /* another agent has it too; live.c keeps it */
-    meshping_cell *cells;     /* one a target, in the order of server.targets; NULL until the first sample */
-    struct shown_cell *shown; /* live.c: what viewers were told of each */
+    uint64_t quarantine_bytes; /* what it sent on hold */
+    bool clock_skewed;         /* by more than a second */
+    bool same_host_name;       /* another agent has it too; live.c keeps it */
+    meshping_cell *cells;      /* one a target, in the order of server.targets; NULL until the first sample */
+    struct shown_cell *shown;  /* live.c: what viewers were told of each */
     size_t cell_count;
 } agent_entry;
 
@@ -102,6 +103,8 @@ typedef struct agent_decision {
     const char *fingerprint; /* as he saw it; NULL: not checked */
     uint64_t revision;       /* of the row; 0: not checked */
     const char *addresses;   /* approve: the ranges it may come from; NULL: what meshping_registry_offer says */
+    const uint64_t *keep;    /* approve: sources of its quarantine, server_quarantine_json; the rest becomes gaps */
+    size_t keep_count;       /* SIZE_MAX: those of approved addresses */
     uint64_t successor_of;   /* approve: takes over that agent's id and history; 0: nobody's */
     bool block_address;      /* reject: no agent may come from its address any more */
     bool revoke_passphrase;  /* reject: nor join with the passphrase that it used */

@@ -2,6 +2,7 @@
 #include "meshpingd/storing.h"
 
 #include "common/log.h"
+#include "meshpingd/quarantine.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -13,12 +14,16 @@
 
 uint64_t storing_credit(const agent_connection *c)
 {
-    return c->paused ? 0 : CREDIT_BYTES;
+    if (c->paused)
+        return 0;
+    return c->agent && c->agent->record.state == MESHPING_AGENT_HOLD ? quarantine_credit(c->agent) : CREDIT_BYTES;
 }
 
-static bool is_approved(const agent_connection *c)
+/* Approved or on hold: it has been told of credit. */
+static bool is_sending(const agent_connection *c)
 {
-    return c->agent && !c->closing && c->agent->record.state == MESHPING_AGENT_APPROVED;
+    return c->agent && !c->closing &&
+           (c->agent->record.state == MESHPING_AGENT_APPROVED || c->agent->record.state == MESHPING_AGENT_HOLD);
 }
 
 static void pause_connection(agent_connection *c, int64_t resume_ms)
@@ -26,7 +31,7 @@ static void pause_connection(agent_connection *c, int64_t resume_ms)
     bool was_paused = c->paused;
     c->paused = true;
     c->resume_ms = resume_ms;
-    if (!was_paused && is_approved(c))
+    if (!was_paused && is_sending(c))
         agents_tell_status(c);
 }
 
@@ -34,7 +39,7 @@ static void resume_connection(agent_connection *c)
 {
     c->paused = false;
     c->resume_ms = 0;
-    if (is_approved(c))
+    if (is_sending(c))
         agents_tell_status(c);
 }
 
@@ -63,6 +68,11 @@ void storing_failed(server *s, agent_entry *agent, const meshping_block_done *do
     s->counters.blocks_refused++;
     if (done->failed && done->status != MESHPING_CORRUPT) {
         pause_all(s, why);
+        return;
+    }
+    if (done->quarantined && done->status == MESHPING_LIMIT) { /* it has credit 0, or comes back when ranges joined */
+        if (c)
+            agents_tell_status(c);
         return;
     }
     log_warning("store", "data of %s was not stored: %s", agent ? agent->record.host_name : "?", why);
@@ -106,7 +116,7 @@ static agent_connection *next_to_try(const server *s)
 {
     agent_connection *first = NULL, *next = NULL;
     for (agent_connection *c = connection_first(); c; c = c->next) {
-        if (!c->paused || c->resume_ms != 0 || !is_approved(c))
+        if (!c->paused || c->resume_ms != 0 || !is_sending(c))
             continue;
         uint64_t id = c->agent->record.id;
         if (!first || id < first->agent->record.id)

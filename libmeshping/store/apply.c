@@ -32,7 +32,8 @@ static meshping_status check_agent(meshping__sql *sql, meshping__write *item, me
         return status;
     int64_t state = sqlite3_column_int64(statement, 0);
     sqlite3_reset(statement);
-    if (state != MESHPING_AGENT_APPROVED && state != MESHPING_AGENT_HOLD)
+    item->on_hold = state == MESHPING_AGENT_HOLD;
+    if (state != MESHPING_AGENT_APPROVED && (!item->on_hold || item->write.released))
         return refuse(item, MESHPING_STATE, "the agent is not approved");
     return MESHPING_OK;
 }
@@ -135,6 +136,8 @@ static meshping_status apply_one(meshping__sql *sql, meshping__write *item, mesh
     meshping_status status = check_agent(sql, item, err);
     if (status == MESHPING_OK && item->status == MESHPING_OK)
         status = load_ranges(sql, item, err);
+    if (status == MESHPING_OK && item->status == MESHPING_OK && item->on_hold)
+        return meshping__quarantine_apply(sql, item, err);
     if (status != MESHPING_OK || item->status != MESHPING_OK || meshping__ranges_have(&item->ranges, first, last))
         return status;
     if (meshping__ranges_add(&item->ranges, first, last) != MESHPING_OK)
@@ -152,7 +155,7 @@ static void fail_all(meshping__write *list, meshping_status status, const meshpi
     for (meshping__write *item = list; item; item = item->next) {
         refuse(item, status, err->message);
         item->failed = true;
-        item->stored = false;
+        item->stored = item->quarantined = false;
         item->id = 0;
         item->ranges.count = 0;
     }
@@ -163,7 +166,7 @@ static void start_anew(meshping__write *item)
     item->status = MESHPING_OK;
     item->failed = false;
     item->error[0] = 0;
-    item->stored = false;
+    item->stored = item->quarantined = false;
     item->id = 0;
     item->ranges.count = 0;
 }
@@ -173,7 +176,7 @@ static void count(const meshping__write *list, meshping_store_stats *stats)
     for (const meshping__write *item = list; item; item = item->next) {
         if (item->status == MESHPING_OK && !item->stored)
             stats->duplicates++;
-        if (item->stored && !item->is_gap) {
+        if (item->stored && !item->is_gap && !item->quarantined) {
             stats->blocks_written++;
             stats->samples_written += item->sample_count;
         }

@@ -34,6 +34,8 @@ typedef struct meshping__write {
     meshping_status status;
     bool failed;
     bool stored;
+    bool on_hold, quarantined;
+    uint64_t quarantine_bytes;
     int64_t id;
     meshping__ranges ranges;
     char error[MESHPING_ERROR_MESSAGE_MAX];
@@ -97,6 +99,8 @@ void meshping__writer_stop(meshping__writer *writer);
 void meshping__writer_dispose(meshping__writer *writer);
 /* apply.c: commits a list in one transaction and fills in each outcome. */
 void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats);
+/* quarantine.c: the write of an agent on hold, whose epoch's own ranges are in item->ranges. */
+meshping_status meshping__quarantine_apply(meshping__sql *sql, meshping__write *item, meshping_error *err);
 /* writer_seal.c: a piece of sealing when it is time, in the thread, mutex not held. NULL or what is to be told of it.
  */
 meshping__write *meshping__writer_seal(meshping__writer *writer);

@@ -148,6 +148,22 @@ static const char *const migrations[] = {
     "CREATE INDEX clocks_by_age ON clocks(at_us);"
     "CREATE TABLE pauses(from_us INTEGER PRIMARY KEY, to_us INTEGER NOT NULL) STRICT;"
     "PRAGMA user_version = 8;",
+    /* what agents on hold sent; kept: 0, or once it was decided upon, its id (kept) or -id (to become gaps) */
+    "CREATE TABLE quarantine_sources("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " agent_id INTEGER NOT NULL REFERENCES agents(id) ON DELETE CASCADE,"
+    " epoch INTEGER NOT NULL, address TEXT NOT NULL, kept INTEGER NOT NULL DEFAULT 0, ranges BLOB NOT NULL,"
+    " blocks INTEGER NOT NULL, samples INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+    " first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, updated_us INTEGER NOT NULL,"
+    " UNIQUE(agent_id, epoch, address, kept)) STRICT;"
+    "CREATE TABLE quarantine("
+    " id INTEGER PRIMARY KEY,"
+    " source_id INTEGER NOT NULL REFERENCES quarantine_sources(id) ON DELETE CASCADE,"
+    " first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,"
+    " first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, received_us INTEGER NOT NULL,"
+    " sample_count INTEGER NOT NULL, reason INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;"
+    "CREATE INDEX quarantine_by_source ON quarantine(source_id, id);"
+    "PRAGMA user_version = 9;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

@@ -322,11 +322,12 @@ meshping_status meshping_store_submit_block(meshping_store *store, const meshpin
     return status;
 }
 
-meshping_status meshping_store_submit_gap(meshping_store *store, uint64_t agent_id, uint64_t epoch,
-                                          const meshping_gap *gap, int64_t received_unix_us, meshping_block_done_fn fn,
-                                          void *user, meshping_error *err)
+meshping_status meshping_store_submit_gap(meshping_store *store, const meshping_block_write *write,
+                                          const meshping_gap *gap, meshping_block_done_fn fn, void *user,
+                                          meshping_error *err)
 {
-    meshping_status status = check_submit(store, agent_id, epoch, gap->first_sequence, gap->last_sequence, err);
+    meshping_status status =
+        check_submit(store, write->agent_id, write->epoch, gap->first_sequence, gap->last_sequence, err);
     if (status != MESHPING_OK)
         return status;
     if (gap->first_unix_us > gap->last_unix_us || gap->sample_count > INT64_MAX ||
@@ -335,8 +336,10 @@ meshping_status meshping_store_submit_gap(meshping_store *store, uint64_t agent_
     meshping__write *item = meshping__calloc(1, sizeof *item);
     if (!item)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-    item->write = (meshping_block_write){
-        .agent_id = agent_id, .epoch = epoch, .sequence = gap->first_sequence, .received_unix_us = received_unix_us};
+    item->write = *write;
+    item->write.sequence = gap->first_sequence;
+    item->write.bytes = NULL;
+    item->write.length = 0;
     item->is_gap = true;
     item->gap = *gap;
     item->fn = fn;
@@ -374,6 +377,8 @@ static void complete(const meshping__write *item)
         .ranges = item->ranges.items,
         .range_count = item->ranges.count,
         .error = item->error,
+        .quarantined = item->quarantined,
+        .quarantine_bytes = item->quarantine_bytes,
     };
     item->fn(item->user, &done);
 }

@@ -76,6 +76,7 @@ def test_a_pending_agent_is_approved_as_it_was_seen(server, agent):
     seen = one(server, agent)
     assert seen["state"] == "pending" and seen["online"] is True and seen["observed_address"] == "127.0.0.1"
     assert set(seen) == {"id", "host_name", "state", "online", "version", "fingerprint", "reported_address",
+                         "quarantine_bytes",
                          "observed_address", "approved_addresses", "reason", "first_seen_ms", "last_seen_ms",
                          "state_changed_ms", "buffered_samples", "dropped_samples", "targets_revision", "revision",
                          "same_host_name", "clock_offset_us", "clock_error_us", "clock_skewed"}

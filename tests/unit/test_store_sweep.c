@@ -124,7 +124,8 @@ static void submit_gap(life *l)
                         .last_unix_us = T0 + HOUR,
                         .sample_count = 7,
                         .reason = MESHPING_GAP_OVERFLOW};
-    if (meshping_store_submit_gap(l->f.store, AGENT, EPOCH, &gap, T0 + HOUR, on_gap, l, NULL) == MESHPING_OK)
+    meshping_block_write write = {.agent_id = AGENT, .epoch = EPOCH, .received_unix_us = T0 + HOUR};
+    if (meshping_store_submit_gap(l->f.store, &write, &gap, on_gap, l, NULL) == MESHPING_OK)
         l->submitted++;
 }
 

@@ -24,7 +24,8 @@ typedef struct meshping_range {
 #define MESHPING_GAP_REASON_MAP(XX)                                                                                    \
     XX(1, OVERFLOW, "overflow")       /* over bytes or count */                                                        \
     XX(2, EXPIRED, "expired")         /* older than the time limit */                                                  \
-    XX(3, SERVER_LOST, "server_lost") /* the server had it, and lost it: an older database was restored */
+    XX(3, SERVER_LOST, "server_lost") /* the server had it, and lost it: an older database was restored */             \
+    XX(4, REFUSED, "refused")         /* the server's own: out of quarantine, and not kept */
 
 typedef enum meshping_gap_reason {
 #define XX(value, name, text) MESHPING_GAP_##name = (value),

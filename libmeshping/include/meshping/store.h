@@ -65,7 +65,9 @@ typedef struct meshping_block_write {
     uint8_t *bytes; /* ownership passes to the store with MESHPING_OK */
     size_t length;
     int64_t received_unix_us;
-    meshping_clock_note clock; /* stored in the block's transaction */
+    meshping_clock_note clock;              /* stored in the block's transaction */
+    char source[MESHPING_ADDRESS_TEXT_MAX]; /* observed address: an agent on hold has a quarantine for each */
+    bool released;                          /* out of quarantine: stored for an approved agent only, never put back */
 } meshping_block_write;
 
 typedef struct meshping_block_done {
@@ -77,6 +79,8 @@ typedef struct meshping_block_done {
     const meshping_range *ranges;      /* what is now received of this agent's epoch, ascending */
     size_t range_count;
     const char *error;
+    bool quarantined;          /* the agent is on hold: durable, and kept apart; LIMIT: its quarantine is full */
+    uint64_t quarantine_bytes; /* in the agent's quarantine now, when quarantined */
 } meshping_block_done;
 
 typedef void (*meshping_block_done_fn)(void *user, const meshping_block_done *done);
@@ -87,10 +91,10 @@ typedef void (*meshping_block_done_fn)(void *user, const meshping_block_done *do
  */
 MESHPING_API meshping_status meshping_store_submit_block(meshping_store *store, const meshping_block_write *write,
                                                          meshping_block_done_fn fn, void *user, meshping_error *err);
-/* Queues a gap: fills its sequences in the ranges, idempotently. `fn` as above, with write->bytes NULL. */
-MESHPING_API meshping_status meshping_store_submit_gap(meshping_store *store, uint64_t agent_id, uint64_t epoch,
-                                                       const meshping_gap *gap, int64_t received_unix_us,
-                                                       meshping_block_done_fn fn, void *user, meshping_error *err);
+/* Queues a gap: fills its sequences in the ranges, idempotently. `fn` as above; write has no bytes. */
+MESHPING_API meshping_status meshping_store_submit_gap(meshping_store *store, const meshping_block_write *write,
+                                                       const meshping_gap *gap, meshping_block_done_fn fn, void *user,
+                                                       meshping_error *err);
 
 /* Blocks of the journal were joined. Completions of these blocks ran before. */
 typedef struct meshping_store_sealed {
@@ -117,6 +121,50 @@ MESHPING_API void meshping_store_process(meshping_store *store);
 /* Received ranges of an epoch, ascending; ranges[MESHPING_RANGES_MAX]. */
 MESHPING_API meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, uint64_t epoch,
                                                    meshping_range *ranges, size_t *count, meshping_error *err);
+
+/* ---- quarantine: what agents on hold sent, by epoch and observed address ---- */
+
+#define MESHPING_QUARANTINE_BYTES_MAX ((uint64_t)64 << 20) /* an agent's */
+
+typedef struct meshping_quarantine_source {
+    uint64_t id, agent_id, epoch;
+    char address[MESHPING_ADDRESS_TEXT_MAX];
+    int decided; /* 0: not yet; 1: kept, on its way to the other samples; -1: not kept, it is to become gaps */
+    uint64_t blocks, samples, bytes;
+    meshping_range ranges[MESHPING_RANGES_MAX]; /* received */
+    size_t range_count;
+    int64_t first_unix_us, last_unix_us, updated_unix_us; /* slots; last receipt */
+} meshping_quarantine_source;
+
+/* One row of a source: a block, or (no bytes) a gap. */
+typedef struct meshping_quarantined {
+    uint64_t id;
+    meshping_gap gap; /* of a block: its sequence, span and count, reason 0 */
+    int64_t received_unix_us;
+    uint8_t *bytes; /* the caller's (meshping_free) */
+    size_t length;
+} meshping_quarantined;
+
+/* What an epoch's agent on hold need not send again: the epoch's ranges, and those of its quarantine. */
+MESHPING_API meshping_status meshping_store_quarantine_ranges(meshping_store *store, uint64_t agent_id, uint64_t epoch,
+                                                              const char *address, meshping_range *ranges,
+                                                              size_t *count, meshping_error *err);
+/* An agent's sources (0: all agents'), oldest first; *sources is the caller's (meshping_free). */
+MESHPING_API meshping_status meshping_store_quarantine(meshping_store *store, uint64_t agent_id,
+                                                       meshping_quarantine_source **sources, size_t *count,
+                                                       meshping_error *err);
+/*
+ * Decided: its rows (kept), or gaps in their place, are to be submitted (released), then it is deleted. Nothing is
+ * added to it any more.
+ */
+MESHPING_API meshping_status meshping_store_quarantine_decide(meshping_store *store, uint64_t source_id, bool keep,
+                                                              meshping_error *err);
+MESHPING_API meshping_status meshping_store_quarantine_delete(meshping_store *store, uint64_t source_id,
+                                                              meshping_error *err);
+/* The next row with an id above after_id; NOT_FOUND: there is none. */
+MESHPING_API meshping_status meshping_store_quarantine_next(meshping_store *store, uint64_t source_id,
+                                                            uint64_t after_id, meshping_quarantined *out,
+                                                            meshping_error *err);
 
 /*
  * A pair's samples with from_us <= slot < to_us. *out is the caller's (meshping_series_dispose). OK also when some of

@@ -41,6 +41,7 @@ const CAUSES: Record<string, string> = {
   overflow: 'its buffer was full',
   expired: 'too long without a server to keep it',
   server_lost: 'an older database was restored',
+  refused: 'an administrator did not keep what it sent on hold',
 };
 
 /** Why there are no samples, in words. */

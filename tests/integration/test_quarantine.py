@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agent sends while it is on hold: acknowledged, kept apart, and counted once, or never, as a person decides."""
+
+import struct
+import time
+
+import pytest
+
+import lab
+from test_identity import join, restart, server, state_of  # noqa: F401: the fixture
+from wire import block_of
+
+EPOCH = "00000000c0ffee01"
+
+
+def send(connection, target, sequence, slot_us, rtt_us):
+    block = block_of(target, slot_us, rtt_us)
+    connection.frame(2, struct.pack("<BBHIQQ", 1, 1, 0, len(block), 0xC0FFEE01, sequence) + block)
+
+
+def wait_ranges(connection, ranges):
+    while connection.expect("data_received")["ranges"] != ranges:
+        pass
+
+
+def sources_of(server, name):  # noqa: F811
+    return server.call("GET", f"/api/v1/agents/{server.agents()[name]['id']}/quarantine")["sources"]
+
+
+def rtts(server, name="a"):  # noqa: F811
+    return sorted(rtt for rtt in server.series(name, "192.0.2.1")["rtt_us"] if rtt)
+
+
+@pytest.fixture
+def held(server):  # noqa: F811
+    """An approved agent that sent block 1, and then came from two other addresses and sent more on hold."""
+    speaker, connection = join(server, "a")
+    server.set_targets(["192.0.2.1"])
+    target = server.targets()["192.0.2.1"]
+    slot_us = int(time.time()) * 1000000 - 60000000
+    send(connection, target, 1, slot_us, 101)
+    wait_ranges(connection, [[1, 1]])
+    moved = speaker.connect("resume", source="127.0.0.2")
+    status = speaker.join(moved)
+    assert status["status"] == "hold" and status["credit"] > 0 and status["ranges"] == [[1, 1]]
+    send(moved, target, 2, slot_us + 5000000, 202)
+    send(moved, target, 3, slot_us + 10000000, 203)
+    moved.send("gap", epoch=EPOCH, first=4, last=5, from_us=slot_us, to_us=slot_us + 1, samples=2, reason="overflow")
+    wait_ranges(moved, [[1, 5]])
+    thief = speaker.connect("resume", source="127.0.0.3")
+    status = speaker.join(thief)
+    assert status["ranges"] == [[1, 1]], "what another address sent is none of this one's"
+    send(thief, target, 2, slot_us + 15000000, 666)
+    wait_ranges(thief, [[1, 2]])
+    assert rtts(server) == [101]
+    return server, speaker, target, slot_us
+
+
+def test_it_is_acknowledged_and_does_not_count(held):
+    server, speaker, target, slot_us = held  # noqa: F811
+    found = sources_of(server, "a")
+    assert [(s["address"], s["blocks"], s["samples"], s["epoch"]) for s in found] == [
+        ("127.0.0.2", 2, 2, EPOCH), ("127.0.0.3", 1, 1, EPOCH)]
+    assert server.agents()["a"]["quarantine_bytes"] == sum(s["bytes"] for s in found) > 0
+    again = speaker.connect("resume", source="127.0.0.2")
+    assert speaker.join(again)["ranges"] == [[1, 5]]
+    send(again, target, 3, slot_us + 10000000, 203)  # once more: it is known
+    wait_ranges(again, [[1, 5]])
+    assert sources_of(server, "a")[0]["blocks"] == 2
+    restart(server)
+    server.sign_in()
+    assert len(sources_of(server, "a")) == 2 and rtts(server) == [101]
+
+
+def test_an_approval_names_what_is_kept_and_it_counts_once(held):
+    server, speaker, target, slot_us = held  # noqa: F811
+    connection = speaker.connect("resume", source="127.0.0.2")
+    speaker.join(connection)
+    agent, found = server.agents()["a"], sources_of(server, "a")
+    for wrong in ([found[0]["id"], 4711], ["x"], {}, 7):
+        status = server.request("POST", f"/api/v1/agents/{agent['id']}/approve", {"keep": wrong})[0]
+        assert status in (400, 404) and state_of(server, "a") == "hold"
+    server.call("POST", f"/api/v1/agents/{agent['id']}/approve", {"keep": [found[0]["id"]], "revision": agent["revision"]})
+    status = connection.expect("registration_status")
+    assert status["status"] == "approved" and status["ranges"] == [[1, 5]], "ranges never shrink"
+    lab.wait_for("it counts", 10, lambda: rtts(server) == [101, 202, 203])
+    lab.wait_for("the quarantine is empty", 10, lambda: sources_of(server, "a") == [])
+    send(connection, target, 6, slot_us + 20000000, 106)
+    wait_ranges(connection, [[1, 6]])
+    send(connection, target, 2, slot_us + 5000000, 202)
+    send(connection, target, 7, slot_us + 25000000, 107)
+    wait_ranges(connection, [[1, 7]])
+    restart(server)
+    server.sign_in()
+    assert rtts(server) == [101, 106, 107, 202, 203]
+    assert server.agents()["a"]["quarantine_bytes"] == 0
+    texts = [e["text"] for e in server.call("GET", "/api/v1/events")["events"] if e["kind"] == "quarantine"]
+    assert any("kept" in t and "127.0.0.2" in t for t in texts) and any("not kept" in t and "127.0.0.3" in t for t in texts)
+
+
+def test_without_names_it_goes_by_the_approved_addresses(held):
+    server, speaker, _, _ = held  # noqa: F811
+    connection = speaker.connect("resume", source="127.0.0.2")
+    speaker.join(connection)
+    server.act("a", "approve")  # offers 127.0.0.2
+    lab.wait_for("it counts", 10, lambda: rtts(server) == [101, 202, 203])
+
+
+def test_a_kill_on_the_way_loses_and_doubles_nothing(held):
+    server, speaker, _, _ = held  # noqa: F811
+    connection = speaker.connect("resume", source="127.0.0.2")
+    speaker.join(connection)
+    server.act("a", "approve")
+    server.end(9)
+    server.start()
+    server.sign_in()
+    lab.wait_for("it counts", 10, lambda: rtts(server) == [101, 202, 203])
+    lab.wait_for("the quarantine is empty", 10, lambda: sources_of(server, "a") == [])
+
+
+def test_a_rejection_deletes_it_and_says_so(held):
+    server, _, _, _ = held  # noqa: F811
+    server.act("a", "reject")
+    assert sources_of(server, "a") == [] and rtts(server) == [101]
+    texts = [e["text"] for e in server.call("GET", "/api/v1/events")["events"] if e["kind"] == "quarantine"]
+    assert sum("deleted" in text for text in texts) == 2
