@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <uv.h>
 
@@ -404,6 +405,7 @@ int run_main(int argc, char **argv)
         return code;
     }
     signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_DUMPABLE, 0); /* its key is in memory: no core file, no other process's look */
     if (uv_loop_init(&a.loop) != 0) {
         log_error("agent", "cannot make an event loop");
         return code;
