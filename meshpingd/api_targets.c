@@ -42,15 +42,31 @@ static bool parse_if_match(const char *header, uint64_t *revision)
     return http_content_length_parse(number, revision);
 }
 
-void api_targets_put(http_exchange *x)
+bool api_targets_take(http_exchange *x, meshping_target_list *list)
 {
     server *s = x->server;
     meshping_error err = {0};
     meshping_target defaults;
+    size_t index, limit = s->targets.limit ? s->targets.limit : MESHPING_TARGETS_MAX;
+    meshping_target_init(&defaults);
+    defaults.interval_ms = (uint32_t)s->config.interval_ms;
+    defaults.timeout_ms = (uint32_t)s->config.timeout_ms;
+    meshping_status status = targets_json_parse(list, &index, x->json, false, &defaults, limit, &err);
+    if (status == MESHPING_OK)
+        return true;
+    json_object *problem = problem_json(400, err.message);
+    if (problem && index != SIZE_MAX)
+        json_object_object_add(problem, "index", json_object_new_uint64(index));
+    http_respond_problem_json(x, status == MESHPING_NOMEM ? 500 : 400, problem);
+    return false;
+}
+
+void api_targets_put(http_exchange *x)
+{
+    server *s = x->server;
+    meshping_error err = {0};
     meshping_target_list list;
     uint64_t expected;
-    size_t index;
-    size_t limit = s->targets.limit ? s->targets.limit : MESHPING_TARGETS_MAX;
     if (!parse_if_match(x->if_match, &expected)) {
         http_respond_problem(x, 400, "If-Match must be the ETag that GET gave, such as \"3\"");
         return;
@@ -60,18 +76,9 @@ void api_targets_put(http_exchange *x)
         http_respond_problem(x, 412, "somebody has changed the targets meanwhile: load them again");
         return;
     }
-    meshping_target_init(&defaults);
-    defaults.interval_ms = (uint32_t)s->config.interval_ms;
-    defaults.timeout_ms = (uint32_t)s->config.timeout_ms;
-    meshping_status status = targets_json_parse(&list, &index, x->json, false, &defaults, limit, &err);
-    if (status != MESHPING_OK) {
-        json_object *problem = problem_json(400, err.message);
-        if (problem && index != SIZE_MAX)
-            json_object_object_add(problem, "index", json_object_new_uint64(index));
-        http_respond_problem_json(x, status == MESHPING_NOMEM ? 500 : 400, problem);
+    if (!api_targets_take(x, &list))
         return;
-    }
-    status = server_targets_replace(s, &list, expected, x->identity.user, &err);
+    meshping_status status = server_targets_replace(s, &list, expected, x->identity.user, &err);
     if (status == MESHPING_STATE)
         http_respond_problem(x, 412, "somebody has changed the targets meanwhile: load them again");
     else if (status == MESHPING_EXISTS)

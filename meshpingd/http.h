@@ -185,6 +185,10 @@ void api_blocked_put(http_exchange *x);
 /* api_targets.c */
 void api_targets_get(http_exchange *x);
 void api_targets_put(http_exchange *x);
+/* The list of the body into *list, the caller's; false: answered. */
+bool api_targets_take(http_exchange *x, meshping_target_list *list);
+/* api_targets_preview.c */
+void api_targets_preview(http_exchange *x);
 /* api_passphrases.c */
 void api_passphrases_list(http_exchange *x);
 void api_passphrase_create(http_exchange *x);

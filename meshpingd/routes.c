@@ -59,6 +59,8 @@ const http_route http_routes[] = {
 
     {API "/targets", api_targets_get, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/targets", api_targets_put, HTTP_PUT, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG, "targets.replace"},
+    {API "/targets/preview", api_targets_preview, HTTP_POST, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG,
+     NULL}, /* a question */
 
     {API "/passphrases", api_passphrases_list, HTTP_GET, HTTP_ADMIN, 0, NULL},
     {API "/passphrases", api_passphrase_create, HTTP_POST, HTTP_ADMIN, JSON, "passphrase.create"},

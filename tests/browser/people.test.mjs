@@ -78,6 +78,15 @@ test('each role sees the pages that are for it', async () => {
   await bert.getByTestId('targets-text').fill('127.0.0.1 here');
   await bert.getByTestId('save-targets').click();
   await bert.getByText('Saved: 1 target').waitFor();
+  // a preview of the next change, which does nothing yet
+  await bert.getByTestId('targets-text').fill('127.0.0.1 there\n127.0.0.2 more');
+  await bert.getByTestId('preview-targets').click();
+  await bert.getByTestId('preview').getByText('1 target more, 0 fewer, 1 changed, 0 as before').waitFor();
+  assert.match(await bert.getByTestId('preview').innerText(), /\+ 127\.0\.0\.2 more\n~ 127\.0\.0\.1: name here → there/);
+  await assertAccessible(bert, 'a preview');
+  await bert.getByRole('button', { name: 'Undo edits' }).click();
+  assert.equal(await bert.getByTestId('preview').count(), 0);
+  assert.equal(await bert.getByTestId('target').count(), 1);
 });
 
 test('a new role counts at once: he is signed out, and has fewer rights after', async () => {

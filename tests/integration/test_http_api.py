@@ -363,6 +363,24 @@ def test_the_list_has_a_limit_of_10000(server):
     assert server.call("PUT", "/api/v1/targets", {"targets": before["targets"]}).status == 200
 
 
+def test_a_preview_says_what_would_change_and_changes_nothing(server):
+    server.call("PUT", "/api/v1/targets", {"targets": ["192.0.2.1 one", "192.0.2.2 two", "192.0.2.3"]})
+    before = server.call("GET", "/api/v1/targets").json()
+    last = server.call("GET", "/api/v1/audit?limit=1").json()["rows"][0]["id"]
+    found = server.call("POST", "/api/v1/targets/preview", {"targets": [
+        "192.0.2.4 new", {"address": "192.0.2.2", "name": "two", "interval_ms": 1000}, "192.0.2.1 one"]}).json()
+    assert [t["address"] for t in found["added"]] == ["192.0.2.4"]
+    assert [t["address"] for t in found["removed"]] == ["192.0.2.3"]
+    assert [(c["before"]["interval_ms"], c["after"]["interval_ms"]) for c in found["changed"]] == [(5000, 1000)]
+    assert found["kept"] == 1 and found["revision"] == before["revision"] and found["agents"] == 0
+    # its own list back is no change; a wrong one is refused as PUT refuses it
+    same = server.call("POST", "/api/v1/targets/preview", {"targets": before["targets"]}).json()
+    assert (same["added"], same["removed"], same["changed"], same["kept"]) == ([], [], [], 3)
+    assert problem(server.call("POST", "/api/v1/targets/preview", {"targets": ["192.0.2.1", "nö"]}), 400)["index"] == 1
+    assert server.call("GET", "/api/v1/targets").json() == before
+    assert server.call("GET", "/api/v1/audit?limit=1").json()["rows"][0]["id"] == last
+
+
 def test_if_match_protects_from_somebody_faster(server):
     first = server.call("PUT", "/api/v1/targets", {"targets": ["192.0.2.1"]})
     etag = first.headers["ETag"]

@@ -2,7 +2,7 @@
 // The one door to the server's API: adds the CSRF token, turns problem JSON into errors, notices a session's end.
 import { signal } from '@preact/signals';
 import type {
-  Agent, AgentAction, IssuedPassphrase, Passphrase, Series, ServerEvent, ServerInfo, Session, TargetList,
+  Agent, AgentAction, IssuedPassphrase, Passphrase, Series, ServerEvent, ServerInfo, Session, Target, TargetList,
 } from './types.ts';
 
 /** undefined: not asked yet; null: signed out. */
@@ -137,6 +137,14 @@ export const actOnAgent = (agent: Agent, action: AgentAction) =>
   });
 
 export const getTargets = () => call<TargetList>('/api/v1/targets');
+export interface TargetsPreview {
+  added: Omit<Target, 'id'>[];
+  removed: Omit<Target, 'id'>[];
+  changed: { before: Omit<Target, 'id'>; after: Omit<Target, 'id'> }[];
+  kept: number;
+  agents: number;
+}
+export const previewTargets = (targets: unknown[]) => call<TargetsPreview>('/api/v1/targets/preview', { method: 'POST', body: { targets } });
 export const putTargets = (targets: unknown[], revision: number) =>
   call<TargetList>('/api/v1/targets', { method: 'PUT', body: { targets }, headers: { 'If-Match': `"${revision}"` } });
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The list of targets: an editor with a line each, and the list as the server has it.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Problem, getAgents, getTargets, may, message, putTargets } from '../api.ts';
+import { Problem, getAgents, getTargets, may, message, previewTargets, putTargets, type TargetsPreview } from '../api.ts';
 import { count } from '../format.ts';
 import { mesh, meshShape } from '../live.ts';
 import { usePolled } from '../polled.ts';
@@ -77,6 +77,28 @@ function SavedTable({ list }: { list: TargetList }) {
   );
 }
 
+const PREVIEW_LINES = 50;
+
+/** What saving would do, line by line. */
+function Preview({ preview, close }: { preview: TargetsPreview; close: () => void }) {
+  const lines = [
+    ...preview.added.map((target) => `+ ${target.address} ${target.name}`),
+    ...preview.removed.map((target) => `− ${target.address} ${target.name}`),
+    ...preview.changed.map(({ before, after }) => {
+      const keys = (Object.keys({ ...before, ...after }) as (keyof typeof after)[]).filter((key) => before[key] !== after[key]);
+      return `~ ${after.address}: ${keys.map((key) => `${key} ${before[key] ?? '–'} → ${after[key] ?? '–'}`).join(', ')}`;
+    }),
+  ];
+  return (
+    <section class="panel pad" aria-labelledby="preview-title" data-testid="preview">
+      <header class="panel-head flat"><h2 id="preview-title">Saving would do this</h2><button type="button" class="quiet" onClick={close}>Close</button></header>
+      <p>{count(preview.added.length, 'target')} more, {preview.removed.length.toLocaleString('en')} fewer, {preview.changed.length.toLocaleString('en')} changed, {preview.kept.toLocaleString('en')} as before; for {count(preview.agents, 'approved agent')}.</p>
+      {lines.length > 0 && <pre class="preview" tabIndex={0} aria-label="Changes, one a line">{lines.slice(0, PREVIEW_LINES).join('\n')}{lines.length > PREVIEW_LINES && `\n… and ${(lines.length - PREVIEW_LINES).toLocaleString('en')} more`}</pre>}
+      {preview.removed.length > 0 && <p class="soft">What was measured of a target that goes is kept as long as all samples are.</p>}
+    </section>
+  );
+}
+
 function Applied({ revision }: { revision: number }) {
   const { data } = usePolled(getAgents, 2000, [meshShape.value, revision]);
   const approved = (data ?? mesh.agents).filter((agent) => agent.state === 'approved');
@@ -96,6 +118,7 @@ export function TargetsPage() {
   const [text, setText] = useState<string>();
   const [said, setSaid] = useState<{ kind: 'error' | 'good' | 'warn'; text: string; line?: number }>();
   const [busy, setBusy] = useState(false);
+  const [preview, setPreview] = useState<TargetsPreview>();
 
   if (!list) return <>{error ? <Notice kind="error">{error}</Notice> : <p class="soft" role="status">Loading…</p>}</>;
   const saved = formatTargets(list.targets);
@@ -104,8 +127,20 @@ export function TargetsPage() {
   const lines = parseTargets(shown, list.targets).items.length;
   const changedElsewhere = mesh.targetsRevision > list.revision;
 
+  const fail = (cause: unknown, lineOf: number[]) => {
+    const index = cause instanceof Problem ? cause.fields['index'] : undefined;
+    const line = typeof index === 'number' ? lineOf[index] : undefined;
+    setSaid({ kind: 'error', text: `${line === undefined ? '' : `Line ${line + 1}: `}${message(cause)}. Nothing was saved, the old list stays.`.replace('..', '.'), line });
+  };
+  const look = async () => {
+    const parsed = parseTargets(shown, list.targets);
+    setSaid(undefined);
+    setPreview(undefined);
+    await previewTargets(parsed.items).then(setPreview).catch((cause) => fail(cause, parsed.lines));
+  };
   const save = async (event: Event) => {
     event.preventDefault();
+    setPreview(undefined);
     const parsed = parseTargets(shown, list.targets);
     setBusy(true);
     setSaid(undefined);
@@ -115,10 +150,8 @@ export function TargetsPage() {
       setText(undefined);
       setSaid({ kind: 'good', text: `Saved: ${count(next.targets.length, 'target')}, revision ${next.revision}. The approved agents get it now.` });
     } catch (cause) {
-      const index = cause instanceof Problem ? cause.fields['index'] : undefined;
-      const line = typeof index === 'number' ? parsed.lines[index] : undefined;
       if (cause instanceof Problem && cause.status === 412) setSaid({ kind: 'warn', text: 'Someone else changed the list meanwhile. Your text is kept here; load the new list to compare, then enter your change again.' });
-      else setSaid({ kind: 'error', text: `${line === undefined ? '' : `Line ${line + 1}: `}${message(cause)}. Nothing was saved, the old list stays.`.replace('..', '.'), line });
+      else fail(cause, parsed.lines);
     }
     setBusy(false);
   };
@@ -131,14 +164,16 @@ export function TargetsPage() {
       )}
       {may('operator') && <form class="panel pad" onSubmit={save}>
         <p class="soft" id="targets-help">One target a line: an IPv4 or IPv6 address or a host name, then, if you like, a name. Lines that begin with # are left out. At most {list.limit.toLocaleString('en')}.</p>
-        <Editor text={shown} errorLine={said?.line} onInput={(next) => { setText(next); if (said) setSaid(undefined); }} />
+        <Editor text={shown} errorLine={said?.line} onInput={(next) => { setText(next); setPreview(undefined); if (said) setSaid(undefined); }} />
         <div id="targets-error">{said && <Notice kind={said.kind}>{said.text}</Notice>}</div>
         <div class="actions start">
           <button type="submit" class="primary" disabled={!dirty || busy} data-testid="save-targets">{busy ? 'Saving…' : 'Save'}</button>
-          <button type="button" disabled={!dirty || busy} onClick={() => { setText(undefined); setSaid(undefined); }}>Undo edits</button>
+          <button type="button" disabled={!dirty || busy} data-testid="preview-targets" onClick={look}>Preview</button>
+          <button type="button" disabled={!dirty || busy} onClick={() => { setText(undefined); setSaid(undefined); setPreview(undefined); }}>Undo edits</button>
           <span class={lines > list.limit ? 'warn-text' : 'soft'}>{count(lines, 'target')}{dirty ? ', not saved' : ''}</span>
         </div>
       </form>}
+      {preview && <Preview preview={preview} close={() => setPreview(undefined)} />}
       <SavedTable list={list} />
     </>
   );

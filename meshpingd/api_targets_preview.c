@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What replacing the list of targets would do, without doing it. */
+#include "meshpingd/http.h"
+#include "meshpingd/problem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare(const void *a, const void *b)
+{
+    const meshping_target *x = *(const meshping_target *const *)a, *y = *(const meshping_target *const *)b;
+    int order = strcmp(x->host, y->host);
+    return order ? order : (int)x->family - (int)y->family;
+}
+
+/* By host and family; NULL: out of memory. */
+static const meshping_target **sorted(const meshping_target_list *list)
+{
+    const meshping_target **all = malloc((list->count + 1) * sizeof *all);
+    for (size_t i = 0; all && i < list->count; i++)
+        all[i] = &list->items[i];
+    if (all)
+        qsort(all, list->count, sizeof *all, compare);
+    return all;
+}
+
+static json_object *without_id(const meshping_target *target)
+{
+    json_object *json = live_target_json(target);
+    json_object_object_del(json, "id");
+    return json;
+}
+
+/* As people see them: by all the fields that the API shows. */
+static bool is_same(const meshping_target *before, const meshping_target *after)
+{
+    json_object *x = without_id(before), *y = without_id(after);
+    bool same = json_object_equal(x, y) == 1;
+    json_object_put(x);
+    json_object_put(y);
+    return same;
+}
+
+static json_object *change_json(const meshping_target *before, const meshping_target *after)
+{
+    json_object *json = json_object_new_object();
+    json_object_object_add(json, "before", without_id(before));
+    json_object_object_add(json, "after", without_id(after));
+    return json;
+}
+
+static json_object *difference(const meshping_target_list *before, const meshping_target_list *after)
+{
+    const meshping_target **old = sorted(before), **new = sorted(after);
+    json_object *json = NULL;
+    if (old && new) {
+        json_object *added = json_object_new_array(), *removed = json_object_new_array(),
+                    *changed = json_object_new_array();
+        size_t i = 0, k = 0, kept = 0;
+        while (i < before->count || k < after->count) {
+            int order = i == before->count ? 1 : k == after->count ? -1 : compare(&old[i], &new[k]);
+            if (order < 0) {
+                json_object_array_add(removed, without_id(old[i++]));
+            } else if (order > 0) {
+                json_object_array_add(added, without_id(new[k++]));
+            } else {
+                if (is_same(old[i], new[k]))
+                    kept++;
+                else
+                    json_object_array_add(changed, change_json(old[i], new[k]));
+                i++;
+                k++;
+            }
+        }
+        json = json_object_new_object();
+        json_object_object_add(json, "added", added);
+        json_object_object_add(json, "removed", removed);
+        json_object_object_add(json, "changed", changed);
+        json_object_object_add(json, "kept", json_object_new_uint64(kept));
+    }
+    free(old);
+    free(new);
+    return json;
+}
+
+void api_targets_preview(http_exchange *x)
+{
+    server *s = x->server;
+    size_t agents = 0;
+    meshping_target_list list;
+    if (!api_targets_take(x, &list))
+        return;
+    json_object *json = difference(&s->targets, &list);
+    meshping_target_list_dispose(&list);
+    for (size_t i = 0; i < s->agent_count; i++)
+        agents += s->agents[i]->record.state == MESHPING_AGENT_APPROVED;
+    if (json) {
+        json_object_object_add(json, "revision", json_object_new_uint64(s->targets.revision));
+        json_object_object_add(json, "agents", json_object_new_uint64(agents));
+    }
+    http_respond_json(x, 200, json);
+}
