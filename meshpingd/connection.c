@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UNAUTHENTICATED_MAX 512
 #define FRAME_MAX (MESHPING_FRAME_HEADER_LEN + MESHPING_BLOCK_BYTES_MAX)
 #define CLOSE_UNSUPPORTED 1003
 #define CLOSE_TOO_BIG 1009
@@ -203,8 +202,9 @@ static int filter(struct lws *wsi)
         log_warning("agents", "%s is blocked: refused", meshping_address_format(&peer, text));
         return 1;
     }
-    if (unauthenticated >= UNAUTHENTICATED_MAX) {
-        log_warning("agents", "%d connections have not authenticated yet: another one is refused", UNAUTHENTICATED_MAX);
+    if (unauthenticated >= (size_t)s->config.unauthenticated_max) {
+        log_warning("agents", "%d connections have not authenticated yet: another one is refused",
+                    s->config.unauthenticated_max);
         return 1;
     }
     return 0;

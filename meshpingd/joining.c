@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define REFUSED_RETRY_S 30
+#define RATE_RETRY_S 60
 #define TICKETS_MAX 256       /* in one transaction */
 #define COMMIT_MS 10          /* tickets to be given out wait for company */
 #define COMMIT_JOINED_MS 1000 /* confirmed ones are in no hurry: until then the one before is good as well */
@@ -143,20 +144,36 @@ void joining_closed(agent_connection *c)
 
 /* ---- refusing ---- */
 
+/* Of enrolments: a passphrase that is none, a handshake that fits nothing. */
+static void count_failure(agent_connection *c)
+{
+    meshping_address peer;
+    c->server->counters.enrolments_failed++;
+    if (meshping_address_parse(&peer, c->peer, NULL) == MESHPING_OK)
+        rate_add(&c->server->failed_enrolments, &peer, server_mono_ms());
+}
+
+static bool failed_too_often(const agent_connection *c)
+{
+    meshping_address peer;
+    return meshping_address_parse(&peer, c->peer, NULL) == MESHPING_OK &&
+           rate_count(&c->server->failed_enrolments, &peer, server_mono_ms()) >=
+               (unsigned)c->server->config.failed_enrolments_max;
+}
+
 static void refuse(agent_connection *c, const char *code, const char *message, uint32_t retry)
 {
     meshping_message refused = {.event = MESHPING_EVENT_REFUSED};
     snprintf(refused.u.refused.code, sizeof refused.u.refused.code, "%s", code);
     snprintf(refused.u.refused.message, sizeof refused.u.refused.message, "%s", message);
     refused.u.refused.retry_s = retry;
-    c->server->counters.enrolments_failed++;
     connection_send(c, &refused);
     c->close_after = true;
 }
 
 static void bad_handshake(agent_connection *c, const meshping_error *err)
 {
-    c->server->counters.enrolments_failed++;
+    count_failure(c);
     connection_refuse(c, 1008, "bad handshake: %s", err->message);
 }
 
@@ -351,7 +368,14 @@ static void enrol(agent_connection *c, const meshping_handshake *handshake)
     server *s = c->server;
     agent_entry *agent = server_agent_by_key(s, handshake->public_key);
     bool known = agent != NULL; /* a known key spends no use */
+    if (failed_too_often(c)) {
+        log_warning("agents", "%s has failed to enrol %d times within a minute: refused for now", c->peer,
+                    s->config.failed_enrolments_max);
+        refuse(c, "later", "too many enrolments failed from this address: wait a minute", RATE_RETRY_S);
+        return;
+    }
     if (server_passphrase_open(s, handshake->tid, known, key, &passphrase) != MESHPING_OK) {
+        count_failure(c);
         refuse(c, "passphrase", "the passphrase is not known here, has expired or was revoked", REFUSED_RETRY_S);
         return;
     }

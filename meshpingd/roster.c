@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PENDING_MAX 256
 #define BLOCKED_SETTING "blocked_addresses"
 #define LAPSE_EVERY_MS 60000
 
@@ -98,8 +97,8 @@ meshping_status server_agent_create(server *s, const uint8_t public_key[MESHPING
     size_t pending = 0;
     for (size_t i = 0; i < s->agent_count; i++)
         pending += s->agents[i]->record.state == MESHPING_AGENT_PENDING;
-    if (pending >= PENDING_MAX)
-        return meshping_error_set(err, MESHPING_LIMIT, "%d agents are pending already", PENDING_MAX);
+    if (pending >= (size_t)s->config.pending_max)
+        return meshping_error_set(err, MESHPING_LIMIT, "%d agents are pending already", s->config.pending_max);
     return make_entry(s, public_key, out, err);
 }
 

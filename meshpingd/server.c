@@ -102,6 +102,7 @@ void server_dispose(server *s)
     s->agent_count = 0;
     agent_index_dispose(&s->agent_index);
     revocations_dispose(&s->revocations);
+    rate_dispose(&s->failed_enrolments);
     quarantine_dispose(s);
     meshping_target_list_dispose(&s->targets);
     free(s->columns);

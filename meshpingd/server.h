@@ -9,6 +9,7 @@
 #include "meshpingd/agent_index.h"
 #include "meshpingd/alarms.h"
 #include "meshpingd/config.h"
+#include "meshpingd/rate.h"
 #include "meshpingd/revocations.h"
 #include <json-c/json.h>
 #include <meshping/cache.h>
@@ -76,6 +77,7 @@ typedef struct server {
     uint8_t seal_key[32];                        /* seals passphrase keys in the database */
     uint8_t ticket_key[MESHPING_TICKET_KEY_LEN]; /* makes join tickets */
     revocations revocations;
+    rate failed_enrolments;
     meshping_cidr_list blocked;  /* no agent may come from there */
     uint64_t live_version;       /* counts up when agents or targets changed: the next live message is a snapshot */
     uint64_t live_shown_version; /* of the last snapshot that viewers got */
