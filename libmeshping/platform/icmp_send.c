@@ -125,13 +125,35 @@ static uint32_t known_mtu(const meshping__tx *packet)
     return mtu > 0 ? (uint32_t)mtu : 0;
 }
 
-/* One system call a packet: its time is read right before. Then again, for this process may lose the processor. */
+/*
+ * When the packet left: the kernel says it, usually before sendmsg returns. A stamp from between the two readings of
+ * the clock is this packet's, or of one that left meanwhile. Without one it is the time before, unless sending took
+ * long: this process may have lost the processor.
+ */
+static void stamp_one(meshping__icmp_socket *sock, meshping__tx *packet, const meshping_now *before)
+{
+    int64_t stamp_ns = 0, after_ns = meshping_now_read().mono_ns;
+    int64_t took_ns = after_ns - before->mono_ns;
+    if (sock->stamping == MESHPING__STAMPING_ON)
+        sock->stamps_due++;
+    if (meshping__icmp_socket_stamps_take(sock, &stamp_ns) == 1 && stamp_ns >= before->unix_ns &&
+        stamp_ns - before->unix_ns <= took_ns) {
+        packet->sent_mono_ns += stamp_ns - before->unix_ns;
+        packet->sent_unix_ns = stamp_ns;
+    } else {
+        packet->held_up = took_ns > HELD_UP_NS;
+    }
+}
+
+/* One system call a packet. */
 static void send_one(meshping__icmp_socket *sock, meshping__tx *packet)
 {
     struct msghdr header;
     outgoing out;
     int failed = prepare(&header, &out, packet);
 
+    if (sock->stamping == MESHPING__STAMPING_UNSET)
+        meshping__icmp_socket_stamps_start(sock);
     if (sock->fragmenting != fragmenting_of(packet))
         set_fragmenting(sock, fragmenting_of(packet));
     for (int i = 0; i < SEND_TRIES; i++) {
@@ -143,7 +165,7 @@ static void send_one(meshping__icmp_socket *sock, meshping__tx *packet)
             return;
         packet->sys_errno = sendmsg(sock->fd, &header, MSG_DONTWAIT) >= 0 ? 0 : errno;
         if (packet->sys_errno == 0) {
-            packet->held_up = meshping_now_read().mono_ns - now.mono_ns > HELD_UP_NS;
+            stamp_one(sock, packet, &now);
             return;
         }
         if (packet->sys_errno == EMSGSIZE && packet->dont_fragment)

@@ -8,7 +8,11 @@
 #include <netinet/icmp6.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+#include <linux/errqueue.h> /* wants struct timespec */
+#include <linux/net_tstamp.h>
 
 #ifndef SOL_RAW
 #define SOL_RAW 255
@@ -16,6 +20,9 @@
 
 #define RECEIVE_BYTES (16 << 20) /* about 20,000 replies: what comes within a short sleep of the process */
 #define SEND_BYTES (16 << 20)    /* packets wait here while a neighbour is looked for, live or dead */
+
+#define STAMPS_DUE_MAX 64
+#define STAMP_CONTROL_BYTES 256
 
 #define LOAD_BYTE(mode, at) BPF_STMT(BPF_LD | BPF_B | (mode), (at))
 #define LOAD_HALF(mode, at) BPF_STMT(BPF_LD | BPF_H | (mode), (at))
@@ -192,6 +199,39 @@ int meshping__udp_connect(const meshping_address *to, const char *interface)
         return fd;
     close(fd);
     return -1;
+}
+
+void meshping__icmp_socket_stamps_start(meshping__icmp_socket *sock)
+{
+    unsigned on = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
+    bool started = sock->raw && setsockopt(sock->fd, SOL_SOCKET, SO_TIMESTAMPING, &on, sizeof on) == 0;
+    sock->stamping = started ? MESHPING__STAMPING_ON : MESHPING__STAMPING_OFF;
+}
+
+unsigned meshping__icmp_socket_stamps_take(meshping__icmp_socket *sock, int64_t *unix_ns)
+{
+    uint8_t control[STAMP_CONTROL_BYTES] __attribute__((aligned(8)));
+    unsigned count = 0;
+    while (sock->stamps_due > 0) {
+        struct msghdr header = {.msg_control = control, .msg_controllen = sizeof control};
+        if (recvmsg(sock->fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+            break;
+        sock->stamps_due--;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c)) {
+            struct scm_timestamping stamp;
+            if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPING)
+                continue;
+            memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+            *unix_ns = (int64_t)stamp.ts[0].tv_sec * 1000000000 + stamp.ts[0].tv_nsec;
+            count++;
+        }
+    }
+    if (sock->stamps_due >= STAMPS_DUE_MAX && sock->stamping == MESHPING__STAMPING_ON) {
+        unsigned off = 0; /* a device that does not tell: what is due may come yet, and is still taken */
+        (void)setsockopt(sock->fd, SOL_SOCKET, SO_TIMESTAMPING, &off, sizeof off);
+        sock->stamping = MESHPING__STAMPING_OFF;
+    }
+    return count;
 }
 
 static bool read_meminfo(const meshping__icmp_socket *sock, uint32_t info[SK_MEMINFO_VARS])

@@ -169,11 +169,16 @@ static size_t receive_from(real_transport *transport, const meshping__icmp_socke
 }
 
 /* A ping socket does not see ICMP errors but in its error queue. */
-static size_t receive_error(real_transport *transport, const meshping__icmp_socket *sock, meshping__rx *packet)
+static size_t receive_error(real_transport *transport, meshping__icmp_socket *sock, meshping__rx *packet)
 {
     struct msghdr *header = &transport->messages[0].msg_hdr;
-    if (sock->fd < 0 || sock->raw)
+    if (sock->fd < 0)
         return 0;
+    if (sock->raw) { /* stamps of packets that waited in a queue: too late to be of use, but they wake us */
+        int64_t unused;
+        (void)meshping__icmp_socket_stamps_take(sock, &unused);
+        return 0;
+    }
     prepare_message(transport, sock, 0);
     ssize_t length = recvmsg(sock->fd, header, MSG_ERRQUEUE | MSG_DONTWAIT);
     if (length < 0)
