@@ -173,7 +173,6 @@ static void refuse(agent_connection *c, const char *code, const char *message, u
 
 static void bad_handshake(agent_connection *c, const meshping_error *err)
 {
-    count_failure(c);
     connection_refuse(c, 1008, "bad handshake: %s", err->message);
 }
 
@@ -382,6 +381,7 @@ static void enrol(agent_connection *c, const meshping_handshake *handshake)
     meshping_status status = meshping_handshake_open(&info, handshake, &c->binding, key, &err);
     OPENSSL_cleanse(key, sizeof key);
     if (status != MESHPING_OK) {
+        count_failure(c);
         bad_handshake(c, &err);
         return;
     }
