@@ -285,7 +285,7 @@ static size_t odd_group(const char *text)
 
 meshping_status meshping_passphrase_decode(meshping_passphrase *out, const char *text, meshping_error *err)
 {
-    uint8_t digits[CODE_MAX + 1];
+    uint8_t digits[CODE_MAX + 1] = {0};
     derived_key cache = {0};
     size_t count = 0;
     bool swapped = false;

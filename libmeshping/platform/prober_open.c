@@ -30,7 +30,7 @@ meshping_status meshping_prober_new(meshping_prober **out, const meshping_prober
 {
     meshping__transport *transport = NULL;
     uint16_t identifier = 0;
-    uint8_t key[16];
+    uint8_t key[16] = {0};
 
     meshping_status status = make_key(key, &identifier, options->seed, err);
     if (status == MESHPING_OK)

@@ -109,7 +109,7 @@ struct sim_net {
         meshping_address to;
         size_t length;
         uint8_t bytes[1500];
-    } last[2]; /* the packet sent before, of IPv4 and of IPv6 */
+    } last[2];            /* the packet sent before, of IPv4 and of IPv6 */
     meshping__tx last_tx; /* what was sent last; its pointers may be stale */
 };
 
