@@ -62,7 +62,7 @@ def test_each_session_gets_a_new_ticket_and_only_the_last_is_good(server):
     assert speaker.ticket != first and speaker.ticket[:8] > first[:8]
     speaker.ticket = first
     status = speaker.connect("resume").expect("registration_status")
-    assert status["status"] == "hold" and "ticket" not in status and status["credit"] == 0
+    assert status["status"] == "hold" and "ticket" not in status and status["credit"] > 0  # into quarantine
     assert "old one" in status["message"]
     assert "copy_found" in [event["kind"] for event in server.call("GET", "/api/v1/events")["events"]]
 
