@@ -145,14 +145,14 @@ static void stamp_one(meshping__icmp_socket *sock, meshping__tx *packet, const m
     }
 }
 
-/* One system call a packet. */
-static void send_one(meshping__icmp_socket *sock, meshping__tx *packet)
+/* One system call a packet. `stamped`: the kernel is asked when each packet of this socket left. */
+static void send_one(meshping__icmp_socket *sock, meshping__tx *packet, bool stamped)
 {
     struct msghdr header;
     outgoing out;
     int failed = prepare(&header, &out, packet);
 
-    if (sock->stamping == MESHPING__STAMPING_UNSET)
+    if (stamped && sock->stamping == MESHPING__STAMPING_UNSET)
         meshping__icmp_socket_stamps_start(sock);
     if (sock->fragmenting != fragmenting_of(packet))
         set_fragmenting(sock, fragmenting_of(packet));
@@ -235,6 +235,6 @@ void meshping__icmp_send(meshping__icmp_socket *sock, meshping__tx *packets, siz
         size_t sent = together && most > 1 ? send_some(sock, packets + done, most) : 0;
         done += sent;
         if (sent < most && done < count)
-            send_one(sock, &packets[done++]); /* alone, special, or it failed: now it says why */
+            send_one(sock, &packets[done++], !together); /* alone, special, or it failed: now it says why */
     }
 }

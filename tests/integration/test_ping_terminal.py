@@ -158,6 +158,13 @@ def test_a_name_is_pinged_by_both_families_when_asked():
     assert " (IPv4) : " in ping("--both", "localhost").stdout and " (IPv6) : " in ping("--both", "localhost").stdout
 
 
+def test_flat_out_every_one_of_many_is_answered():
+    done = ping("--json", "-i", "0", "127.2.0.0/17")
+    summaries = [line for line in map(json.loads, done.stdout.splitlines()) if line.get("summary") and "target" in line]
+    assert len(summaries) == 32766 and done.returncode == 0
+    assert all(line["received"] == 1 and line["local_errors"] == 0 for line in summaries)
+
+
 def test_the_json_is_what_scripts_rely_on():
     done = ping("--json", "-c", "3", "-i", "0.1", "127.0.0.1")
     assert done.returncode == 0
