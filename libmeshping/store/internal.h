@@ -61,6 +61,8 @@ typedef struct meshping__writer {
     bool seals;
     int64_t newest_us, newest_mono_ns; /* latest time of receipt, and when it came: the clock that sealing goes by */
     int64_t seal_mono_ns;              /* not before */
+    uint64_t seal_longest_us;
+    bool sealed; /* nothing was due at the last look, and no block has come since */
     meshping_store_watcher watcher;
     meshping_retention retention; /* the goal of retention, under the mutex; the rest of it is the thread's */
     meshping__retained retained;

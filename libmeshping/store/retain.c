@@ -8,9 +8,9 @@
 #define ROLLUPS_A_STEP 32
 #define GAPS_A_STEP 200
 #define EPOCHS_A_STEP 200
-#define VACUUM "PRAGMA incremental_vacuum(128)"
-#define VACUUM_PAGES 128
-#define FREE_PAGES_KEPT 256                      /* and a 64th of the file: they are used again before long */
+#define VACUUM "PRAGMA incremental_vacuum(512)"
+#define VACUUM_PAGES 512
+#define FREE_PAGES_KEPT 1024                     /* and a 64th of the file: they are used again before long */
 #define EPOCH_KEEP_US (INT64_C(86400) * 1000000) /* ranges outlive their blocks, for agents that come back late */
 #define HIGH_PERCENT 90
 

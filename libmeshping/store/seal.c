@@ -10,9 +10,10 @@
  * until enough has come for that, three times as long at most.
  */
 #define SAMPLES_ENOUGH 8192u
-#define SAMPLES_MANY (1u << 20) /* do not wait any longer */
+#define SAMPLES_MANY (1u << 18) /* do not wait any longer */
 #define BLOCKS_MANY 4096u
 #define SMALL_TIMES 3
+#define SPREAD_PART 4 /* a quarter of the time */
 #define RETRY_US INT64_C(60000000)
 
 void meshping__sealer_init(meshping__sealer *sealer, meshping__sql *sql, int64_t short_after_us, int64_t long_after_us)
@@ -163,6 +164,13 @@ static meshping_status count_again(meshping__sealer *sealer, uint64_t agent_id, 
 
 /* ---- whose turn ---- */
 
+/* Agents that began together must not all be due together: each is sooner than it need by a part of its own. */
+static int64_t sooner_us(uint64_t agent_id, int64_t after_us)
+{
+    uint64_t mixed = agent_id * UINT64_C(0x9e3779b97f4a7c15);
+    return after_us / SPREAD_PART * (int64_t)(mixed >> 48) / 65536;
+}
+
 /* When what waits is due, on the clock of times of receipt. */
 static int64_t due_us(const meshping__sealer *sealer, const meshping__seal_agent *agent, meshping__level level)
 {
@@ -174,6 +182,7 @@ static int64_t due_us(const meshping__sealer *sealer, const meshping__seal_agent
         if (waiting->samples < SAMPLES_ENOUGH)
             after_us *= SMALL_TIMES;
     }
+    after_us -= sooner_us(agent->id, after_us);
     return __builtin_add_overflow(waiting->oldest_us, after_us, &due) ? INT64_MAX : due;
 }
 
@@ -195,8 +204,7 @@ static meshping_status next_job(meshping__sealer *sealer, int64_t now_us, meshpi
         }
         if (!first)
             continue;
-        int64_t before_us = now_us - sealer->long_after_us + 1; /* of short ones */
-        if (meshping__seal_job_new(&sealer->job, first->id, level, before_us) != MESHPING_OK)
+        if (meshping__seal_job_new(&sealer->job, first->id, level) != MESHPING_OK)
             return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
         return MESHPING_OK;
     }

@@ -80,8 +80,7 @@ meshping_status meshping__sealer_step(meshping__sealer *sealer, int64_t now_us, 
 
 /* ---- one job (seal_job.c) ---- */
 
-meshping_status meshping__seal_job_new(meshping__seal_job **out, uint64_t agent_id, meshping__level from,
-                                       int64_t before_us);
+meshping_status meshping__seal_job_new(meshping__seal_job **out, uint64_t agent_id, meshping__level from);
 void meshping__seal_job_free(meshping__seal_job *job);
 uint64_t meshping__seal_job_agent(const meshping__seal_job *job);
 /* OK: *done tells whether the job is in the database, with *result. STATE: undone, as its rows have changed. */

@@ -12,7 +12,7 @@
 static const struct limits {
     size_t samples;
 } limits[] = {
-    [MESHPING__LEVEL_JOURNAL] = {1u << 20},
+    [MESHPING__LEVEL_JOURNAL] = {1u << 18},
     [MESHPING__LEVEL_SHORT] = {1u << 22},
 };
 
@@ -26,7 +26,6 @@ typedef enum stage {
 struct meshping__seal_job {
     uint64_t agent_id;
     meshping__level from;
-    int64_t before_us; /* time of receipt */
     stage stage;
     meshping__merge *merge;
     meshping__rollup_change rollups; /* of the samples that leave the journal */
@@ -37,15 +36,13 @@ struct meshping__seal_job {
     int64_t received_us, keep_us; /* the latest */
 };
 
-meshping_status meshping__seal_job_new(meshping__seal_job **out, uint64_t agent_id, meshping__level from,
-                                       int64_t before_us)
+meshping_status meshping__seal_job_new(meshping__seal_job **out, uint64_t agent_id, meshping__level from)
 {
     meshping__seal_job *job = meshping__calloc(1, sizeof *job);
     if (!job)
         return MESHPING_NOMEM;
     job->agent_id = agent_id;
     job->from = from;
-    job->before_us = before_us;
     job->stop_id = INT64_MAX;
     job->last_id = INT64_MIN;
     *out = job;
@@ -85,8 +82,7 @@ static bool is_full(const meshping__seal_job *job, const row *next)
 {
     if (!job->merge || meshping__merge_inputs(job->merge) == 0)
         return false;
-    if (job->from == MESHPING__LEVEL_SHORT &&
-        (next->received_us >= job->before_us || next->received_us - job->first_received_us >= LONG_US))
+    if (job->from == MESHPING__LEVEL_SHORT && next->received_us - job->first_received_us >= LONG_US)
         return true;
     return meshping__merge_inputs(job->merge) >= JOB_BLOCKS_MAX ||
            job->samples + next->samples > limits[job->from].samples;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define CLOCK_JUMP_US INT64_C(1000000)
 #define GROUP_BYTES ((size_t)4 << 20) /* enough for one transaction: not worth waiting for more */
 
 static void append(meshping__write_list *list, meshping__write *item)
@@ -47,9 +48,13 @@ static void note_blocks(meshping__writer *writer, const meshping__write *list)
             continue;
         meshping__sealer_note(&writer->sealer, list->write.agent_id, list->sample_count, list->write.received_unix_us);
         if (list->write.received_unix_us > writer->newest_us) {
+            /* a pause for want of work is over when the clock that says what is due goes on by a leap */
+            if (writer->sealed && writer->newest_us < list->write.received_unix_us - CLOCK_JUMP_US)
+                writer->seal_mono_ns = 0;
             writer->newest_us = list->write.received_unix_us;
             writer->newest_mono_ns = meshping_now_read().mono_ns;
         }
+        writer->sealed = false;
     }
 }
 
@@ -63,6 +68,8 @@ static void put_stats(meshping__writer *writer, const meshping_store_stats *stat
     writer->stats.long_seals = seal->jobs[MESHPING__LEVEL_SHORT];
     writer->stats.seal_errors = seal->errors;
     writer->stats.damaged_blocks = seal->damaged;
+    writer->stats.seal_longest_us = writer->seal_longest_us;
+    writer->stats.sealed = writer->sealed;
     writer->stats.damaged_rollups = seal->damaged_rollups;
     writer->stats.used_bytes = writer->retained.used_bytes;
     writer->stats.size_state = writer->retained.size_state;

@@ -101,6 +101,9 @@ meshping__write *meshping__writer_seal(meshping__writer *writer)
         status = meshping__sealer_step(&writer->sealer, clock_us(writer, now_ns), &result, &err);
         now_ns = meshping_now_read().mono_ns;
     }
+    writer->sealed = status == MESHPING_NOT_FOUND;
+    if (now_ns - start_ns > (int64_t)writer->seal_longest_us * 1000)
+        writer->seal_longest_us = (uint64_t)((now_ns - start_ns) / 1000);
     if (status == MESHPING_OK || status == MESHPING_CORRUPT) /* one agent's blocks: others go on */
         writer->seal_mono_ns = now_ns + (now_ns - start_ns);
     else

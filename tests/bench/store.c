@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bytes a sample on disk: the series of a file as long blocks in the real store, beside a SQLite row a sample and,
- * where it is installed, VictoriaMetrics, each with the same series. All files of each are counted, after each was
- * closed.
+ * Bytes a sample on disk: the series of a file as one agent sends them, a block a round, in the real store, which seals
+ * them as it does in a server whose clock is the series' own; beside a SQLite row a sample and, where it is installed,
+ * VictoriaMetrics, each with the same series. All files of each are counted, after each was closed.
  */
 #include "bench.h"
-#include "core/block.h"
 #include "store_peers.h"
 #include <errno.h>
 #include <getopt.h>
+#include <meshping/maintain.h>
 #include <meshping/store.h>
 #include <poll.h>
 #include <stdio.h>
@@ -86,6 +86,9 @@ meshping_sample bench_sample(const bench_series *all, size_t series, size_t i)
 
 /* ---- ours ---- */
 
+#define ROUNDS_AT_ONCE 12 /* a minute: then the store has time to join what is due */
+#define WAIT_MS 60000
+
 typedef struct mesh_store {
     meshping_store *store;
     meshping_block_builder *builder;
@@ -105,43 +108,84 @@ static void done(void *user, const meshping_block_done *result)
     }
 }
 
-static bool submit(mesh_store *o)
+static void trouble(void *user, meshping_status status, const char *message)
 {
-    int64_t first_us = 0, last_us; /* received at once: no sample counts as late */
-    meshping_block_builder_span(o->builder, &first_us, &last_us);
-    meshping_block_write write = {
-        .agent_id = AGENT, .epoch = EPOCH, .sequence = ++o->sequence, .received_unix_us = first_us};
-    if (meshping_block_builder_finish(o->builder, &write.bytes, &write.length) != MESHPING_OK)
+    mesh_store *o = user;
+    (void)status;
+    snprintf(o->err.message, sizeof o->err.message, "sealing: %s", message);
+    o->failed = true;
+}
+
+static bool open_store(mesh_store *o, const char *path, uint32_t seal_after_s, uint32_t long_after_s)
+{
+    const meshping_store_watcher watcher = {.trouble = trouble, .user = o};
+    meshping_store_options options;
+    meshping_store_options_init(&options);
+    options.path = path;
+    options.commit_ms = 5; /* nobody else is going to send */
+    if (seal_after_s) {
+        options.seal_after_s = seal_after_s;
+        options.long_after_s = long_after_s;
+    }
+    if (meshping_store_open(&o->store, &options, &o->err) != MESHPING_OK)
         return false;
-    if (meshping_store_submit_block(o->store, &write, done, o, &o->err) != MESHPING_OK) {
+    meshping_store_watch(o->store, &watcher);
+    return true;
+}
+
+/* Until all is committed that was submitted, and nothing is due to be joined; least_ms at least. */
+static bool settle(mesh_store *o, int64_t least_ms)
+{
+    meshping_store_stats stats = {0};
+    int64_t start_ns = meshping_now_read().mono_ns, waited_ms = 0;
+    for (; !o->failed && waited_ms < WAIT_MS; waited_ms = (meshping_now_read().mono_ns - start_ns) / 1000000) {
+        struct pollfd fd = {.fd = meshping_store_fd(o->store), .events = POLLIN};
+        meshping_store_get_stats(o->store, &stats);
+        if (!o->waiting && stats.sealed && waited_ms >= least_ms)
+            return true;
+        poll(&fd, 1, 1);
+        meshping_store_process(o->store);
+    }
+    if (!o->failed)
+        snprintf(o->err.message, sizeof o->err.message, "the store did not settle in %d s", WAIT_MS / 1000);
+    return false;
+}
+
+static bool submit_round(mesh_store *o, const bench_series *all, size_t round)
+{
+    meshping_block_write write = {.agent_id = AGENT,
+                                  .epoch = EPOCH,
+                                  .sequence = ++o->sequence,
+                                  .received_unix_us = all->first_us + (int64_t)(round + 1) * BENCH_STEP_US + 1000000};
+    meshping_status status = MESHPING_OK;
+    for (size_t series = 0; status == MESHPING_OK && series < all->series; series++)
+        if (round < all->starts[series + 1] - all->starts[series]) {
+            meshping_sample sample = bench_sample(all, series, round);
+            status = meshping_block_builder_add(o->builder, series + 1, &sample);
+        }
+    if (status == MESHPING_OK)
+        status = meshping_block_builder_finish(o->builder, &write.bytes, &write.length);
+    if (status == MESHPING_OK)
+        status = meshping_store_submit_block(o->store, &write, done, o, &o->err);
+    if (status != MESHPING_OK) {
         meshping_free(write.bytes);
+        if (!o->err.message[0])
+            snprintf(o->err.message, sizeof o->err.message, "round %zu: %s", round, meshping_status_text(status));
         return false;
     }
     o->waiting++;
-    while (o->waiting) {
-        struct pollfd fd = {.fd = meshping_store_fd(o->store), .events = POLLIN};
-        if (poll(&fd, 1, 30000) != 1)
-            return false;
-        meshping_store_process(o->store);
-    }
-    return !o->failed;
+    return true;
 }
 
-static bool add_series(mesh_store *o, const bench_series *all, size_t series)
+static bool feed(mesh_store *o, const bench_series *all, size_t rounds)
 {
-    size_t length = all->starts[series + 1] - all->starts[series];
-    for (size_t i = 0; i < length; i++) {
-        meshping_sample sample = bench_sample(all, series, i);
-        meshping_status status = meshping_block_builder_add(o->builder, series + 1, &sample);
-        if (status == MESHPING_LIMIT) {
-            if (!submit(o))
-                return false;
-            status = meshping_block_builder_add(o->builder, series + 1, &sample);
-        }
-        if (status != MESHPING_OK)
-            return false;
+    bool good = true;
+    for (size_t round = 0; good && round < rounds; round++) {
+        good = submit_round(o, all, round);
+        if (good && (round % ROUNDS_AT_ONCE == ROUNDS_AT_ONCE - 1 || round + 1 == rounds))
+            good = settle(o, 0);
     }
-    return true;
+    return good;
 }
 
 /* What was stored is what was given. */
@@ -166,36 +210,43 @@ static bool verify(mesh_store *o, const bench_series *all)
     return true;
 }
 
-static bool store_ours(const bench_series *all, const char *directory, double *bytes)
+/* As the file is when the last block has come; and when all of it is long ago, and `maintain vacuum` was there. */
+typedef struct sizes {
+    double fresh, old, vacuumed;
+    double longest_us; /* that joining held the writer */
+} sizes;
+
+static bool store_ours(const bench_series *all, size_t rounds, const char *directory, sizes *bytes)
 {
     char path[BENCH_PATH_MAX];
     mesh_store o = {0};
-    meshping_store_options options;
     meshping_agent_record agent = {.id = AGENT, .state = MESHPING_AGENT_APPROVED};
     snprintf(path, sizeof path, "%s/mesh.db", directory);
-    meshping_store_options_init(&options);
-    options.seal_after_s = 0; /* the blocks are long as they are */
-    options.path = path;
-    bool good = meshping_store_open(&o.store, &options, &o.err) == MESHPING_OK &&
-                meshping_store_agent_save(o.store, &agent, &o.err) == MESHPING_OK &&
-                meshping_block_builder_new(&o.builder) == MESHPING_OK;
+    bool good = open_store(&o, path, 0, 0) && meshping_store_agent_save(o.store, &agent, &o.err) == MESHPING_OK &&
+                meshping_block_builder_new(&o.builder) == MESHPING_OK && feed(&o, all, rounds);
+    meshping_store_stats stats = {0};
     if (good)
-        meshping__block_builder_set_effort(o.builder, MESHPING__EFFORT_SEAL);
-    for (size_t series = 0; good && series < all->series; series++)
-        good = add_series(&o, all, series);
-    good = good && submit(&o) && verify(&o, all);
+        meshping_store_get_stats(o.store, &stats);
+    bytes->longest_us = (double)stats.seal_longest_us;
     meshping_store_close(o.store);
+    o.store = NULL;
+    bytes->fresh = bench_directory_bytes(directory);
+    /* what is due in half an hour is due in three seconds, and what is due in hours in one */
+    good = good && open_store(&o, path, 1, 1) && settle(&o, 4000) && verify(&o, all);
+    meshping_store_close(o.store);
+    bytes->old = bench_directory_bytes(directory);
+    good = good && meshping_store_vacuum(path, NULL, &o.err) == MESHPING_OK;
+    bytes->vacuumed = bench_directory_bytes(directory);
     meshping_block_builder_free(o.builder);
     if (!good)
         fprintf(stderr, "meshping-bench: %s\n", o.err.message);
-    *bytes = bench_directory_bytes(directory);
     return good;
 }
 
-static void report(const bench_series *all, double ours, const char *peer, double theirs, bool json)
+static void report(const bench_series *all, const char *name, double ours, const char *peer, double theirs, bool json)
 {
     bench_figure figure = {.bench = "store",
-                           .figure = "disk a sample",
+                           .figure = name,
                            .unit = "bytes",
                            .value = ours / (double)all->count,
                            .peer = peer,
@@ -207,7 +258,8 @@ static int run(const char *series_path, bool json)
 {
     char directory[] = "/var/tmp/meshping-bench-XXXXXX", peer[BENCH_PATH_MAX];
     bench_series all = {0};
-    double ours = 0, rows = 0, victoria = 0;
+    double rows = 0, victoria = 0;
+    sizes ours = {0};
     int failed = 1;
     if (!bench_series_read(series_path, &all))
         goto out;
@@ -220,17 +272,25 @@ static int run(const char *series_path, bool json)
         perror("meshping-bench: /var/tmp");
         goto out;
     }
-    if (store_ours(&all, directory, &ours)) {
+    if (store_ours(&all, longest, directory, &ours)) {
         snprintf(peer, sizeof peer, "%s/rows", directory);
         failed = !bench_store_rows(&all, peer, &rows);
     }
     if (!failed) {
-        report(&all, ours, "SQLite, a row a sample", rows, json);
+        report(&all, "disk a sample when the last has come", ours.fresh, NULL, 0, json);
+        report(&all, "disk a sample when all is long ago, before the vacuum", ours.old, NULL, 0, json);
+        bench_figure hold = {.bench = "store",
+                             .figure = "longest that joining held the writer",
+                             .value = ours.longest_us / 1000,
+                             .unit = "ms"};
+        bench_print(&hold, json);
+        report(&all, "disk a sample", ours.vacuumed, "SQLite, a row a sample", rows, json);
         snprintf(peer, sizeof peer, "%s/victoria", directory);
         if (bench_store_victoria(&all, peer, &victoria))
-            report(&all, ours, "VictoriaMetrics", victoria, json);
+            report(&all, "disk a sample", ours.vacuumed, "VictoriaMetrics", victoria, json);
     }
-    bench_directory_remove(directory);
+    if (!getenv("MESHPING_BENCH_KEEP"))
+        bench_directory_remove(directory);
 out:
     free(all.rtt_us);
     free(all.starts);

@@ -192,8 +192,9 @@ def test_damage_is_named_and_the_rest_is_exported(mesh, tmp_path):
     assert f"block {block} " in done.stderr
     assert len(list(csv.DictReader(io.StringIO(done.stdout)))) == len(whole) - count
     with open(file, "r+b") as raw:  # the disk's turn
-        for page in range(2, os.path.getsize(file) // 4096):
-            raw.seek(page * 4096 + 8)
+        page_size = int.from_bytes(raw.read(18)[16:], "big")
+        for page in range(2, os.path.getsize(file) // page_size):
+            raw.seek(page * page_size + 8)
             raw.write(b"\xa5" * 200)
     assert "damaged: " in maintain(state, "check", code=3).stdout
     file.write_bytes(b"no database" * 1000)

@@ -64,7 +64,7 @@ static void test_a_reader_cannot_tell_what_is_sealed(void **state)
         assert_all_there(f, 48, t);
     submit_blocks(f, 49, 60, 30);
     assert_all_there(f, 60, 7);
-    assert_int_equal(seal_now(f, T0 + 6 * HOUR, HOUR), 2); /* the journal, and the first four hours again */
+    assert_int_equal(seal_now(f, T0 + 5 * HOUR + HOUR / 2, HOUR), 2); /* the journal, and the first four hours again */
     assert_int_equal(sql(f, "SELECT count(*) FROM sealed WHERE level = 2"), 1);
     assert_int_equal(sql(f, "SELECT count(*) FROM sealed WHERE level = 1"), 1);
     for (uint64_t t = 1; t <= 30; t++)
@@ -85,6 +85,35 @@ static void test_a_reader_cannot_tell_what_is_sealed(void **state)
     wait_done(f->store, &o, 1);
     assert_false(o.stored);
     assert_all_there(f, 60, 1);
+}
+
+/* Ten minutes each are joined by the hour: not one by one as each comes of age, nor more than an hour. */
+static void test_what_was_joined_is_joined_again_by_the_hour(void **state)
+{
+    fixture *f = *state;
+    enum { MINUTES = 5, BLOCKS = 12 * 9, A_JOIN = 2 }; /* SPACING is five minutes */
+    const int64_t join = A_JOIN * SPACING;
+    assert_int_equal(SPACING, MINUTES * HOUR / 60);
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    for (int i = 1; i < BLOCKS; i += A_JOIN) {
+        submit_blocks(f, (uint64_t)i, (uint64_t)i + A_JOIN - 1, 3);
+        meshping__sealer sealer;
+        meshping__seal_result result;
+        meshping_status status;
+        meshping__sealer_init(&sealer, &f->store->sql, 1, 2 * HOUR);
+        int64_t newest_us;
+        assert_int_equal(meshping__sealer_load(&sealer, &newest_us, NULL), MESHPING_OK);
+        do
+            status = meshping__sealer_step(&sealer, newest_us + join, &result, NULL);
+        while (status == MESHPING_OK);
+        assert_int_equal(status, MESHPING_NOT_FOUND);
+        meshping__sealer_dispose(&sealer);
+    }
+    assert_true(sql(f, "SELECT count(*) FROM sealed WHERE level = 2") >= 6);
+    assert_int_equal(sql(f, "SELECT max(last_us - first_us) > 3600000000 FROM sealed WHERE level = 2"), 0);
+    assert_int_equal(sql(f, "SELECT min(last_us - first_us) < 3000000000 FROM sealed WHERE level = 2"), 0);
+    assert_all_there(f, BLOCKS, 1);
+    assert_all_there(f, BLOCKS, 3);
 }
 
 /* ---- the writer's own doing ---- */
@@ -398,6 +427,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(test_a_reader_cannot_tell_what_is_sealed),
+        T(test_what_was_joined_is_joined_again_by_the_hour),
         T(test_the_writer_seals_by_itself_and_tells_what),
         T(test_sealing_that_fails_is_told_and_tried_again),
         T(test_blocks_that_go_while_they_are_joined_stay_gone),

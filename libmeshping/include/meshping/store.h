@@ -35,7 +35,8 @@ typedef struct meshping_store_options {
     /*
      * The writer thread joins the blocks of an agent when the oldest was received this long ago (default 600; three
      * times that where there are fewer than 8,192 samples), and what came of it again, by hours, after long_after_s
-     * (default 7200). seal_after_s 0: never; then nothing expires either.
+     * (default 7200); each up to a quarter sooner, by the agent's id, so that agents that began together are not due
+     * together. seal_after_s 0: never; then nothing expires either.
      */
     uint32_t seal_after_s, long_after_s;
 } meshping_store_options;
@@ -321,6 +322,8 @@ typedef struct meshping_store_stats {
     uint64_t seals, long_seals;               /* times that blocks of an agent were joined, and joined again */
     uint64_t seal_errors;                     /* of these failed, and were or will be tried again */
     uint64_t damaged_blocks;                  /* that sealing came upon */
+    uint64_t seal_longest_us;                 /* the longest that a piece of joining held the writer */
+    bool sealed;                              /* nothing is due to be joined, as of the last look and all commits */
     size_t queued_bytes;
     uint64_t file_bytes;
     /* of meshping_store_retain() */
