@@ -47,7 +47,7 @@ class Mesh:
         """What the server shows is durable: it must never be another, or gone."""
         for agent in AGENTS:
             for target in TARGETS:
-                series = self.server.series(agent, target, **{"from": since_ms, "to": int(time.time() * 1000) + 1})
+                series = self.server.series(agent, target, from_ms=since_ms, to_ms=int(time.time() * 1000) + 1)
                 for slot, outcome in zip(series["time_ms"], series["outcome"]):
                     assert self.shown.setdefault((agent, target, slot), outcome) == outcome, (agent, target, slot)
 
@@ -129,7 +129,7 @@ def test_random_kills():
 
 def steady_is_complete(mesh, since_ms, until_ms):
     for target in TARGETS:
-        series = mesh.server.series("steady", target, **{"from": since_ms, "to": until_ms})
+        series = mesh.server.series("steady", target, from_ms=since_ms, to_ms=until_ms)
         times = series["time_ms"]
         if not times or times[0] > since_ms + INTERVAL_MS or times[-1] < until_ms - INTERVAL_MS:
             return False
