@@ -430,35 +430,32 @@ void glue_prober_free(glue_prober *self)
     PyMem_Free(self);
 }
 
-meshping_status glue_prober_set_target(glue_prober *self, uint64_t id, const char *host, uint32_t interval_ms,
-                                       uint32_t timeout_ms, uint32_t size, uint32_t dscp, uint32_t ttl, uint32_t family,
-                                       bool dont_fragment, const char *source, const char *interface,
-                                       meshping_error *err)
+meshping_status glue_prober_set_target(glue_prober *self, const glue_target *wanted, meshping_error *err)
 {
     meshping_target target;
     meshping_now now = meshping_now_read();
     meshping_target_init(&target);
-    if (size > UINT16_MAX || dscp > UINT8_MAX || ttl > UINT8_MAX || family > UINT8_MAX)
+    if (wanted->size > UINT16_MAX || wanted->dscp > UINT8_MAX || wanted->ttl > UINT8_MAX || wanted->family > UINT8_MAX)
         return meshping_error_set(err, MESHPING_INVALID, "size, dscp, ttl or family is out of bounds");
-    meshping_status status = meshping_host_canonical(target.host, host, err);
+    meshping_status status = meshping_host_canonical(target.host, wanted->host, err);
     if (status != MESHPING_OK)
         return status;
-    target.id = id;
-    target.interval_ms = interval_ms;
-    target.timeout_ms = timeout_ms;
-    target.size = (uint16_t)size;
-    target.dscp = (uint8_t)dscp;
-    target.ttl = (uint8_t)ttl;
-    target.family = (uint8_t)family;
-    target.dont_fragment = dont_fragment;
-    if (*source)
-        status = meshping_address_parse(&target.source, source, err);
+    target.id = wanted->id;
+    target.interval_ms = wanted->interval_ms;
+    target.timeout_ms = wanted->timeout_ms;
+    target.size = (uint16_t)wanted->size;
+    target.dscp = (uint8_t)wanted->dscp;
+    target.ttl = (uint8_t)wanted->ttl;
+    target.family = (uint8_t)wanted->family;
+    target.dont_fragment = wanted->dont_fragment;
+    if (*wanted->source)
+        status = meshping_address_parse(&target.source, wanted->source, err);
     if (status != MESHPING_OK)
         return status;
-    if (strlen(interface) >= sizeof target.interface)
+    if (strlen(wanted->interface) >= sizeof target.interface)
         return meshping_error_set(err, MESHPING_INVALID, "interface is longer than %d characters",
                                   MESHPING_INTERFACE_MAX - 1);
-    memcpy(target.interface, interface, strlen(interface) + 1);
+    memcpy(target.interface, wanted->interface, strlen(wanted->interface) + 1);
     return meshping_prober_set_target(self->prober, &target, &now, err);
 }
 

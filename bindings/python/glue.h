@@ -71,10 +71,15 @@ typedef glue_prober RawProber;
 
 glue_prober *glue_prober_new(bool paced, uint64_t probes_per_target);
 void glue_prober_free(glue_prober *self);
-meshping_status glue_prober_set_target(glue_prober *self, uint64_t id, const char *host, uint32_t interval_ms,
-                                       uint32_t timeout_ms, uint32_t size, uint32_t dscp, uint32_t ttl, uint32_t family,
-                                       bool dont_fragment, const char *source, const char *interface,
-                                       meshping_error *err);
+
+typedef struct {
+    uint64_t id;
+    const char *host, *source, *interface; /* source and interface: "" for none */
+    uint32_t interval_ms, timeout_ms, size, dscp, ttl, family;
+    bool dont_fragment;
+} glue_target;
+
+meshping_status glue_prober_set_target(glue_prober *self, const glue_target *wanted, meshping_error *err);
 int glue_prober_wait_ms(const glue_prober *self);
 /* A list of tuples, one a result; their fields are named in meshping/__init__.py, Result. */
 PyObject *glue_prober_process(glue_prober *self);

@@ -226,8 +226,8 @@ typedef struct {} RawProber;
     meshping_status set_target(uint64_t id, const char *host, uint32_t interval_ms, uint32_t timeout_ms, uint32_t size,
                                uint32_t dscp, uint32_t ttl, uint32_t family, bool dont_fragment, const char *source,
                                const char *interface, meshping_error *err) {
-        return glue_prober_set_target($self, id, host, interval_ms, timeout_ms, size, dscp, ttl, family, dont_fragment,
-                                      source, interface, err);
+        glue_target wanted = {id, host, source, interface, interval_ms, timeout_ms, size, dscp, ttl, family, dont_fragment};
+        return glue_prober_set_target($self, &wanted, err);
     }
     meshping_status remove_target(uint64_t id) {
         return meshping_prober_remove_target($self->prober, id);

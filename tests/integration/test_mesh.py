@@ -194,7 +194,8 @@ def test_changed_address_means_hold_until_released(mesh):
     lab.run("ip", "-n", host.namespace, "addr", "add", f"{mesh.network.net}.99/24", "dev", "eth0")
     lab.run("ip", "-n", host.namespace, "addr", "del", f"{host.address}/24", "dev", "eth0")
     lab.run("ip", "-n", host.namespace, "addr", "replace", f"{mesh.network.net}.99/24", "dev", "eth0")
-    lab.wait_for("a2 is on hold", 60, lambda: mesh.server.agents()["a2"]["state"] == "hold")
+    # at worst: 15 s of silence, a wait of 60 s (short sessions before), an attempt on the old address of 10 s
+    lab.wait_for("a2 is on hold", 90, lambda: mesh.server.agents()["a2"]["state"] == "hold")
     assert agent.daemon.process.poll() is None, "it must wait, not exit"
     assert mesh.network.net + ".99" in mesh.server.agents()["a2"]["reason"]
     mesh.server.act("a2", "approve")
