@@ -168,7 +168,7 @@ static meshping_status count_again(meshping__sealer *sealer, uint64_t agent_id, 
 static int64_t sooner_us(uint64_t agent_id, int64_t after_us)
 {
     uint64_t mixed = agent_id * UINT64_C(0x9e3779b97f4a7c15);
-    return after_us / SPREAD_PART * (int64_t)(mixed >> 48) / 65536;
+    return after_us / (SPREAD_PART * 65536) * (int64_t)(mixed >> 48); /* the time may be "never" */
 }
 
 /* When what waits is due, on the clock of times of receipt. */
