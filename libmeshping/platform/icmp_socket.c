@@ -22,6 +22,7 @@
 #define SEND_BYTES (16 << 20)    /* packets wait here while a neighbour is looked for, live or dead */
 
 #define STAMPS_DUE_MAX 64
+#define STAMPS_TOGETHER 4
 #define STAMP_CONTROL_BYTES 256
 
 #define LOAD_BYTE(mode, at) BPF_STMT(BPF_LD | BPF_B | (mode), (at))
@@ -208,23 +209,36 @@ void meshping__icmp_socket_stamps_start(meshping__icmp_socket *sock)
     sock->stamping = started ? MESHPING__STAMPING_ON : MESHPING__STAMPING_OFF;
 }
 
+static bool take_stamp(struct msghdr *header, int64_t *unix_ns)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+        struct scm_timestamping stamp;
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPING)
+            continue;
+        memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
+        *unix_ns = (int64_t)stamp.ts[0].tv_sec * 1000000000 + stamp.ts[0].tv_nsec;
+        return true;
+    }
+    return false;
+}
+
+/* One system call finds all that waits: a device that stamps a packet twice leaves nothing behind that would wake us.
+ */
 unsigned meshping__icmp_socket_stamps_take(meshping__icmp_socket *sock, int64_t *unix_ns)
 {
-    uint8_t control[STAMP_CONTROL_BYTES] __attribute__((aligned(8)));
+    uint8_t control[STAMPS_TOGETHER][STAMP_CONTROL_BYTES] __attribute__((aligned(8)));
+    struct mmsghdr messages[STAMPS_TOGETHER];
     unsigned count = 0;
-    while (sock->stamps_due > 0) {
-        struct msghdr header = {.msg_control = control, .msg_controllen = sizeof control};
-        if (recvmsg(sock->fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
-            break;
-        sock->stamps_due--;
-        for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c)) {
-            struct scm_timestamping stamp;
-            if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPING)
-                continue;
-            memcpy(&stamp, CMSG_DATA(c), sizeof stamp);
-            *unix_ns = (int64_t)stamp.ts[0].tv_sec * 1000000000 + stamp.ts[0].tv_nsec;
-            count++;
-        }
+    int got = STAMPS_TOGETHER;
+    while (sock->stamps_due > 0 && got == STAMPS_TOGETHER) {
+        for (int i = 0; i < STAMPS_TOGETHER; i++)
+            messages[i].msg_hdr = (struct msghdr){.msg_control = control[i], .msg_controllen = STAMP_CONTROL_BYTES};
+        got = recvmmsg(sock->fd, messages, STAMPS_TOGETHER, MSG_ERRQUEUE | MSG_DONTWAIT, NULL);
+        for (int i = 0; i < got; i++)
+            if (take_stamp(&messages[i].msg_hdr, unix_ns))
+                count++;
+        if (got > 0)
+            sock->stamps_due -= sock->stamps_due < (uint32_t)got ? sock->stamps_due : (uint32_t)got;
     }
     if (sock->stamps_due >= STAMPS_DUE_MAX && sock->stamping == MESHPING__STAMPING_ON) {
         unsigned off = 0; /* a device that does not tell: what is due may come yet, and is still taken */
