@@ -5,13 +5,10 @@
  */
 #include "ingest.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include "wire.h"
 #include <openssl/rand.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -20,28 +17,18 @@
 #define CONNECTING_MAX 32
 #define STATUS_MS 10000
 #define DRAIN_MS 30000
-#define RECEIVE_BYTES 16384
-#define MASKED 0x80
-#define TEXT_FRAME 1
-#define BINARY_FRAME 2
-#define CLOSE_FRAME 8
 
 typedef struct load load;
 
 typedef struct agent {
     load *load;
-    SSL *tls;
     uint32_t number;
-    bool upgraded, approved, lost;
+    wire wire;
+    bool approved, lost;
     uint64_t epoch, sequence, acked;
     double sent_ms[WINDOW];
     double next_ms, status_ms;
     int64_t round_us; /* Unix time up to which the next block tells */
-    meshping_binding binding;
-    uint8_t ticket[MESHPING_TICKET_LEN];
-    bool has_ticket;
-    uint8_t *in, *out;
-    size_t in_length, in_capacity, out_length, out_sent, out_capacity;
 } agent;
 
 struct load {
@@ -56,85 +43,14 @@ struct load {
     ingest_load *out;
 };
 
-static void fail(agent *a, const char *why)
+/* Once for each agent: what closed its connection is the first thing that went wrong. */
+static void note_loss(agent *a)
 {
-    if (!a->lost)
-        fprintf(stderr, "meshping-bench ingest: agent %u: %s\n", a->number, why);
+    if (a->lost || a->wire.phase != WIRE_CLOSED)
+        return;
+    fprintf(stderr, "meshping-bench ingest: agent %u: %s\n", a->number, a->wire.why);
     a->lost = true;
-}
-
-/* ---- bytes ---- */
-
-static void *room(uint8_t **bytes, size_t *capacity, size_t need)
-{
-    if (need > *capacity) {
-        *capacity = need + need / 2;
-        *bytes = realloc(*bytes, *capacity);
-        if (!*bytes)
-            abort();
-    }
-    return *bytes;
-}
-
-static void flush(agent *a)
-{
-    while (!a->lost && a->out_sent < a->out_length) {
-        int put = SSL_write(a->tls, a->out + a->out_sent, (int)(a->out_length - a->out_sent));
-        if (put > 0) {
-            a->out_sent += (size_t)put;
-            continue;
-        }
-        int error = SSL_get_error(a->tls, put);
-        if (error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_WANT_READ)
-            fail(a, "the server takes nothing any more");
-        break;
-    }
-    if (a->out_sent == a->out_length)
-        a->out_sent = a->out_length = 0;
-    struct epoll_event event = {.events = a->out_length ? EPOLLIN | EPOLLOUT : EPOLLIN, .data.ptr = a};
-    epoll_ctl(a->load->epoll, EPOLL_CTL_MOD, SSL_get_fd(a->tls), &event);
-}
-
-/* RFC 6455, 5.2: a client's frames are masked. */
-static void send_frame(agent *a, uint8_t opcode, const uint8_t *head, size_t head_length, const uint8_t *body,
-                       size_t body_length)
-{
-    size_t length = head_length + body_length;
-    uint8_t mask[4];
-    RAND_bytes(mask, sizeof mask);
-    room(&a->out, &a->out_capacity, a->out_length + 14 + length);
-    uint8_t *at = a->out + a->out_length;
-    *at++ = 0x80 | opcode;
-    if (length < 126) {
-        *at++ = MASKED | (uint8_t)length;
-    } else if (length < 65536) {
-        *at++ = MASKED | 126;
-        *at++ = (uint8_t)(length >> 8);
-        *at++ = (uint8_t)length;
-    } else {
-        *at++ = MASKED | 127;
-        for (int shift = 56; shift >= 0; shift -= 8)
-            *at++ = (uint8_t)((uint64_t)length >> shift);
-    }
-    memcpy(at, mask, sizeof mask);
-    at += sizeof mask;
-    if (head_length)
-        memcpy(at, head, head_length);
-    memcpy(at + head_length, body, body_length);
-    for (size_t i = 0; i < length; i++)
-        at[i] ^= mask[i % 4];
-    a->out_length = (size_t)(at + length - a->out);
-    flush(a);
-}
-
-static void send_message(agent *a, const meshping_message *message)
-{
-    char *text = NULL;
-    size_t length = 0;
-    if (meshping_message_encode(&text, &length, message, NULL) != MESHPING_OK)
-        abort();
-    send_frame(a, TEXT_FRAME, NULL, 0, (const uint8_t *)text, length);
-    meshping_free(text);
+    a->load->out->lost_sessions++;
 }
 
 /* ---- what the server says ---- */
@@ -142,29 +58,21 @@ static void send_message(agent *a, const meshping_message *message)
 static void answer_welcome(agent *a, const meshping_welcome *welcome)
 {
     uint8_t seed[MESHPING_KEY_LEN];
-    meshping_message message = {.event = MESHPING_EVENT_HANDSHAKE};
     meshping_agent_info info = {.address = "127.0.0.1", .version = "bench", .epoch = a->epoch};
-    meshping_error err;
     ingest_agent_seed(seed, a->number);
     snprintf(info.host_name, sizeof info.host_name, "bench-%u", a->number);
-    a->binding.server_id = welcome->server_id;
-    memcpy(a->binding.nonce_s, welcome->nonce_s, sizeof a->binding.nonce_s);
-    RAND_bytes(a->binding.nonce_a, sizeof a->binding.nonce_a);
-    if (meshping_identity_public(a->binding.public_key, seed) != MESHPING_OK ||
-        meshping_handshake_resume(&message.u.handshake, &a->binding, seed, a->has_ticket ? a->ticket : NULL, &info,
-                                  &err) != MESHPING_OK)
-        abort();
-    send_message(a, &message);
+    wire_resume(&a->wire, welcome, seed, &info, a);
 }
 
-static void join(agent *a, const uint8_t ticket[MESHPING_TICKET_LEN])
+static void take_status(agent *a, const meshping_registration_status *status)
 {
-    meshping_message message = {.event = MESHPING_EVENT_JOINED};
-    memcpy(a->ticket, ticket, sizeof a->ticket);
-    a->has_ticket = true;
-    for (size_t i = 0; i < 8; i++)
-        message.u.joined.serial = message.u.joined.serial << 8 | ticket[i];
-    send_message(a, &message);
+    if (status->state != MESHPING_AGENT_APPROVED) {
+        wire_close(&a->wire, "it is not approved");
+    } else if (!a->approved) {
+        a->approved = true;
+        a->load->approved++;
+        a->load->connecting--;
+    }
 }
 
 static void note_acks(agent *a, const meshping_data_received *received)
@@ -186,164 +94,62 @@ static void note_acks(agent *a, const meshping_data_received *received)
     }
 }
 
-static void on_message(agent *a, const char *text, size_t length)
+static void on_message(void *user, const meshping_message *message)
 {
-    meshping_message message, reply = {0};
-    meshping_error err;
-    if (meshping_message_decode(&message, text, length, &err) != MESHPING_OK) {
-        fail(a, err.message);
-        return;
-    }
-    switch (message.event) {
+    agent *a = user;
+    meshping_message reply = {0};
+    switch (message->event) {
     case MESHPING_EVENT_WELCOME:
-        answer_welcome(a, &message.u.welcome);
+        answer_welcome(a, &message->u.welcome);
         break;
     case MESHPING_EVENT_REGISTRATION_STATUS:
-        if (message.u.registration_status.state != MESHPING_AGENT_APPROVED)
-            fail(a, "it is not approved");
-        else if (message.u.registration_status.has_ticket)
-            join(a, message.u.registration_status.ticket);
-        else if (!a->approved) {
-            a->approved = true;
-            a->load->approved++;
-            a->load->connecting--;
-        }
+        take_status(a, &message->u.registration_status);
         break;
     case MESHPING_EVENT_SERVER_MESSAGE:
-        if (message.u.target_update.part + 1 == message.u.target_update.parts) {
+        if (message->u.target_update.part + 1 == message->u.target_update.parts) {
             reply.event = MESHPING_EVENT_TARGETS_APPLIED;
-            reply.u.targets_applied.revision = message.u.target_update.revision;
+            reply.u.targets_applied.revision = message->u.target_update.revision;
             reply.u.targets_applied.count = a->load->mesh->targets;
-            send_message(a, &reply);
+            wire_send(&a->wire, &reply, a);
         }
         break;
     case MESHPING_EVENT_DATA_RECEIVED:
-        note_acks(a, &message.u.data_received);
+        note_acks(a, &message->u.data_received);
         break;
     case MESHPING_EVENT_STATUS:
-        if (message.u.status.ping) {
+        if (message->u.status.ping) {
             reply.event = MESHPING_EVENT_STATUS;
             reply.u.status.time_unix_us = reply.u.status.echo_unix_us = meshping_now_read().unix_ns / 1000;
-            reply.u.status.pong = message.u.status.ping;
-            send_message(a, &reply);
+            reply.u.status.pong = message->u.status.ping;
+            wire_send(&a->wire, &reply, a);
         }
         break;
     case MESHPING_EVENT_REFUSED:
-        fail(a, message.u.refused.message);
+        wire_close(&a->wire, message->u.refused.message);
         break;
     default:
         break;
     }
-    meshping_message_dispose(&message);
-}
-
-/* Takes one whole frame off a->in; false: none is there. */
-static bool take_frame(agent *a)
-{
-    size_t head = 2, length;
-    if (a->in_length < 2)
-        return false;
-    length = a->in[1] & 0x7f;
-    if (length == 126) {
-        head = 4;
-        if (a->in_length < head)
-            return false;
-        length = (size_t)a->in[2] << 8 | a->in[3];
-    } else if (length == 127) {
-        head = 10;
-        if (a->in_length < head)
-            return false;
-        length = 0;
-        for (size_t i = 2; i < 10; i++)
-            length = length << 8 | a->in[i];
-    }
-    if (a->in_length < head + length)
-        return false;
-    if ((a->in[0] & 0x0f) == TEXT_FRAME) {
-        on_message(a, (const char *)a->in + head, length);
-    } else if ((a->in[0] & 0x0f) == CLOSE_FRAME) {
-        char reason[130];
-        snprintf(reason, sizeof reason, "closed by the server: %.*s", length > 2 ? (int)length - 2 : 0,
-                 (const char *)a->in + head + 2);
-        fail(a, reason);
-    }
-    a->in_length -= head + length;
-    memmove(a->in, a->in + head + length, a->in_length);
-    return true;
-}
-
-static void take_upgrade(agent *a)
-{
-    room(&a->in, &a->in_capacity, a->in_length + 1);
-    a->in[a->in_length] = 0;
-    char *end = strstr((char *)a->in, "\r\n\r\n");
-    if (!end)
-        return;
-    if (strncmp((char *)a->in, "HTTP/1.1 101", 12) != 0) {
-        fail(a, "the upgrade was refused");
-        return;
-    }
-    size_t head = (size_t)(end + 4 - (char *)a->in);
-    a->in_length -= head;
-    memmove(a->in, a->in + head, a->in_length);
-    a->upgraded = true;
-}
-
-static void receive(agent *a)
-{
-    for (;;) {
-        room(&a->in, &a->in_capacity, a->in_length + RECEIVE_BYTES);
-        int got = SSL_read(a->tls, a->in + a->in_length, RECEIVE_BYTES);
-        if (got <= 0) {
-            int error = SSL_get_error(a->tls, got);
-            if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
-                fail(a, "the server closed the connection");
-            break;
-        }
-        a->in_length += (size_t)got;
-    }
-    if (!a->upgraded)
-        take_upgrade(a);
-    while (a->upgraded && !a->lost && take_frame(a))
-        ;
-    if (a->out_length && !a->lost)
-        flush(a);
 }
 
 /* ---- what the agents do ---- */
 
 static void connect_agent(load *l, agent *a)
 {
-    static const char label[] = "EXPORTER-Channel-Binding",
-                      request[] = "GET " MESHPING_AGENT_PATH " HTTP/1.1\r\n"
-                                  "Host: " MESHPING_AGENT_SNI "\r\n"
-                                  "Upgrade: websocket\r\nConnection: Upgrade\r\n"
-                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-                                  "Sec-WebSocket-Version: 13\r\n"
-                                  "Sec-WebSocket-Protocol: " MESHPING_SUBPROTOCOL "\r\n\r\n";
+    struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, server = source;
+    server.sin_port = htons(l->mesh->port);
     a->load = l;
     RAND_bytes((unsigned char *)&a->epoch, sizeof a->epoch);
-    a->tls = ingest_connect(l->ctx, l->mesh->port, MESHPING_AGENT_SNI);
-    if (!a->tls || SSL_export_keying_material(a->tls, a->binding.ekm, MESHPING_EKM_LEN, label, sizeof label - 1, NULL,
-                                              0, 0) != 1) {
-        fail(a, "no TLS connection");
-        return;
-    }
-    int fd = SSL_get_fd(a->tls);
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = a};
-    epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &event);
-    memcpy(room(&a->out, &a->out_capacity, sizeof request), request, sizeof request - 1);
-    a->out_length = sizeof request - 1;
     l->connecting++;
-    flush(a);
+    wire_connect(&a->wire, l->ctx, l->epoll, &source, &server, a);
+    note_loss(a);
 }
 
 /* The newest slot of every target. */
 static void send_round(agent *a)
 {
     load *l = a->load;
-    uint8_t *bytes = NULL, header[MESHPING_FRAME_HEADER_LEN];
+    uint8_t *bytes = NULL;
     size_t length = 0;
     int64_t round = a->round_us / INGEST_STEP_US;
     for (uint32_t t = 0; t < l->mesh->targets; t++) {
@@ -356,15 +162,15 @@ static void send_round(agent *a)
     if (meshping_block_builder_finish(l->builder, &bytes, &length) != MESHPING_OK)
         abort();
     a->round_us += INGEST_STEP_US;
-    meshping_frame_header_encode(header, a->epoch, ++a->sequence, (uint32_t)length);
-    if (a->sequence - a->acked >= WINDOW)
-        fail(a, "more than 64 frames without an ack");
+    if (++a->sequence - a->acked >= WINDOW)
+        wire_close(&a->wire, "more than 64 frames without an ack");
     a->sent_ms[a->sequence % WINDOW] = ingest_now_ms();
     l->out->frames_sent++;
     l->out->samples_sent += l->mesh->targets;
-    l->out->bytes_sent += sizeof header + length;
-    send_frame(a, BINARY_FRAME, header, sizeof header, bytes, length);
+    l->out->bytes_sent += MESHPING_FRAME_HEADER_LEN + length;
+    wire_send_block(&a->wire, a->epoch, a->sequence, bytes, length, a);
     meshping_free(bytes);
+    note_loss(a);
 }
 
 static void send_status(agent *a)
@@ -372,27 +178,19 @@ static void send_status(agent *a)
     meshping_message message = {.event = MESHPING_EVENT_STATUS};
     message.u.status.time_unix_us = meshping_now_read().unix_ns / 1000;
     message.u.status.ping = a->sequence + 1;
-    send_message(a, &message);
+    wire_send(&a->wire, &message, a);
+    note_loss(a);
 }
 
-static bool poll_once(load *l, int timeout_ms)
+static void poll_once(load *l, int timeout_ms)
 {
     struct epoll_event events[256];
     int count = epoll_wait(l->epoll, events, 256, timeout_ms);
     for (int i = 0; i < count; i++) {
         agent *a = events[i].data.ptr;
-        if (a->lost)
-            continue;
-        if (events[i].events & EPOLLOUT)
-            flush(a);
-        if (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP))
-            receive(a);
-        if (a->lost) {
-            epoll_ctl(l->epoll, EPOLL_CTL_DEL, SSL_get_fd(a->tls), NULL);
-            l->out->lost_sessions++;
-        }
+        wire_ready(&a->wire, events[i].events, on_message, a);
+        note_loss(a);
     }
-    return count > 0;
 }
 
 /* False: one did not get in. */
@@ -400,18 +198,14 @@ static bool connect_all(load *l)
 {
     uint32_t next = 0, agents = l->mesh->agents;
     double until_ms = ingest_now_ms() + 120000;
-    while (l->approved < agents && ingest_now_ms() < until_ms) {
+    while (l->approved < agents && !l->out->lost_sessions && ingest_now_ms() < until_ms) {
         for (; next < agents && l->connecting < CONNECTING_MAX; next++) {
             l->agents[next].number = next;
             connect_agent(l, &l->agents[next]);
-            if (l->agents[next].lost)
-                return false;
         }
         poll_once(l, 100);
-        if (l->out->lost_sessions)
-            return false;
     }
-    return l->approved == agents;
+    return l->approved == agents && !l->out->lost_sessions;
 }
 
 static void send_until(load *l, double end_ms)
@@ -442,41 +236,44 @@ static void send_until(load *l, double end_ms)
     }
 }
 
-bool ingest_run_agents(const ingest_mesh *mesh, int ready, int go, ingest_load *out)
+static double cpu_s(void)
 {
-    load l = {.mesh = mesh, .ctx = ingest_tls(), .epoll = epoll_create1(EPOLL_CLOEXEC), .out = out};
-    struct rusage before, after;
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+static bool run(load *l, int ready, int go)
+{
     char byte = 0;
-    *out = (ingest_load){0};
-    l.agents = calloc(mesh->agents, sizeof *l.agents);
-    if (!l.agents || !l.ctx || l.epoll < 0 || meshping_block_builder_new(&l.builder) != MESHPING_OK)
+    if (!connect_all(l))
         return false;
-    if (!connect_all(&l))
-        return false;
-    out->sessions = l.approved;
+    l->out->sessions = l->approved;
     if (write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1)
         return false;
-    getrusage(RUSAGE_SELF, &before);
-    double end_ms = ingest_now_ms() + mesh->seconds * 1000.0;
-    send_until(&l, end_ms);
-    while (out->frames_acked < out->frames_sent && ingest_now_ms() < end_ms + DRAIN_MS)
-        poll_once(&l, 100);
-    getrusage(RUSAGE_SELF, &after);
-    out->cpu_s =
-        (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
-        1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec -
-                        before.ru_stime.tv_usec);
-    out->ack = ingest_latency_of(l.ack_ms, l.ack_count);
-    for (uint32_t i = 0; i < mesh->agents; i++) {
-        close(SSL_get_fd(l.agents[i].tls));
-        SSL_free(l.agents[i].tls);
-        free(l.agents[i].in);
-        free(l.agents[i].out);
-    }
+    double before_s = cpu_s(), end_ms = ingest_now_ms() + l->mesh->seconds * 1000.0;
+    send_until(l, end_ms);
+    while (l->out->frames_acked < l->out->frames_sent && ingest_now_ms() < end_ms + DRAIN_MS)
+        poll_once(l, 100);
+    l->out->cpu_s = cpu_s() - before_s;
+    l->out->ack = ingest_latency_of(l->ack_ms, l->ack_count);
+    return true;
+}
+
+bool ingest_run_agents(const ingest_mesh *mesh, int ready, int go, ingest_load *out)
+{
+    load l = {.mesh = mesh, .ctx = wire_tls(), .epoll = epoll_create1(EPOLL_CLOEXEC), .out = out};
+    *out = (ingest_load){0};
+    l.agents = calloc(mesh->agents, sizeof *l.agents);
+    bool good = l.agents && l.ctx && l.epoll >= 0 && meshping_block_builder_new(&l.builder) == MESHPING_OK &&
+                run(&l, ready, go);
+    for (uint32_t i = 0; l.agents && i < mesh->agents; i++)
+        wire_close(&l.agents[i].wire, "the end");
     free(l.agents);
     free(l.ack_ms);
     meshping_block_builder_free(l.builder);
     SSL_CTX_free(l.ctx);
     close(l.epoll);
-    return true;
+    return good;
 }

@@ -2,6 +2,7 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -54,6 +55,7 @@ static void take_off(wire_bytes *bytes, size_t length)
 
 SSL_CTX *wire_tls(void)
 {
+    static const unsigned char alpn[] = "\x08http/1.1";
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     if (!ctx)
         return NULL;
@@ -61,6 +63,7 @@ SSL_CTX *wire_tls(void)
     SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL); /* the load is not about the pin */
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_alpn_protos(ctx, alpn, sizeof alpn - 1);
     return ctx;
 }
 
@@ -98,6 +101,7 @@ bool wire_connect(wire *w, SSL_CTX *ctx, int epoll, const struct sockaddr_in *so
     }
     w->phase = WIRE_TCP;
     /* many sources and one server: a port may serve each of them */
+    setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     setsockopt(w->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
     bool good = bind(w->fd, (const struct sockaddr *)source, sizeof *source) == 0 &&
                 (connect(w->fd, (const struct sockaddr *)server, sizeof *server) == 0 || errno == EINPROGRESS) &&
