@@ -41,7 +41,7 @@ meshping_status meshping_store_agents(meshping_store *store, meshping_agent_reco
     meshping_status status =
         meshping__sql_query(&store->sql, &statement, err,
                             "SELECT " COLUMNS ", coalesce(t.issued, 0), coalesce(t.confirmed, 0) FROM agents"
-                            " LEFT JOIN tickets t ON t.agent_id = id ORDER BY first_seen_ms, id",
+                            " LEFT JOIN tickets t ON t.agent_id = id WHERE NOT leaving ORDER BY first_seen_ms, id",
                             "");
     while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, statement, err)) == MESHPING_OK) {
         if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all))
@@ -64,8 +64,8 @@ meshping_status meshping_store_agents(meshping_store *store, meshping_agent_reco
 static meshping_status stored_revision(meshping__sql *sql, uint64_t id, int64_t *revision, meshping_error *err)
 {
     sqlite3_stmt *statement;
-    meshping_status status =
-        meshping__sql_query(sql, &statement, err, "SELECT revision FROM agents WHERE id = ?1", "i", (int64_t)id);
+    meshping_status status = meshping__sql_query(
+        sql, &statement, err, "SELECT revision FROM agents WHERE id = ?1 AND NOT leaving", "i", (int64_t)id);
     if (status == MESHPING_OK)
         status = meshping__sql_step(sql, statement, err);
     if (status == MESHPING_OK) {
@@ -119,6 +119,9 @@ meshping_status meshping_store_agents_save(meshping_store *store, meshping_agent
     meshping_status status = MESHPING_OK;
     for (size_t i = 0; i < count && status == MESHPING_OK; i++)
         status = check(records[i], err);
+    for (size_t i = 0; i < count && status == MESHPING_OK; i++)
+        if (records[i]->revision == 0) /* an id comes twice only by an administrator's restored list */
+            status = meshping__remove_rest(&store->sql, records[i]->id, err);
     if (status == MESHPING_OK)
         status = meshping__sql_begin(&store->sql, err);
     if (status != MESHPING_OK)
@@ -150,10 +153,9 @@ meshping_status meshping_store_agents_seen(meshping_store *store, meshping_agent
 
 meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agent_id, meshping_error *err)
 {
-    meshping_status status =
-        meshping__sql_run(&store->sql, err, "DELETE FROM agents WHERE id = ?1", "i", (int64_t)agent_id);
-    if (status == MESHPING_OK && meshping__sql_changes(&store->sql) == 0)
-        return meshping_error_set(err, MESHPING_NOT_FOUND, "no agent %016" PRIx64, agent_id);
+    meshping_status status = meshping__remove_mark_agent(&store->sql, agent_id, err);
+    if (status == MESHPING_OK)
+        meshping__writer_remove(&store->writer);
     return status;
 }
 
@@ -186,7 +188,9 @@ static meshping_status succeed(meshping__sql *sql, uint64_t successor_id, const 
     meshping_ticket_record ticket = {record->id, record->ticket_issued, record->ticket_confirmed};
     meshping_status status = MESHPING_OK;
     if (successor_id)
-        status = meshping__sql_run(sql, err, "DELETE FROM agents WHERE id = ?1", "i", (int64_t)successor_id);
+        status = meshping__remove_mark_agent(sql, successor_id, err);
+    if (status == MESHPING_NOT_FOUND) /* gone already */
+        status = MESHPING_OK;
     if (status == MESHPING_OK)
         status = save(sql, record, err);
     if (status == MESHPING_OK)
@@ -201,7 +205,9 @@ meshping_status meshping_store_agent_succeed(meshping_store *store, uint64_t suc
     if (status != MESHPING_OK)
         return status;
     status = meshping__sql_end(&store->sql, succeed(&store->sql, successor_id, record, err), err);
-    if (status == MESHPING_OK)
+    if (status == MESHPING_OK) {
         record->revision++;
+        meshping__writer_remove(&store->writer);
+    }
     return status;
 }

@@ -22,8 +22,9 @@ static meshping_status refuse(meshping__write *item, meshping_status status, con
 static meshping_status check_agent(meshping__sql *sql, meshping__write *item, meshping_error *err)
 {
     sqlite3_stmt *statement;
-    meshping_status status = meshping__sql_query(sql, &statement, err, "SELECT state FROM agents WHERE id = ?1", "i",
-                                                 (int64_t)item->write.agent_id);
+    meshping_status status =
+        meshping__sql_query(sql, &statement, err, "SELECT state FROM agents WHERE id = ?1 AND NOT leaving", "i",
+                            (int64_t)item->write.agent_id);
     if (status == MESHPING_OK)
         status = meshping__sql_step(sql, statement, err);
     if (status == MESHPING_NOT_FOUND)

@@ -13,8 +13,9 @@ meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, 
     meshping__ranges all;
     *count = 0;
     meshping_status status = meshping__sql_query(&store->sql, &statement, err,
-                                                 "SELECT ranges FROM epochs WHERE agent_id = ?1 AND epoch = ?2", "ii",
-                                                 (int64_t)agent_id, (int64_t)epoch);
+                                                 "SELECT ranges FROM epochs WHERE agent_id = ?1 AND epoch = ?2"
+                                                 " AND " MESHPING__AGENT_STAYS,
+                                                 "ii", (int64_t)agent_id, (int64_t)epoch);
     if (status == MESHPING_OK)
         status = meshping__sql_step(&store->sql, statement, err);
     if (status != MESHPING_OK)
@@ -41,9 +42,9 @@ static meshping_status block_ids(meshping_store *store, bool sealed, int64_t fro
     meshping_status status =
         meshping__sql_query(&store->sql, &statement, err,
                             sealed ? "SELECT b.id FROM agents a CROSS JOIN sealed b ON b.agent_id = a.id"
-                                     " AND b.last_us >= ?1 ORDER BY b.level DESC, b.id"
+                                     " AND b.last_us >= ?1 WHERE NOT a.leaving ORDER BY b.level DESC, b.id"
                                    : "SELECT b.id FROM agents a CROSS JOIN blocks b ON b.agent_id = a.id"
-                                     " AND b.last_us >= ?1 ORDER BY b.id",
+                                     " AND b.last_us >= ?1 WHERE NOT a.leaving ORDER BY b.id",
                             "i", from_us);
     if (status != MESHPING_OK)
         return status;
@@ -130,7 +131,7 @@ meshping_status meshping_store_gaps(meshping_store *store, uint64_t agent_id, in
     meshping_status status = meshping__sql_query(
         &store->sql, &statement, err,
         "SELECT epoch, first_sequence, last_sequence, first_us, last_us, sample_count, reason FROM gaps"
-        " WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3 ORDER BY first_us, id",
+        " WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3 AND " MESHPING__AGENT_STAYS " ORDER BY first_us, id",
         "iii", (int64_t)agent_id, from_us, to_us);
     while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, statement, err)) == MESHPING_OK) {
         if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all)) {

@@ -2,6 +2,7 @@
 #include "store/collect.h"
 
 #include "base/alloc.h"
+#include "store/remove.h"
 #include <stdlib.h>
 
 #define ROWS_MAX ((size_t)8 << 20) /* of one query: 320 MiB */
@@ -92,11 +93,12 @@ static meshping_status find_blocks(id_list *ids, meshping__sql *sql, bool journa
     meshping_status status =
         journal ? meshping__sql_query(sql, &statement, err,
                                       "SELECT id FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3"
-                                      " ORDER BY id",
+                                      " AND " MESHPING__AGENT_STAYS " ORDER BY id",
                                       "iii", (int64_t)agent_id, from->from_us, from->to_us)
                 : meshping__sql_query(sql, &statement, err,
                                       "SELECT id FROM sealed WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3"
-                                      " AND first_target <= ?5 AND last_target >= ?4 ORDER BY level DESC, id",
+                                      " AND first_target <= ?5 AND last_target >= ?4 AND " MESHPING__AGENT_STAYS
+                                      " ORDER BY level DESC, id",
                                       "iiiii", (int64_t)agent_id, from->from_us, from->to_us, low, high);
     while (status == MESHPING_OK && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
         if (!meshping__sql_room((void **)&ids->items, &ids->capacity, ids->count, sizeof *ids->items)) {

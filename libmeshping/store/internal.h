@@ -4,6 +4,7 @@
 #define MESHPING_STORE_INTERNAL_H
 
 #include "store/ranges.h"
+#include "store/remove.h"
 #include "store/retain.h"
 #include "store/seal.h"
 #include "store/sql.h"
@@ -68,7 +69,9 @@ typedef struct meshping__writer {
     meshping__retained retained;
     int64_t retain_mono_ns, retain_next_ns; /* not before; INT64_MAX: there is nothing to do */
     uint64_t retain_longest_us, retain_errors;
-    bool retain_done;
+    bool retains, retain_done; /* there is a goal; it is reached */
+    meshping__removal removal; /* the thread's; `removes` under the mutex: it is to look for more */
+    bool removes;
     size_t queue_bytes_max;
     int event_fd; /* set when `done` is not empty */
 } meshping__writer;
@@ -108,8 +111,11 @@ meshping_status meshping__quarantine_apply(meshping__sql *sql, meshping__write *
 meshping__write *meshping__writer_seal(meshping__writer *writer);
 void meshping__notice_tell(const meshping__notice *notice, const meshping_store_watcher *watcher);
 void meshping__notice_free(meshping__notice *notice);
-/* writer_retain.c: one step of retention towards `goal`, in the thread, mutex not held. As above. */
+/* writer_retain.c: one step of removing, or of retention towards `goal` (NULL: none), in the thread, mutex not held. As
+ * above. */
 meshping__write *meshping__writer_retain(meshping__writer *writer, const meshping_retention *goal);
+/* From the caller's thread: something was marked for removal. */
+void meshping__writer_remove(meshping__writer *writer);
 /* For the watcher; NULL: no memory. */
 meshping__write *meshping__notice_trouble(meshping_status status, const char *message);
 

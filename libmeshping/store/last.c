@@ -92,8 +92,9 @@ static meshping_status take_agent(newest *n, meshping__sql *sql, uint64_t agent_
     meshping_status status =
         meshping__sql_query(sql, &statement, err,
                             "SELECT last_us, bytes FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
+                            " AND " MESHPING__AGENT_STAYS
                             " UNION ALL SELECT last_us, bytes FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
-                            " ORDER BY 1 DESC",
+                            " AND " MESHPING__AGENT_STAYS " ORDER BY 1 DESC",
                             "ii", (int64_t)agent_id, n->since_us);
     while (status == MESHPING_OK && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
         status =

@@ -40,10 +40,10 @@ meshping_status meshping_store_starts(meshping_store *store, uint64_t agent_id, 
 {
     sqlite3_stmt *row = NULL;
     void *items;
-    meshping_status status = meshping__sql_query(
-        &store->sql, &row, err,
-        "SELECT first_us FROM epochs WHERE agent_id = ?1 AND first_us >= ?2 AND first_us < ?3 ORDER BY first_us", "iii",
-        (int64_t)agent_id, from_us, to_us);
+    meshping_status status = meshping__sql_query(&store->sql, &row, err,
+                                                 "SELECT first_us FROM epochs WHERE agent_id = ?1 AND first_us >= ?2 "
+                                                 "AND first_us < ?3 AND " MESHPING__AGENT_STAYS " ORDER BY first_us",
+                                                 "iii", (int64_t)agent_id, from_us, to_us);
     status = collect(store, status, row, take_start, sizeof **starts_us, &items, count, err);
     *starts_us = items;
     return status;
@@ -66,7 +66,8 @@ meshping_status meshping_store_clocks(meshping_store *store, uint64_t agent_id, 
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err,
         "SELECT at_us, offset_us, error_us FROM clocks WHERE agent_id = ?1 AND at_us < ?3 AND at_us >= coalesce("
-        "(SELECT max(at_us) FROM clocks WHERE agent_id = ?1 AND at_us < ?2), ?2) ORDER BY at_us",
+        "(SELECT max(at_us) FROM clocks WHERE agent_id = ?1 AND at_us < ?2), ?2) AND " MESHPING__AGENT_STAYS
+        " ORDER BY at_us",
         "iii", (int64_t)agent_id, from_us, to_us);
     status = collect(store, status, row, take_clock, sizeof **notes, &items, count, err);
     *notes = items;

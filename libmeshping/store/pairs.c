@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/pairs.h"
 
+#include "store/remove.h"
 #include "store/rollups.h"
 
 #include "base/alloc.h"
@@ -73,7 +74,7 @@ meshping_status meshping__scan_agent(meshping__scan *s, uint64_t agent_id, uint6
         status = meshping__sql_query(s->sql, &statement, err,
                                      "SELECT target_group, bytes FROM rollups WHERE agent_id = ?1"
                                      " AND target_group BETWEEN ?2 AND ?3 AND period BETWEEN ?4 AND ?5"
-                                     " ORDER BY target_group, period",
+                                     " AND " MESHPING__AGENT_STAYS " ORDER BY target_group, period",
                                      "iiiii", (int64_t)agent_id, low, high, meshping__rollup_period(s->from_hour),
                                      meshping__rollup_period(s->to_hour - 1));
     while (status == MESHPING_OK && (status = meshping__sql_step(s->sql, statement, err)) == MESHPING_OK) {
@@ -108,7 +109,7 @@ meshping_status meshping__scan_agents(meshping__sql *sql, uint64_t **ids, size_t
 {
     sqlite3_stmt *statement;
     size_t capacity = 0;
-    meshping_status status = meshping__sql_query(sql, &statement, err, "SELECT id FROM agents", "");
+    meshping_status status = meshping__sql_query(sql, &statement, err, "SELECT id FROM agents WHERE NOT leaving", "");
     while (status == MESHPING_OK && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
         if (!meshping__sql_room((void **)ids, &capacity, *count, sizeof **ids)) {
             sqlite3_reset(statement);

@@ -42,7 +42,7 @@ static meshping_status read_rollups(pair *p, meshping_error *err)
     meshping_status status =
         meshping__sql_query(p->sql, &statement, err,
                             "SELECT bytes FROM rollups WHERE agent_id = ?1 AND target_group = ?2"
-                            " AND period BETWEEN ?3 AND ?4 ORDER BY period",
+                            " AND period BETWEEN ?3 AND ?4 AND " MESHPING__AGENT_STAYS " ORDER BY period",
                             "iiii", (int64_t)p->agent_id, meshping__rollup_group(p->target_id), first, last);
     if (status != MESHPING_OK)
         return status;

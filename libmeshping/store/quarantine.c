@@ -49,7 +49,8 @@ static meshping_status agent_bytes(meshping__sql *sql, uint64_t agent_id, int64_
 {
     sqlite3_stmt *statement;
     meshping_status status = meshping__sql_query(
-        sql, &statement, err, "SELECT coalesce(sum(bytes), 0) FROM quarantine_sources WHERE agent_id = ?1", "i",
+        sql, &statement, err,
+        "SELECT coalesce(sum(bytes), 0) FROM quarantine_sources WHERE agent_id = ?1 AND NOT leaving", "i",
         (int64_t)agent_id);
     if (status == MESHPING_OK)
         status = meshping__sql_step(sql, statement, err);
@@ -163,7 +164,8 @@ meshping_status meshping_store_quarantine(meshping_store *store, uint64_t agent_
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err,
         "SELECT id, agent_id, epoch, address, kept, blocks, samples, bytes, first_us, last_us, updated_us,"
-        " ranges FROM quarantine_sources WHERE ?1 = 0 OR agent_id = ?1 ORDER BY id",
+        " ranges FROM quarantine_sources WHERE (?1 = 0 OR agent_id = ?1) AND NOT leaving"
+        " AND agent_id NOT IN (SELECT id FROM agents WHERE leaving) ORDER BY id",
         "i", (int64_t)agent_id);
     while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
         if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all)) {
@@ -205,13 +207,17 @@ meshping_status meshping_store_quarantine_decide(meshping_store *store, uint64_t
                                                  meshping_error *err)
 {
     /* one of the same epoch and address may be on its way already: its number tells the two apart */
-    return meshping__sql_run(&store->sql, err, "UPDATE quarantine_sources SET kept = id * ?2 WHERE id = ?1", "ii",
+    return meshping__sql_run(&store->sql, err,
+                             "UPDATE quarantine_sources SET kept = id * ?2 WHERE id = ?1 AND NOT leaving", "ii",
                              (int64_t)source_id, (int64_t)(keep ? 1 : -1));
 }
 
 meshping_status meshping_store_quarantine_delete(meshping_store *store, uint64_t source_id, meshping_error *err)
 {
-    return meshping__sql_run(&store->sql, err, "DELETE FROM quarantine_sources WHERE id = ?1", "i", (int64_t)source_id);
+    meshping_status status = meshping__remove_mark_source(&store->sql, source_id, err);
+    if (status == MESHPING_OK)
+        meshping__writer_remove(&store->writer);
+    return status;
 }
 
 static meshping_status copy_row(sqlite3_stmt *row, meshping_quarantined *out, meshping_error *err)
@@ -246,7 +252,8 @@ meshping_status meshping_store_quarantine_next(meshping_store *store, uint64_t s
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err,
         "SELECT id, first_sequence, last_sequence, first_us, last_us, received_us, sample_count, reason, bytes"
-        " FROM quarantine WHERE source_id = ?1 AND id > ?2 ORDER BY id LIMIT 1",
+        " FROM quarantine WHERE source_id = ?1 AND id > ?2"
+        " AND (SELECT NOT leaving FROM quarantine_sources WHERE id = ?1) ORDER BY id LIMIT 1",
         "ii", (int64_t)source_id, (int64_t)after_id);
     if (status == MESHPING_OK)
         status = meshping__sql_step(&store->sql, row, err);

@@ -48,10 +48,9 @@ static meshping_status find_places(question *q, meshping_error *err)
     meshping_status status = meshping__sql_query(
         q->sql, &statement, err,
         "SELECT level, id, first_us, last_us, received_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
-        " AND first_us < ?3 AND first_target <= ?4 AND last_target >= ?4"
-        " UNION ALL"
+        " AND first_us < ?3 AND first_target <= ?4 AND last_target >= ?4 AND " MESHPING__AGENT_STAYS " UNION ALL"
         " SELECT 0, id, first_us, last_us, received_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
-        " AND first_us < ?3",
+        " AND first_us < ?3 AND " MESHPING__AGENT_STAYS,
         "iiii", (int64_t)q->agent_id, q->all.from_us, q->all.to_us, (int64_t)q->all.target_id);
     while (status == MESHPING_OK && (status = meshping__sql_step(q->sql, statement, err)) == MESHPING_OK) {
         if (!meshping__sql_room((void **)&all->items, &all->capacity, all->count, sizeof *all->items)) {

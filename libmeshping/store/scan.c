@@ -3,6 +3,7 @@
 #include "store/maintain.h"
 
 #include "base/alloc.h"
+#include "store/remove.h"
 #include <inttypes.h>
 #include <meshping/block.h>
 #include <stdio.h>
@@ -106,9 +107,9 @@ static meshping_status read_window(scan *s, meshping_error *err)
     meshping_status status = meshping__sql_query(
         s->sql, &statement, err,
         "SELECT level, id, received_us, bytes FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
-        " AND first_us < ?3"
-        " UNION ALL"
-        " SELECT 0, id, received_us, bytes FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3",
+        " AND first_us < ?3 AND " MESHPING__AGENT_STAYS " UNION ALL"
+        " SELECT 0, id, received_us, bytes FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3"
+        " AND " MESHPING__AGENT_STAYS,
         "iii", s->agent_id, s->from_us, s->to_us);
     while (status == MESHPING_OK && (status = meshping__sql_step(s->sql, statement, err)) == MESHPING_OK) {
         status = keep_block(s, statement);
@@ -159,7 +160,8 @@ static meshping_status next_slot(scan *s, int64_t from_us, int64_t *next_us, mes
     meshping_status status = meshping__sql_query(
         s->sql, &statement, err,
         "SELECT min(first_us) FROM (SELECT min(first_us) AS first_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
-        " UNION ALL SELECT min(first_us) FROM blocks WHERE agent_id = ?1 AND last_us >= ?2)",
+        " UNION ALL SELECT min(first_us) FROM blocks WHERE agent_id = ?1 AND last_us >= ?2)"
+        " WHERE " MESHPING__AGENT_STAYS,
         "ii", s->agent_id, from_us);
     if (status == MESHPING_OK)
         status = meshping__sql_step(s->sql, statement, err);

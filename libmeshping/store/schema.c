@@ -164,6 +164,10 @@ static const char *const migrations[] = {
     " sample_count INTEGER NOT NULL, reason INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;"
     "CREATE INDEX quarantine_by_source ON quarantine(source_id, id);"
     "PRAGMA user_version = 9;",
+    /* being deleted: remove.h */
+    "ALTER TABLE agents ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE quarantine_sources ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 10;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

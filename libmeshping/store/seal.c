@@ -2,6 +2,8 @@
 /* Whose turn it is to be sealed. */
 #include "store/seal.h"
 
+#include "store/remove.h"
+
 #include "base/alloc.h"
 #include <string.h>
 
@@ -94,9 +96,11 @@ static meshping_status load_level(meshping__sealer *sealer, meshping__level leve
         meshping__sql_query(sealer->sql, &statement, err,
                             level == MESHPING__LEVEL_JOURNAL
                                 ? "SELECT agent_id, count(*), sum(sample_count), min(received_us), max(received_us)"
-                                  " FROM blocks GROUP BY agent_id"
+                                  " FROM blocks WHERE agent_id NOT IN (SELECT id FROM agents WHERE leaving)"
+                                  " GROUP BY agent_id"
                                 : "SELECT agent_id, count(*), sum(sample_count), min(received_us), max(received_us)"
-                                  " FROM sealed WHERE level = 1 GROUP BY agent_id",
+                                  " FROM sealed WHERE level = 1"
+                                  " AND agent_id NOT IN (SELECT id FROM agents WHERE leaving) GROUP BY agent_id",
                             "");
     while (status == MESHPING_OK && (status = meshping__sql_step(sealer->sql, statement, err)) == MESHPING_OK) {
         meshping__seal_agent *agent = agent_of(sealer, (uint64_t)sqlite3_column_int64(statement, 0));
@@ -128,6 +132,16 @@ meshping_status meshping__sealer_load(meshping__sealer *sealer, int64_t *newest_
     return status;
 }
 
+void meshping__sealer_forget(meshping__sealer *sealer, uint64_t agent_id)
+{
+    size_t at = find(sealer, agent_id);
+    if (at == sealer->count || sealer->agents[at].id != agent_id)
+        return;
+    set_waiting(sealer, &sealer->agents[at], MESHPING__LEVEL_JOURNAL, (meshping__waiting){0});
+    sealer->count--;
+    memmove(&sealer->agents[at], &sealer->agents[at + 1], (sealer->count - at) * sizeof *sealer->agents);
+}
+
 /* After a job: what is there now. */
 static meshping_status count_again(meshping__sealer *sealer, uint64_t agent_id, meshping_error *err)
 {
@@ -140,9 +154,9 @@ static meshping_status count_again(meshping__sealer *sealer, uint64_t agent_id, 
         status = meshping__sql_query(sealer->sql, &statement, err,
                                      level == MESHPING__LEVEL_JOURNAL
                                          ? "SELECT count(*), ifnull(sum(sample_count), 0), ifnull(min(received_us), 0)"
-                                           " FROM blocks WHERE agent_id = ?1"
+                                           " FROM blocks WHERE agent_id = ?1 AND " MESHPING__AGENT_STAYS
                                          : "SELECT count(*), ifnull(sum(sample_count), 0), ifnull(min(received_us), 0)"
-                                           " FROM sealed WHERE agent_id = ?1 AND level = 1",
+                                           " FROM sealed WHERE agent_id = ?1 AND level = 1 AND " MESHPING__AGENT_STAYS,
                                      "i", (int64_t)agent_id);
         if (status == MESHPING_OK)
             status = meshping__sql_step(sealer->sql, statement, err);
@@ -155,10 +169,8 @@ static meshping_status count_again(meshping__sealer *sealer, uint64_t agent_id, 
         sqlite3_reset(statement);
     }
     const meshping__waiting *left = sealer->agents[at].waiting;
-    if (left[MESHPING__LEVEL_JOURNAL].count == 0 && left[MESHPING__LEVEL_SHORT].count == 0) {
-        sealer->count--;
-        memmove(&sealer->agents[at], &sealer->agents[at + 1], (sealer->count - at) * sizeof *sealer->agents);
-    }
+    if (left[MESHPING__LEVEL_JOURNAL].count == 0 && left[MESHPING__LEVEL_SHORT].count == 0)
+        meshping__sealer_forget(sealer, agent_id);
     return MESHPING_OK;
 }
 

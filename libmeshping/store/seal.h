@@ -71,6 +71,8 @@ void meshping__sealer_dispose(meshping__sealer *sealer);
 meshping_status meshping__sealer_load(meshping__sealer *sealer, int64_t *newest_us, meshping_error *err);
 /* A block was committed to the journal. */
 void meshping__sealer_note(meshping__sealer *sealer, uint64_t agent_id, size_t samples, int64_t received_us);
+/* The agent is being deleted: there is nothing to join any more. */
+void meshping__sealer_forget(meshping__sealer *sealer, uint64_t agent_id);
 /*
  * A piece of work at the time now_us (the clock of times of receipt). NOT_FOUND: nothing is due. OK with result->from
  * and the rest set when a job was finished, else result->count 0 and result->agent_id 0. An error undoes the job.

@@ -3,6 +3,7 @@
 #include "store/seal.h"
 
 #include "base/alloc.h"
+#include "store/remove.h"
 #include "store/rollups.h"
 
 #define READ_BLOCKS 64 /* a step */
@@ -226,7 +227,9 @@ static meshping_status delete_all(meshping__sql *sql, const meshping__seal_job *
         meshping__sql_run(sql, err,
                           job->from == MESHPING__LEVEL_JOURNAL
                               ? "DELETE FROM blocks WHERE agent_id = ?1 AND id BETWEEN ?2 AND ?3"
-                              : "DELETE FROM sealed WHERE agent_id = ?1 AND level = 1 AND id BETWEEN ?2 AND ?3",
+                                " AND " MESHPING__AGENT_STAYS
+                              : "DELETE FROM sealed WHERE agent_id = ?1 AND level = 1 AND id BETWEEN ?2 AND ?3"
+                                " AND " MESHPING__AGENT_STAYS,
                           "iii", (int64_t)job->agent_id, job->first_id, job->last_id);
     /* retention or the agent's removal were faster: what is gone must not come back */
     if (status == MESHPING_OK && meshping__sql_changes(sql) != (int64_t)meshping__merge_inputs(job->merge))

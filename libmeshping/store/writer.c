@@ -80,6 +80,7 @@ static void put_stats(meshping__writer *writer, const meshping_store_stats *stat
     writer->stats.retain_errors = writer->retain_errors;
     writer->stats.retain_longest_us = writer->retain_longest_us;
     writer->stats.retained = writer->retain_done;
+    writer->stats.removing = writer->removes || writer->removal.look;
 }
 
 /* Mutex held, here and below; it is not while the database works. */
@@ -111,9 +112,13 @@ static void retain_some(meshping__writer *writer)
 {
     meshping_store_stats stats = writer->stats;
     const meshping_retention goal = writer->retention;
+    const bool retains = writer->retains;
+    if (writer->removes)
+        writer->removal.look = true;
+    writer->removes = false;
     writer->retain_mono_ns = INT64_MAX; /* a goal that is set meanwhile makes it 0 again */
     pthread_mutex_unlock(&writer->mutex);
-    meshping__write *told = meshping__writer_retain(writer, &goal);
+    meshping__write *told = meshping__writer_retain(writer, retains ? &goal : NULL);
     pthread_mutex_lock(&writer->mutex);
     if (writer->retain_mono_ns == INT64_MAX)
         writer->retain_mono_ns = writer->retain_next_ns;
@@ -185,7 +190,8 @@ meshping_status meshping__writer_start(meshping__writer *writer, const char *pat
     writer->commit_ms = options->commit_ms;
     writer->queue_bytes_max = options->queue_bytes_max;
     writer->seals = options->seal_after_s > 0;
-    writer->retain_mono_ns = INT64_MAX;
+    writer->retain_mono_ns = 0; /* what was deleted and is not gone yet */
+    writer->removes = true;
     writer->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (writer->event_fd < 0)
         return meshping_error_set_errno(err, MESHPING_IO, errno, "eventfd");

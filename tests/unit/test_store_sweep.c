@@ -65,6 +65,7 @@ typedef struct life {
     bool acked[BLOCKS + 2];
     int calls, submitted;
     bool opened, agent_saved, setting_saved, gap_acked;
+    bool gone; /* a second agent came and went */
     meshping_agent_record agent;
     char why[MESHPING_ERROR_MESSAGE_MAX]; /* the last block was not stored */
 } life;
@@ -116,7 +117,7 @@ static void submit_made(life *l, uint64_t sequence)
     }
 }
 
-static void submit_gap(life *l)
+static void submit_gap(life *l, uint64_t agent_id)
 {
     meshping_gap gap = {.first_sequence = 100,
                         .last_sequence = 120,
@@ -124,7 +125,7 @@ static void submit_gap(life *l)
                         .last_unix_us = T0 + HOUR,
                         .sample_count = 7,
                         .reason = MESHPING_GAP_OVERFLOW};
-    meshping_block_write write = {.agent_id = AGENT, .epoch = EPOCH, .received_unix_us = T0 + HOUR};
+    meshping_block_write write = {.agent_id = agent_id, .epoch = EPOCH, .received_unix_us = T0 + HOUR};
     if (meshping_store_submit_gap(l->f.store, &write, &gap, on_gap, l, NULL) == MESHPING_OK)
         l->submitted++;
 }
@@ -187,6 +188,18 @@ static void save_targets(life *l)
     meshping_target_list_dispose(&list);
 }
 
+static void come_and_go(life *l)
+{
+    meshping_agent_record second = agent_record(AGENT + 1, MESHPING_AGENT_APPROVED);
+    bool acked = l->gap_acked;
+    if (meshping_store_agent_save(l->f.store, &second, NULL) != MESHPING_OK)
+        return;
+    submit_gap(l, AGENT + 1);
+    wait_all(l);
+    l->gap_acked = acked;
+    l->gone = meshping_store_agent_delete(l->f.store, AGENT + 1, NULL) == MESHPING_OK;
+}
+
 /* With a fault somewhere in it: nothing is expected to work, but what says that it did. */
 static void live(life *l)
 {
@@ -203,13 +216,14 @@ static void live(life *l)
     for (uint64_t i = 1; i <= BLOCKS / 2; i++)
         submit_made(l, i);
     wait_all(l);
-    submit_gap(l);
+    submit_gap(l, AGENT);
     l->setting_saved = meshping_store_setting_save(l->f.store, "k", "value", NULL) == MESHPING_OK;
     seal(l);
     for (uint64_t i = BLOCKS / 2 + 1; i <= BLOCKS; i++)
         submit_made(l, i);
     wait_all(l);
     seal(l);
+    come_and_go(l);
     read_all(l);
     size_t deleted;
     meshping_store_expire(l->f.store, T0 - HOUR, 5, &deleted, NULL); /* nothing is that old */
@@ -232,7 +246,7 @@ static void mend(life *l)
         if (!l->acked[i])
             submit_made(l, i);
     if (!l->gap_acked)
-        submit_gap(l);
+        submit_gap(l, AGENT);
     wait_all(l);
     for (uint64_t i = 1; i <= BLOCKS + 1; i++)
         if (!l->acked[i])
@@ -260,6 +274,11 @@ static void assert_all_there(const life *l, meshping_store *store)
     assert_int_equal(count, 2);
     assert_range(&ranges[0], 1, BLOCKS + 1);
     assert_range(&ranges[1], 100, 120);
+    if (l->gone) {
+        assert_int_equal(meshping_store_agent_delete(store, AGENT + 1, NULL), MESHPING_NOT_FOUND);
+        assert_int_equal(meshping_store_ranges(store, AGENT + 1, EPOCH, ranges, &count, NULL), MESHPING_OK);
+        assert_int_equal(count, 0);
+    }
     if (l->setting_saved) {
         char *value = NULL;
         assert_int_equal(meshping_store_setting(store, "k", &value, NULL), MESHPING_OK);

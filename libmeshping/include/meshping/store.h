@@ -155,8 +155,8 @@ MESHPING_API meshping_status meshping_store_quarantine(meshping_store *store, ui
                                                        meshping_quarantine_source **sources, size_t *count,
                                                        meshping_error *err);
 /*
- * Decided: its rows (kept), or gaps in their place, are to be submitted (released), then it is deleted. Nothing is
- * added to it any more.
+ * Decided: its rows (kept), or gaps in their place, are to be submitted (released), then it is deleted (as an agent is,
+ * in small steps). Nothing is added to it any more.
  */
 MESHPING_API meshping_status meshping_store_quarantine_decide(meshping_store *store, uint64_t source_id, bool keep,
                                                               meshping_error *err);
@@ -328,6 +328,7 @@ typedef struct meshping_store_stats {
     uint64_t file_bytes;
     /* of meshping_store_retain() */
     bool retained;                             /* the last goal is reached */
+    bool removing;                             /* something that was deleted is not gone from the file yet */
     uint64_t used_bytes;                       /* pages in use, of the last look; 0: none yet */
     meshping_size_state size_state;            /* against the limit, likewise */
     uint64_t expired_blocks, expired_rollups;  /* rows deleted */
@@ -384,7 +385,10 @@ MESHPING_API meshping_status meshping_store_tickets_save(meshping_store *store, 
  */
 MESHPING_API meshping_status meshping_store_agent_succeed(meshping_store *store, uint64_t successor_id,
                                                           meshping_agent_record *record, meshping_error *err);
-/* The agent and everything of it. */
+/*
+ * The agent and everything of it: nobody sees any of it from now on, and the writer thread deletes it in small steps
+ * (meshping_store_stats, removing), after a restart too. Its key may come again at once.
+ */
 MESHPING_API meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agent_id, meshping_error *err);
 
 /* ---- targets ---- */
