@@ -6,7 +6,7 @@
 #include <meshping/common.h>
 #include <sqlite3.h>
 
-#define MESHPING__SQL_STATEMENTS_MAX 128
+#define MESHPING__SQL_STATEMENTS_MAX 192
 
 typedef struct meshping__sql {
     sqlite3 *db;
