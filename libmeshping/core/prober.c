@@ -481,7 +481,7 @@ void meshping_prober_process(meshping_prober *prober, const meshping_now *now)
     prober->now_mono_ns = now->mono_ns;
     prober->more_to_do = false;
     follow_clock(prober, now);
-    prober->transport->watch(prober->transport, now->mono_ns);
+    prober->transport->watch(prober->transport);
     meshping__prober_resolve(prober, now);
     for (unsigned round = 0;; round++) {
         /* verdicts only when every packet that came in time has been looked at */

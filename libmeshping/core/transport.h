@@ -80,8 +80,8 @@ struct meshping__transport {
     void (*rest)(meshping__transport *self);
     /* Packets that the family's socket had no room for, since the start. */
     uint64_t (*drops)(meshping__transport *self, uint8_t family);
-    /* Takes note of this host's own network, its links and suspends; once a process(). */
-    void (*watch)(meshping__transport *self, int64_t now_mono_ns);
+    /* process() begins: takes note of this host's own network, its links and suspends. */
+    void (*watch)(meshping__transport *self);
     /*
      * Did this host itself stand between the probe and its reply, since it was sent? The outcome of class LOCAL_ERROR
      * that says so, or 0.

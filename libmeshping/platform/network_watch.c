@@ -132,13 +132,13 @@ static bool ask_for_links(meshping__network_watch *watch)
     return send(watch->events_fd, &request, sizeof request, MSG_DONTWAIT) == (ssize_t)sizeof request;
 }
 
-void meshping__network_watch_update(meshping__network_watch *watch)
+void meshping__network_watch_update(meshping__network_watch *watch, bool told)
 {
     int64_t now_ns = read_clock(CLOCK_MONOTONIC), boot_offset_ns = read_clock(CLOCK_BOOTTIME) - now_ns;
     if (boot_offset_ns - watch->boot_offset_ns > SUSPENDED_NS)
         watch->resumed_ns = now_ns;
     watch->boot_offset_ns = boot_offset_ns;
-    if (read_links(watch, now_ns))
+    if (told && read_links(watch, now_ns))
         (void)ask_for_links(watch);
 }
 
@@ -299,7 +299,7 @@ uint8_t meshping__network_watch_blame(meshping__network_watch *watch, const mesh
 {
     route way;
     int link = (int)miss->to->scope_id;
-    meshping__network_watch_update(watch);
+    meshping__network_watch_update(watch, true);
     if (watch->resumed_ns >= miss->sent_mono_ns)
         return MESHPING_OUTCOME_OVERLOADED;
     if (miss->interface) {
@@ -337,9 +337,9 @@ static int open_netlink(uint32_t groups)
     return -1;
 }
 
-meshping_status meshping__network_watch_new(meshping__network_watch **out, int epoll_fd, meshping_error *err)
+meshping_status meshping__network_watch_new(meshping__network_watch **out, int epoll_fd, int data, meshping_error *err)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = -1};
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = data};
     meshping__network_watch *watch = meshping__calloc(1, sizeof *watch);
     if (!watch)
         return meshping_error_set(err, MESHPING_NOMEM, "prober: out of memory");

@@ -12,11 +12,11 @@
 
 typedef struct meshping__network_watch meshping__network_watch;
 
-/* Its descriptor joins the epoll set, with -1 as data. NOMEM, IO. */
-meshping_status meshping__network_watch_new(meshping__network_watch **out, int epoll_fd, meshping_error *err);
+/* Its descriptor joins the epoll set, with `data`. NOMEM, IO. */
+meshping_status meshping__network_watch_new(meshping__network_watch **out, int epoll_fd, int data, meshping_error *err);
 void meshping__network_watch_free(meshping__network_watch *watch);
-/* Takes what the kernel has told since; cheap when that is nothing. */
-void meshping__network_watch_update(meshping__network_watch *watch);
+/* Looks for a suspend and, where the epoll set has `told` of something, takes it. */
+void meshping__network_watch_update(meshping__network_watch *watch, bool told);
 /*
  * Did this host itself stand between a probe and its reply, from its sending until now? OVERLOADED: it was suspended;
  * ISOLATED: it has no route or interface, its link was down, or its gateway does not answer; 0: nothing is known.

@@ -158,7 +158,7 @@ static void work(meshping__resolver *resolver)
     int count = epoll_wait(resolver->epoll_fd, events, EVENTS, 0);
     for (int i = 0; i < count; i++) {
         if (events[i].data.fd < 0)
-            continue; /* an ICMP socket */
+            continue; /* the transport's own */
         bool readable = (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
         bool writable = (events[i].events & EPOLLOUT) != 0;
         ares_process_fd(resolver->channel, readable ? events[i].data.fd : ARES_SOCKET_BAD,

@@ -23,19 +23,22 @@
 #define CONTROL_BYTES 256
 #define LOOPBACK_INDEX 1 /* Linux gives it to `lo` in every network namespace */
 #define RECEIVE_TRIES 3
-#define WATCH_NS 1000000 /* how often this host's own network is looked at */
+#define EVENTS 8
+
+/* What the epoll set tells of, as the data of its events; names that are looked up are their descriptors, from 0 on. */
+enum { TOLD_NETWORK = -3, TOLD_V6 = -2, TOLD_V4 = -1 };
 
 typedef struct real_transport {
     meshping__transport base; /* first */
     meshping__icmp_socket v4, v6;
     meshping__resolver *resolver;
     meshping__network_watch *network; /* NULL: not to be had */
-    int64_t watched_mono_ns;
-    uint8_t *buffers; /* BATCH of buffer_size */
+    uint8_t *buffers;                 /* BATCH of buffer_size */
     size_t buffer_size;
     meshping__own_addresses own;
-    bool v4_empty;
-    bool deaf; /* the sockets are not in the epoll set */
+    bool looked;             /* since process() began and since receive() last found nothing */
+    bool v4_waits, v6_waits; /* then: something was there, and the socket was not seen empty since */
+    bool deaf;               /* the sockets are not in the epoll set */
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
     meshping__socket_name names[BATCH];
@@ -44,12 +47,12 @@ typedef struct real_transport {
 
 static int watch(const real_transport *transport, int operation)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = -1};
+    struct epoll_event v4 = {.events = EPOLLIN, .data.fd = TOLD_V4}, v6 = {.events = EPOLLIN, .data.fd = TOLD_V6};
     int failed = 0;
     if (transport->v4.fd >= 0)
-        failed |= epoll_ctl(transport->base.fd, operation, transport->v4.fd, &event);
+        failed |= epoll_ctl(transport->base.fd, operation, transport->v4.fd, &v4);
     if (transport->v6.fd >= 0)
-        failed |= epoll_ctl(transport->base.fd, operation, transport->v6.fd, &event);
+        failed |= epoll_ctl(transport->base.fd, operation, transport->v6.fd, &v6);
     return failed;
 }
 
@@ -72,6 +75,28 @@ static void transport_rest(meshping__transport *self)
     real_transport *transport = (real_transport *)self;
     if (transport->deaf)
         transport->deaf = watch(transport, EPOLL_CTL_ADD) != 0; /* or again at the next time */
+}
+
+/*
+ * One system call says of both sockets and the network that nothing is there, which is what most wake-ups find. True:
+ * the network has to be read.
+ */
+static bool look(real_transport *transport)
+{
+    struct epoll_event events[EVENTS];
+    int count = epoll_wait(transport->base.fd, events, EVENTS, 0);
+    bool all = count < 0 || count == EVENTS; /* there may be more than was told */
+    bool network = all;
+    transport->looked = true;
+    transport->v4_waits = transport->v6_waits = all || transport->deaf;
+    for (int i = 0; i < count; i++) {
+        transport->v4_waits |= events[i].data.fd == TOLD_V4;
+        transport->v6_waits |= events[i].data.fd == TOLD_V6;
+        network |= events[i].data.fd == TOLD_NETWORK;
+    }
+    if (transport->v6_waits)
+        meshping__icmp_socket_note_fill(&transport->v6);
+    return network;
 }
 
 static void take_control(meshping__rx *out, struct msghdr *header)
@@ -207,26 +232,32 @@ static size_t receive_error(real_transport *transport, meshping__icmp_socket *so
     return 1;
 }
 
+/* *waits becomes false when the socket has been seen empty. */
+static size_t receive_waiting(real_transport *transport, meshping__icmp_socket *sock, bool *waits,
+                              meshping__rx *packets, size_t max)
+{
+    if (!*waits)
+        return 0;
+    size_t count = receive_from(transport, sock, packets, max);
+    if (count == 0)
+        *waits = (count = receive_error(transport, sock, packets)) != 0;
+    else if (count < max && sock->raw && !sock->stamps_due)
+        *waits = false; /* the kernel stops before there is no more room only when there is no more */
+    return count;
+}
+
 static size_t transport_receive(meshping__transport *self, meshping__rx *packets, size_t max)
 {
     real_transport *transport = (real_transport *)self;
-    size_t count = 0;
+    size_t count;
     if (max > BATCH)
         max = BATCH;
-    if (!transport->v4_empty) {
-        count = receive_from(transport, &transport->v4, packets, max);
-        if (count == 0)
-            count = receive_error(transport, &transport->v4, packets);
-        if (count)
-            return count;
-        transport->v4_empty = true;
-        meshping__icmp_socket_note_fill(&transport->v6);
-    }
-    count = receive_from(transport, &transport->v6, packets, max);
+    if (!transport->looked)
+        (void)look(transport);
+    count = receive_waiting(transport, &transport->v4, &transport->v4_waits, packets, max);
     if (count == 0)
-        count = receive_error(transport, &transport->v6, packets);
-    if (count == 0)
-        transport->v4_empty = false; /* both were seen empty; start over next time */
+        count = receive_waiting(transport, &transport->v6, &transport->v6_waits, packets, max);
+    transport->looked = count != 0;
     return count;
 }
 
@@ -236,13 +267,12 @@ static uint64_t transport_drops(meshping__transport *self, uint8_t family)
     return meshping__icmp_socket_drops(family == MESHPING_FAMILY_IPV4 ? &transport->v4 : &transport->v6);
 }
 
-static void transport_watch(meshping__transport *self, int64_t now_mono_ns)
+static void transport_watch(meshping__transport *self)
 {
     real_transport *transport = (real_transport *)self;
-    if (!transport->network || now_mono_ns - transport->watched_mono_ns < WATCH_NS)
-        return;
-    transport->watched_mono_ns = now_mono_ns;
-    meshping__network_watch_update(transport->network);
+    bool told = look(transport);
+    if (transport->network)
+        meshping__network_watch_update(transport->network, told);
 }
 
 static uint8_t transport_blame(meshping__transport *self, const meshping__miss *miss)
@@ -343,7 +373,7 @@ meshping_status meshping__transport_new(meshping__transport **out, uint16_t iden
         status = meshping__resolver_new(&transport->resolver, transport->base.fd, err);
     /* where rtnetlink is not to be had, pings go on, and nothing is known of this host's own network */
     if (status == MESHPING_OK &&
-        meshping__network_watch_new(&transport->network, transport->base.fd, err) == MESHPING_NOMEM)
+        meshping__network_watch_new(&transport->network, transport->base.fd, TOLD_NETWORK, err) == MESHPING_NOMEM)
         status = MESHPING_NOMEM;
     if (status != MESHPING_OK) {
         transport_close(&transport->base);

@@ -69,10 +69,9 @@ static uint64_t transport_drops(meshping__transport *self, uint8_t family)
     return 0;
 }
 
-static void transport_watch(meshping__transport *self, int64_t now_mono_ns)
+static void transport_watch(meshping__transport *self)
 {
     (void)self;
-    (void)now_mono_ns;
 }
 
 static uint8_t transport_blame(meshping__transport *self, const meshping__miss *miss)

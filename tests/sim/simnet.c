@@ -239,10 +239,9 @@ static uint64_t net_drops(meshping__transport *self, uint8_t family)
     return family == MESHPING_FAMILY_IPV4 ? net->drops_v4 : net->drops_v6;
 }
 
-static void net_watch(meshping__transport *self, int64_t now_mono_ns)
+static void net_watch(meshping__transport *self)
 {
     (void)self;
-    (void)now_mono_ns;
 }
 
 static uint8_t net_blame(meshping__transport *self, const meshping__miss *miss)
