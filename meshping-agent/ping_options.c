@@ -163,7 +163,7 @@ static bool add_target(ping_options *options, const char *text, place where)
     meshping_error err = {0};
     ping_range range;
     char address[MESHPING_ADDRESS_TEXT_MAX];
-    if (!strchr(text, '/'))
+    if (!strchr(text, '/') || options->target_count == PING_TARGETS_MAX) /* says that there is no room */
         return add_one(options, text, where);
     if (ping_range_parse(&range, text, PING_TARGETS_MAX - options->target_count, &err) != MESHPING_OK)
         return complain_at(where, err.message);
