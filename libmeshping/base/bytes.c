@@ -77,6 +77,14 @@ void meshping__bytes_varint(meshping__bytes *bytes, uint64_t value)
     meshping__bytes_put(bytes, raw, length);
 }
 
+size_t meshping__varint_length(uint64_t value)
+{
+    size_t length = 1;
+    while (value >>= 7)
+        length++;
+    return length;
+}
+
 void meshping__bytes_zigzag(meshping__bytes *bytes, int64_t value)
 {
     meshping__bytes_varint(bytes, ((uint64_t)value << 1) ^ (uint64_t)(value >> 63));

@@ -21,6 +21,7 @@ void meshping__bytes_u16(meshping__bytes *bytes, uint16_t value);
 void meshping__bytes_u32(meshping__bytes *bytes, uint32_t value);
 void meshping__bytes_u64(meshping__bytes *bytes, uint64_t value);
 void meshping__bytes_varint(meshping__bytes *bytes, uint64_t value);
+size_t meshping__varint_length(uint64_t value); /* bytes that it takes */
 void meshping__bytes_zigzag(meshping__bytes *bytes, int64_t value);
 
 typedef struct meshping__reader {

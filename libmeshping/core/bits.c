@@ -22,14 +22,6 @@ void meshping__bits_end(meshping__bit_writer *writer)
     writer->count = 0;
 }
 
-static size_t varint_length(uint64_t value)
-{
-    size_t length = 1;
-    while (value >>= 7)
-        length++;
-    return length;
-}
-
 void meshping__column_write(meshping__bytes *out, const uint64_t *values, size_t count)
 {
     uint64_t low = UINT64_MAX, high = 0;
@@ -37,10 +29,10 @@ void meshping__column_write(meshping__bytes *out, const uint64_t *values, size_t
     for (size_t i = 0; i < count; i++) {
         low = values[i] < low ? values[i] : low;
         high = values[i] > high ? values[i] : high;
-        varints += varint_length(values[i]);
+        varints += meshping__varint_length(values[i]);
     }
     unsigned width = high > low ? 64 - (unsigned)__builtin_clzll(high - low) : 0;
-    if (width > WIDTH_MAX || varint_length(low) + (count * width + 7) / 8 > varints) {
+    if (width > WIDTH_MAX || meshping__varint_length(low) + (count * width + 7) / 8 > varints) {
         meshping__bytes_u8(out, VARINTS);
         for (size_t i = 0; i < count; i++)
             meshping__bytes_varint(out, values[i]);

@@ -94,9 +94,10 @@ meshping_status meshping__block_open(meshping__block_directory *out, const uint8
                                      meshping_error *err);
 void meshping__block_directory_dispose(meshping__block_directory *directory);
 
-/* block_chunk.c: the samples of `series` targets, in rows[0..count). */
-void meshping__chunk_encode(meshping__bytes *out, const meshping__block_row *rows, size_t count,
-                            meshping__block_effort effort);
+struct ZSTD_CCtx_s;
+/* block_chunk.c: whole series, in rows[0..count). `packer`: see meshping__section_write. */
+void meshping__chunk_encode(struct ZSTD_CCtx_s *packer, meshping__bytes *out, const meshping__block_row *rows,
+                            size_t count, meshping__block_effort effort);
 /* samples[chunk->sample_count]: the series of the chunk's entries one after the other. */
 meshping_status meshping__chunk_decode(const meshping__block_directory *directory, const meshping__block_chunk *chunk,
                                        meshping__unzip *unzip, meshping_sample *samples, meshping_error *err);
@@ -106,12 +107,12 @@ uint64_t meshping__block_step(const meshping__block_row *rows, size_t count);
 /* Rows of the first one's target. */
 size_t meshping__block_series(const meshping__block_row *rows, size_t count);
 
-/* block_section.c: bytes, by zstd when that is shorter. `scratch` is emptied. */
-void meshping__section_write(meshping__bytes *out, meshping__bytes *raw, meshping__block_effort effort);
-/* The same with zstd's context for compressing, for several sections in a row; NULL: there was no memory for one. */
-struct ZSTD_CCtx_s;
-void meshping__section_write_by(struct ZSTD_CCtx_s *context, meshping__bytes *out, meshping__bytes *raw,
-                                meshping__block_effort effort);
+/*
+ * block_section.c: bytes, by zstd when that is shorter. `raw` is emptied. `packer` serves several sections in a row;
+ * NULL: there was no memory for one.
+ */
+void meshping__section_write(struct ZSTD_CCtx_s *packer, meshping__bytes *out, meshping__bytes *raw,
+                             meshping__block_effort effort);
 /* A section of at most raw_max bytes into *raw (meshping__free); false: damaged. *nomem: no memory. unzip may be NULL.
  */
 bool meshping__section_read(meshping__reader *reader, meshping__unzip *unzip, size_t raw_max, uint8_t **raw,

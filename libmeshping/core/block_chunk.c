@@ -118,8 +118,8 @@ static void encode_codes(columns *to, const meshping__block_row *rows, size_t co
     }
 }
 
-void meshping__chunk_encode(meshping__bytes *out, const meshping__block_row *rows, size_t count,
-                            meshping__block_effort effort)
+void meshping__chunk_encode(struct ZSTD_CCtx_s *packer, meshping__bytes *out, const meshping__block_row *rows,
+                            size_t count, meshping__block_effort effort)
 {
     columns to = {0};
     to.bits.out = &to.low;
@@ -130,8 +130,8 @@ void meshping__chunk_encode(meshping__bytes *out, const meshping__block_row *row
     meshping__bits_end(&to.bits);
     meshping__bytes_put(&to.meta, to.escapes.data, to.escapes.length);
     out->failed = out->failed || to.escapes.failed || to.low.failed;
-    meshping__section_write(out, &to.meta, effort);
-    meshping__section_write(out, &to.symbols, effort);
+    meshping__section_write(packer, out, &to.meta, effort);
+    meshping__section_write(packer, out, &to.symbols, effort);
     meshping__bytes_put(out, to.low.data, to.low.length);
     meshping__bytes_dispose(&to.meta);
     meshping__bytes_dispose(&to.escapes);

@@ -5,18 +5,11 @@
 #include "base/alloc.h"
 #include "core/bits.h"
 #include <string.h>
+#include <zstd.h>
 
 #define IRREGULAR 1u /* in the column of extents' kinds */
 #define COLUMNS 5    /* id, count, slot, kind, extent */
 #define CRC_LEN 4
-
-static size_t varint_length(uint64_t value)
-{
-    size_t length = 1;
-    while (value >>= 7)
-        length++;
-    return length;
-}
 
 /* ---- encoding ---- */
 
@@ -24,10 +17,11 @@ size_t meshping__block_bound(const meshping__block_shape *shape)
 {
     uint64_t span_us = (uint64_t)(shape->last_us - shape->first_us);
     size_t head = 2 + 3 + 4 + CRC_LEN + (COLUMNS + 3) * 10;
-    size_t entry = varint_length(shape->id_max) + 3 + varint_length(span_us) + 1 + varint_length(span_us) + 4;
+    size_t entry = meshping__varint_length(shape->id_max) + 3 + meshping__varint_length(span_us) + 1 +
+                   meshping__varint_length(span_us) + 4;
     size_t chunk = 3 + 4 + 6 * 5;
     /* code: symbol and escape, or a run of one outcome; slot: a run of one distance */
-    size_t sample = 7 + varint_length(span_us) + 1;
+    size_t sample = 7 + meshping__varint_length(span_us) + 1;
     size_t flags = 4 + 4 + 3;
     return head + shape->series * entry + (shape->samples / MESHPING__CHUNK_SAMPLES + 1) * chunk +
            shape->samples * sample + shape->flagged * flags;
@@ -74,17 +68,19 @@ static void fill_columns(uint64_t *columns, size_t targets, const meshping__bloc
 static void encode_chunks(meshping__bytes *table, meshping__bytes *chunks, const meshping__block_row *rows,
                           size_t count, meshping__block_effort effort)
 {
+    ZSTD_CCtx *packer = ZSTD_createCCtx();
     for (size_t done = 0; done < count && !chunks->failed;) {
         size_t length = 0, targets = 0, start = chunks->length;
         while (done + length < count && length < MESHPING__CHUNK_SAMPLES) {
             length += meshping__block_series(rows + done + length, count - done - length);
             targets++;
         }
-        meshping__chunk_encode(chunks, rows + done, length, effort);
+        meshping__chunk_encode(packer, chunks, rows + done, length, effort);
         meshping__bytes_varint(table, targets);
         meshping__bytes_varint(table, chunks->length - start);
         done += length;
     }
+    ZSTD_freeCCtx(packer);
 }
 
 void meshping__block_encode(meshping__bytes *out, const meshping__block_row *rows, size_t count,

@@ -45,24 +45,17 @@ static size_t shortest(uint8_t **best, const meshping__bytes *raw, meshping__blo
     return *best ? length : 0;
 }
 
-void meshping__section_write_by(struct ZSTD_CCtx_s *context, meshping__bytes *out, meshping__bytes *raw,
-                                meshping__block_effort effort)
+void meshping__section_write(struct ZSTD_CCtx_s *packer, meshping__bytes *out, meshping__bytes *raw,
+                             meshping__block_effort effort)
 {
     uint8_t *packed = NULL;
-    size_t length = raw->length >= TRY_FROM && !raw->failed ? shortest(&packed, raw, effort, context) : 0;
+    size_t length = raw->length >= TRY_FROM && !raw->failed ? shortest(&packed, raw, effort, packer) : 0;
     meshping__bytes_varint(out, raw->length);
     meshping__bytes_varint(out, length ? length : raw->length);
     meshping__bytes_put(out, length ? packed : raw->data, length ? length : raw->length);
     out->failed = out->failed || raw->failed;
     meshping__free(packed);
     raw->length = 0;
-}
-
-void meshping__section_write(meshping__bytes *out, meshping__bytes *raw, meshping__block_effort effort)
-{
-    ZSTD_CCtx *context = ZSTD_createCCtx();
-    meshping__section_write_by(context, out, raw, effort);
-    ZSTD_freeCCtx(context);
 }
 
 void meshping__unzip_dispose(meshping__unzip *unzip)

@@ -117,7 +117,7 @@ void meshping__hours_encode(meshping__bytes *out, const meshping__hours *hours)
     meshping__bytes_u8(out, VERSION);
     meshping__bytes_varint(out, hours->count);
     for (size_t i = 0; i < COLUMNS; i++) {
-        meshping__section_write_by(packer, out, &columns[i], MESHPING__EFFORT_LIVE);
+        meshping__section_write(packer, out, &columns[i], MESHPING__EFFORT_LIVE);
         meshping__bytes_dispose(&columns[i]);
     }
     ZSTD_freeCCtx(packer);
