@@ -109,9 +109,11 @@ static void on_sample(void *user, uint64_t target_id, const meshping_sample *sam
     }
     if (status != MESHPING_OK)
         log_error("samples", "a sample is lost: %s", meshping_status_text(status));
-    int64_t now_ns = meshping_now_read().mono_ns;
-    if (verdict_changed(a, target_id, sample) && a->flush_at_ns > now_ns + URGENT_MS * MS_NS)
-        a->flush_at_ns = now_ns + URGENT_MS * MS_NS;
+    if (verdict_changed(a, target_id, sample)) {
+        int64_t soon_ns = meshping_now_read().mono_ns + URGENT_MS * MS_NS;
+        if (a->flush_at_ns > soon_ns)
+            a->flush_at_ns = soon_ns;
+    }
 }
 
 static void on_address(void *user, uint64_t target_id, const char *host, const meshping_address *from,
