@@ -8,8 +8,9 @@
     "id, public_key, state, host_name, version, reported_address, observed_address, approved_addresses, reason,"       \
     " first_seen_ms, last_seen_ms, state_changed_ms, revision, tid"
 
-static bool read_agent(sqlite3_stmt *row, meshping_agent_record *out)
+static const char *read_agent(sqlite3_stmt *row, void *item)
 {
+    meshping_agent_record *out = item;
     *out = (meshping_agent_record){
         .id = (uint64_t)sqlite3_column_int64(row, 0),
         .state = (meshping_agent_state)sqlite3_column_int(row, 2),
@@ -27,37 +28,20 @@ static bool read_agent(sqlite3_stmt *row, meshping_agent_record *out)
     meshping__sql_text(row, 6, out->observed_address, sizeof out->observed_address);
     meshping__sql_text(row, 7, out->approved_addresses, sizeof out->approved_addresses);
     meshping__sql_text(row, 8, out->reason, sizeof out->reason);
-    return meshping__sql_blob(row, 1, out->public_key, sizeof out->public_key);
+    return meshping__sql_blob(row, 1, out->public_key, sizeof out->public_key) ? NULL : "an agent's key is damaged";
 }
 
 meshping_status meshping_store_agents(meshping_store *store, meshping_agent_record **records, size_t *count,
                                       meshping_error *err)
 {
-    sqlite3_stmt *statement;
-    meshping_agent_record *all = NULL;
-    size_t capacity = 0, n = 0;
-    *records = NULL;
-    *count = 0;
+    sqlite3_stmt *statement = NULL;
     meshping_status status =
         meshping__sql_query(&store->sql, &statement, err,
                             "SELECT " COLUMNS ", coalesce(t.issued, 0), coalesce(t.confirmed, 0) FROM agents"
                             " LEFT JOIN tickets t ON t.agent_id = id WHERE NOT leaving ORDER BY first_seen_ms, id",
                             "");
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, statement, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all))
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-        else if (!read_agent(statement, &all[n++]))
-            status = meshping_error_set(err, MESHPING_CORRUPT, "%s: an agent's key is damaged", store->path);
-        if (status != MESHPING_OK)
-            sqlite3_reset(statement);
-    }
-    if (status != MESHPING_NOT_FOUND || n == 0) {
-        meshping__free(all);
-        return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
-    }
-    *records = all;
-    *count = n;
-    return MESHPING_OK;
+    return meshping__sql_rows(&store->sql, status, statement, read_agent, sizeof **records, (void **)records, count,
+                              err);
 }
 
 /* OK: the agent of this id exists; *revision is what is stored. */

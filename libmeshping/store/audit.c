@@ -39,8 +39,9 @@ bool meshping_store_audit_end(meshping_store *store)
     return taken;
 }
 
-static void read_row(sqlite3_stmt *row, meshping_audit_record *out)
+static const char *read_row(sqlite3_stmt *row, void *item)
 {
+    meshping_audit_record *out = item;
     *out = (meshping_audit_record){
         .id = (uint64_t)sqlite3_column_int64(row, 0),
         .unix_ms = sqlite3_column_int64(row, 1),
@@ -52,15 +53,14 @@ static void read_row(sqlite3_stmt *row, meshping_audit_record *out)
     meshping__sql_text(row, 6, out->action, sizeof out->action);
     meshping__sql_text(row, 7, out->object, sizeof out->object);
     meshping__sql_text(row, 8, out->detail, sizeof out->detail);
+    return NULL;
 }
 
 meshping_status meshping_store_audit(meshping_store *store, const meshping_audit_query *query,
                                      meshping_audit_record **records, size_t *count, uint64_t *next_id,
                                      meshping_error *err)
 {
-    sqlite3_stmt *row;
-    meshping_audit_record *all = NULL;
-    size_t capacity = 0, n = 0;
+    sqlite3_stmt *row = NULL;
     int64_t newest, oldest;
     *records = NULL;
     *count = 0;
@@ -81,21 +81,10 @@ meshping_status meshping_store_audit(meshping_store *store, const meshping_audit
         " ORDER BY id DESC LIMIT ?8",
         "iiiittti", before, first, query->from_ms, query->to_ms, query->user, query->action, query->text,
         (int64_t)query->limit);
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all)) {
-            sqlite3_reset(row);
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-            break;
-        }
-        read_row(row, &all[n++]);
-    }
-    if (status != MESHPING_NOT_FOUND) {
-        meshping__free(all);
+    status = meshping__sql_rows(&store->sql, status, row, read_row, sizeof **records, (void **)records, count, err);
+    if (status != MESHPING_OK)
         return status;
-    }
-    *records = all;
-    *count = n;
-    int64_t next = n && n == query->limit ? (int64_t)all[n - 1].id : first;
+    int64_t next = *count && *count == query->limit ? (int64_t)(*records)[*count - 1].id : first;
     *next_id = oldest > 0 && next > oldest ? (uint64_t)next : 0;
     return MESHPING_OK;
 }

@@ -37,8 +37,7 @@ meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, 
 static meshping_status block_ids(meshping_store *store, bool sealed, int64_t from_us, int64_t **ids, size_t *count,
                                  meshping_error *err)
 {
-    sqlite3_stmt *statement;
-    size_t capacity = 0;
+    sqlite3_stmt *statement = NULL;
     meshping_status status =
         meshping__sql_query(&store->sql, &statement, err,
                             sealed ? "SELECT b.id FROM agents a CROSS JOIN sealed b ON b.agent_id = a.id"
@@ -46,16 +45,8 @@ static meshping_status block_ids(meshping_store *store, bool sealed, int64_t fro
                                    : "SELECT b.id FROM agents a CROSS JOIN blocks b ON b.agent_id = a.id"
                                      " AND b.last_us >= ?1 WHERE NOT a.leaving ORDER BY b.id",
                             "i", from_us);
-    if (status != MESHPING_OK)
-        return status;
-    while ((status = meshping__sql_step(&store->sql, statement, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)ids, &capacity, *count, sizeof **ids)) {
-            sqlite3_reset(statement);
-            return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-        }
-        (*ids)[(*count)++] = sqlite3_column_int64(statement, 0);
-    }
-    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+    return meshping__sql_rows(&store->sql, status, statement, meshping__sql_read_int64, sizeof **ids, (void **)ids,
+                              count, err);
 }
 
 static meshping_status visit_one(meshping_store *store, bool sealed, int64_t id, meshping_block_visit_fn fn, void *user,
@@ -120,40 +111,28 @@ meshping_status meshping_store_visit_blocks(meshping_store *store, int64_t from_
 
 /* ---- gaps ---- */
 
+static const char *read_gap(sqlite3_stmt *row, void *item)
+{
+    *(meshping_stored_gap *)item = (meshping_stored_gap){
+        .epoch = (uint64_t)sqlite3_column_int64(row, 0),
+        .gap = {.first_sequence = (uint64_t)sqlite3_column_int64(row, 1),
+                .last_sequence = (uint64_t)sqlite3_column_int64(row, 2),
+                .first_unix_us = sqlite3_column_int64(row, 3),
+                .last_unix_us = sqlite3_column_int64(row, 4),
+                .sample_count = (uint64_t)sqlite3_column_int64(row, 5),
+                .reason = (meshping_gap_reason)sqlite3_column_int64(row, 6)},
+    };
+    return NULL;
+}
+
 meshping_status meshping_store_gaps(meshping_store *store, uint64_t agent_id, int64_t from_us, int64_t to_us,
                                     meshping_stored_gap **gaps, size_t *count, meshping_error *err)
 {
-    sqlite3_stmt *statement;
-    size_t capacity = 0, n = 0;
-    meshping_stored_gap *all = NULL;
-    *gaps = NULL;
-    *count = 0;
+    sqlite3_stmt *statement = NULL;
     meshping_status status = meshping__sql_query(
         &store->sql, &statement, err,
         "SELECT epoch, first_sequence, last_sequence, first_us, last_us, sample_count, reason FROM gaps"
         " WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3 AND " MESHPING__AGENT_STAYS " ORDER BY first_us, id",
         "iii", (int64_t)agent_id, from_us, to_us);
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, statement, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all)) {
-            sqlite3_reset(statement);
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-            break;
-        }
-        all[n++] = (meshping_stored_gap){
-            .epoch = (uint64_t)sqlite3_column_int64(statement, 0),
-            .gap = {.first_sequence = (uint64_t)sqlite3_column_int64(statement, 1),
-                    .last_sequence = (uint64_t)sqlite3_column_int64(statement, 2),
-                    .first_unix_us = sqlite3_column_int64(statement, 3),
-                    .last_unix_us = sqlite3_column_int64(statement, 4),
-                    .sample_count = (uint64_t)sqlite3_column_int64(statement, 5),
-                    .reason = (meshping_gap_reason)sqlite3_column_int64(statement, 6)},
-        };
-    }
-    if (status != MESHPING_NOT_FOUND || n == 0) {
-        meshping__free(all);
-        return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
-    }
-    *gaps = all;
-    *count = n;
-    return MESHPING_OK;
+    return meshping__sql_rows(&store->sql, status, statement, read_gap, sizeof **gaps, (void **)gaps, count, err);
 }

@@ -74,19 +74,14 @@ static meshping_status take_block(source *from, const uint8_t *bytes, size_t len
     return status;
 }
 
-typedef struct id_list {
-    int64_t *items;
-    size_t count, capacity;
-} id_list;
-
 /*
  * Blocks in the order in which they were stored: long ones before short ones before the journal's, then by id. Only ids
  * are sorted, not blocks.
  */
-static meshping_status find_blocks(id_list *ids, meshping__sql *sql, bool journal, uint64_t agent_id,
+static meshping_status find_blocks(int64_t **ids, size_t *count, meshping__sql *sql, bool journal, uint64_t agent_id,
                                    const source *from, meshping_error *err)
 {
-    sqlite3_stmt *statement;
+    sqlite3_stmt *statement = NULL;
     int64_t low = 0, high = INT64_MAX;
     if (from->target_id != MESHPING__ANY_TARGET)
         low = high = (int64_t)from->target_id;
@@ -100,14 +95,7 @@ static meshping_status find_blocks(id_list *ids, meshping__sql *sql, bool journa
                                       " AND first_target <= ?5 AND last_target >= ?4 AND " MESHPING__AGENT_STAYS
                                       " ORDER BY level DESC, id",
                                       "iiiii", (int64_t)agent_id, from->from_us, from->to_us, low, high);
-    while (status == MESHPING_OK && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&ids->items, &ids->capacity, ids->count, sizeof *ids->items)) {
-            sqlite3_reset(statement);
-            return no_memory(err);
-        }
-        ids->items[ids->count++] = sqlite3_column_int64(statement, 0);
-    }
-    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+    return meshping__sql_rows(sql, status, statement, meshping__sql_read_int64, sizeof **ids, (void **)ids, count, err);
 }
 
 static meshping_status read_block(source *from, meshping__sql *sql, bool journal, int64_t id, meshping_error *err)
@@ -129,11 +117,12 @@ meshping_status meshping__collect(meshping__rows *rows, meshping__sql *sql, bool
                                   uint64_t target_id, int64_t from_us, int64_t to_us, meshping_error *err)
 {
     source from = {.rows = rows, .target_id = target_id, .from_us = from_us, .to_us = to_us};
-    id_list ids = {0};
-    meshping_status status = find_blocks(&ids, sql, journal, agent_id, &from, err);
-    for (size_t i = 0; status == MESHPING_OK && i < ids.count; i++)
-        status = read_block(&from, sql, journal, ids.items[i], err);
-    meshping__free(ids.items);
+    int64_t *ids;
+    size_t count;
+    meshping_status status = find_blocks(&ids, &count, sql, journal, agent_id, &from, err);
+    for (size_t i = 0; status == MESHPING_OK && i < count; i++)
+        status = read_block(&from, sql, journal, ids[i], err);
+    meshping__free(ids);
     meshping__free(from.samples);
     return status;
 }

@@ -52,37 +52,25 @@ meshping_status meshping_store_event_add(meshping_store *store, int64_t unix_ms,
     return meshping__sql_end(&store->sql, status, err);
 }
 
+static const char *read_event(sqlite3_stmt *row, void *item)
+{
+    meshping_event_record *event = item;
+    *event = (meshping_event_record){
+        .unix_ms = sqlite3_column_int64(row, 0),
+        .agent_id = (uint64_t)sqlite3_column_int64(row, 1),
+    };
+    meshping__sql_text(row, 2, event->kind, sizeof event->kind);
+    meshping__sql_text(row, 3, event->user, sizeof event->user);
+    meshping__sql_text(row, 4, event->text, sizeof event->text);
+    return NULL;
+}
+
 meshping_status meshping_store_events(meshping_store *store, size_t limit, meshping_event_record **records,
                                       size_t *count, meshping_error *err)
 {
-    sqlite3_stmt *row;
-    meshping_event_record *all = NULL;
-    size_t capacity = 0, n = 0;
-    *records = NULL;
-    *count = 0;
+    sqlite3_stmt *row = NULL;
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err, "SELECT unix_ms, agent_id, kind, user, text FROM events ORDER BY id DESC LIMIT ?1", "i",
         (int64_t)(limit < EVENTS_MAX ? limit : EVENTS_MAX));
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all)) {
-            sqlite3_reset(row);
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-            break;
-        }
-        meshping_event_record *event = &all[n++];
-        *event = (meshping_event_record){
-            .unix_ms = sqlite3_column_int64(row, 0),
-            .agent_id = (uint64_t)sqlite3_column_int64(row, 1),
-        };
-        meshping__sql_text(row, 2, event->kind, sizeof event->kind);
-        meshping__sql_text(row, 3, event->user, sizeof event->user);
-        meshping__sql_text(row, 4, event->text, sizeof event->text);
-    }
-    if (status != MESHPING_NOT_FOUND || n == 0) {
-        meshping__free(all);
-        return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
-    }
-    *records = all;
-    *count = n;
-    return MESHPING_OK;
+    return meshping__sql_rows(&store->sql, status, row, read_event, sizeof **records, (void **)records, count, err);
 }

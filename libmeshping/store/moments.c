@@ -2,76 +2,40 @@
 /* What explains a stretch without samples: starts of agents, their clocks, times without a server. */
 #include "store/internal.h"
 
-#include "base/alloc.h"
-
-typedef void (*take_row_fn)(sqlite3_stmt *row, void *item);
-
-static meshping_status collect(meshping_store *store, meshping_status status, sqlite3_stmt *row, take_row_fn take,
-                               size_t item_size, void **items, size_t *count, meshping_error *err)
-{
-    size_t capacity = 0, n = 0;
-    void *all = NULL;
-    *items = NULL;
-    *count = 0;
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
-        if (!meshping__sql_room(&all, &capacity, n, item_size)) {
-            sqlite3_reset(row);
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-            break;
-        }
-        take(row, (char *)all + n++ * item_size);
-    }
-    if (status != MESHPING_NOT_FOUND || n == 0) {
-        meshping__free(all);
-        return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
-    }
-    *items = all;
-    *count = n;
-    return MESHPING_OK;
-}
-
-static void take_start(sqlite3_stmt *row, void *item)
-{
-    *(int64_t *)item = sqlite3_column_int64(row, 0);
-}
-
 meshping_status meshping_store_starts(meshping_store *store, uint64_t agent_id, int64_t from_us, int64_t to_us,
                                       int64_t **starts_us, size_t *count, meshping_error *err)
 {
     sqlite3_stmt *row = NULL;
-    void *items;
-    meshping_status status = meshping__sql_query(&store->sql, &row, err,
-                                                 "SELECT first_us FROM epochs WHERE agent_id = ?1 AND first_us >= ?2 "
-                                                 "AND first_us < ?3 AND " MESHPING__AGENT_STAYS " ORDER BY first_us",
-                                                 "iii", (int64_t)agent_id, from_us, to_us);
-    status = collect(store, status, row, take_start, sizeof **starts_us, &items, count, err);
-    *starts_us = items;
-    return status;
+    meshping_status status = meshping__sql_query(
+        &store->sql, &row, err,
+        "SELECT first_us FROM epochs WHERE agent_id = ?1 AND first_us >= ?2 AND first_us < ?3"
+        " AND " MESHPING__AGENT_STAYS " ORDER BY first_us",
+        "iii", (int64_t)agent_id, from_us, to_us);
+    return meshping__sql_rows(&store->sql, status, row, meshping__sql_read_int64, sizeof **starts_us,
+                              (void **)starts_us, count, err);
 }
 
-static void take_clock(sqlite3_stmt *row, void *item)
+static const char *read_clock(sqlite3_stmt *row, void *item)
 {
     *(meshping_clock_note *)item = (meshping_clock_note){
         .at_unix_us = sqlite3_column_int64(row, 0),
         .offset_us = sqlite3_column_int64(row, 1),
         .error_us = sqlite3_column_int64(row, 2),
     };
+    return NULL;
 }
 
 meshping_status meshping_store_clocks(meshping_store *store, uint64_t agent_id, int64_t from_us, int64_t to_us,
                                       meshping_clock_note **notes, size_t *count, meshping_error *err)
 {
     sqlite3_stmt *row = NULL;
-    void *items;
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err,
         "SELECT at_us, offset_us, error_us FROM clocks WHERE agent_id = ?1 AND at_us < ?3 AND at_us >= coalesce("
         "(SELECT max(at_us) FROM clocks WHERE agent_id = ?1 AND at_us < ?2), ?2) AND " MESHPING__AGENT_STAYS
         " ORDER BY at_us",
         "iii", (int64_t)agent_id, from_us, to_us);
-    status = collect(store, status, row, take_clock, sizeof **notes, &items, count, err);
-    *notes = items;
-    return status;
+    return meshping__sql_rows(&store->sql, status, row, read_clock, sizeof **notes, (void **)notes, count, err);
 }
 
 meshping_status meshping_store_pause_add(meshping_store *store, const meshping_pause *pause, meshping_error *err)
@@ -82,20 +46,18 @@ meshping_status meshping_store_pause_add(meshping_store *store, const meshping_p
                              "ii", pause->from_unix_us, pause->to_unix_us);
 }
 
-static void take_pause(sqlite3_stmt *row, void *item)
+static const char *read_pause(sqlite3_stmt *row, void *item)
 {
     *(meshping_pause *)item = (meshping_pause){sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1)};
+    return NULL;
 }
 
 meshping_status meshping_store_pauses(meshping_store *store, int64_t from_us, int64_t to_us, meshping_pause **pauses,
                                       size_t *count, meshping_error *err)
 {
     sqlite3_stmt *row = NULL;
-    void *items;
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err, "SELECT from_us, to_us FROM pauses WHERE to_us >= ?1 AND from_us < ?2 ORDER BY from_us",
         "ii", from_us, to_us);
-    status = collect(store, status, row, take_pause, sizeof **pauses, &items, count, err);
-    *pauses = items;
-    return status;
+    return meshping__sql_rows(&store->sql, status, row, read_pause, sizeof **pauses, (void **)pauses, count, err);
 }

@@ -107,19 +107,13 @@ static int compare_ids(const void *left, const void *right)
 
 meshping_status meshping__scan_agents(meshping__sql *sql, uint64_t **ids, size_t *count, meshping_error *err)
 {
-    sqlite3_stmt *statement;
-    size_t capacity = 0;
+    sqlite3_stmt *statement = NULL;
     meshping_status status = meshping__sql_query(sql, &statement, err, "SELECT id FROM agents WHERE NOT leaving", "");
-    while (status == MESHPING_OK && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)ids, &capacity, *count, sizeof **ids)) {
-            sqlite3_reset(statement);
-            return no_memory(err);
-        }
-        (*ids)[(*count)++] = (uint64_t)sqlite3_column_int64(statement, 0);
-    }
+    status =
+        meshping__sql_rows(sql, status, statement, meshping__sql_read_int64, sizeof **ids, (void **)ids, count, err);
     if (*count) /* SQLite's numbers have a sign */
         qsort(*ids, *count, sizeof **ids, compare_ids);
-    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+    return status;
 }
 
 bool meshping__scan_set_hours(meshping__scan *s, int64_t from_us, int64_t to_us)

@@ -24,7 +24,7 @@ struct meshping__scan {
 bool meshping__scan_set_hours(meshping__scan *s, int64_t from_us, int64_t to_us);
 /* One agent: target_id, or MESHPING__ANY_TARGET. */
 meshping_status meshping__scan_agent(meshping__scan *s, uint64_t agent_id, uint64_t target_id, meshping_error *err);
-/* The ids of all agents, ascending; *ids is the caller's (meshping__free), on errors too. */
+/* The ids of all agents, ascending; *ids is the caller's (meshping__free). */
 meshping_status meshping__scan_agents(meshping__sql *sql, uint64_t **ids, size_t *count, meshping_error *err);
 
 #endif

@@ -8,8 +8,9 @@
     "tid, sealed_key, label, created_ms, expires_ms, uses_max, uses, revoked, advertise, preapprove_max,"              \
     " preapprove_uses, preapprove_from"
 
-static bool read_passphrase(sqlite3_stmt *row, meshping_passphrase_record *out)
+static const char *read_passphrase(sqlite3_stmt *row, void *item)
 {
+    meshping_passphrase_record *out = item;
     *out = (meshping_passphrase_record){
         .sealed_length = (size_t)sqlite3_column_bytes(row, 1),
         .created_ms = sqlite3_column_int64(row, 3),
@@ -23,40 +24,20 @@ static bool read_passphrase(sqlite3_stmt *row, meshping_passphrase_record *out)
     meshping__sql_text(row, 2, out->label, sizeof out->label);
     meshping__sql_text(row, 8, out->advertise, sizeof out->advertise);
     meshping__sql_text(row, 11, out->preapprove_from, sizeof out->preapprove_from);
-    return out->sealed_length <= sizeof out->sealed_key && meshping__sql_blob(row, 0, out->tid, sizeof out->tid) &&
-           (out->sealed_length == 0 || meshping__sql_blob(row, 1, out->sealed_key, out->sealed_length));
-}
-
-static meshping_status damaged_passphrase(const meshping_store *store, meshping_error *err)
-{
-    return meshping_error_set(err, MESHPING_CORRUPT, "%s: a passphrase is damaged", store->path);
+    bool sound = out->sealed_length <= sizeof out->sealed_key &&
+                 meshping__sql_blob(row, 0, out->tid, sizeof out->tid) &&
+                 (out->sealed_length == 0 || meshping__sql_blob(row, 1, out->sealed_key, out->sealed_length));
+    return sound ? NULL : "a passphrase is damaged";
 }
 
 meshping_status meshping_store_passphrases(meshping_store *store, meshping_passphrase_record **records, size_t *count,
                                            meshping_error *err)
 {
-    sqlite3_stmt *row;
-    meshping_passphrase_record *all = NULL;
-    size_t capacity = 0, n = 0;
-    *records = NULL;
-    *count = 0;
+    sqlite3_stmt *row = NULL;
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err, "SELECT " PASSPHRASE_COLUMNS " FROM passphrases ORDER BY created_ms DESC, id DESC", "");
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all))
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-        else if (!read_passphrase(row, &all[n++]))
-            status = damaged_passphrase(store, err);
-        if (status != MESHPING_OK)
-            sqlite3_reset(row);
-    }
-    if (status != MESHPING_NOT_FOUND || n == 0) {
-        meshping__free(all);
-        return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
-    }
-    *records = all;
-    *count = n;
-    return MESHPING_OK;
+    return meshping__sql_rows(&store->sql, status, row, read_passphrase, sizeof **records, (void **)records, count,
+                              err);
 }
 
 meshping_status meshping_store_passphrase(meshping_store *store, const uint8_t tid[8], meshping_passphrase_record *out,
@@ -72,8 +53,9 @@ meshping_status meshping_store_passphrase(meshping_store *store, const uint8_t t
         return meshping_error_set(err, MESHPING_NOT_FOUND, "no such passphrase");
     if (status != MESHPING_OK)
         return status;
-    if (!read_passphrase(row, out))
-        status = damaged_passphrase(store, err);
+    const char *damage = read_passphrase(row, out);
+    if (damage)
+        status = meshping_error_set(err, MESHPING_CORRUPT, "%s: %s", store->path, damage);
     sqlite3_reset(row);
     return status;
 }

@@ -153,54 +153,42 @@ meshping_status meshping_store_quarantine_ranges(meshping_store *store, uint64_t
     return MESHPING_OK;
 }
 
+static const char *read_source(sqlite3_stmt *row, void *item)
+{
+    meshping_quarantine_source *one = item;
+    *one = (meshping_quarantine_source){
+        .id = (uint64_t)sqlite3_column_int64(row, 0),
+        .agent_id = (uint64_t)sqlite3_column_int64(row, 1),
+        .epoch = (uint64_t)sqlite3_column_int64(row, 2),
+        .blocks = (uint64_t)sqlite3_column_int64(row, 5),
+        .samples = (uint64_t)sqlite3_column_int64(row, 6),
+        .bytes = (uint64_t)sqlite3_column_int64(row, 7),
+        .first_unix_us = sqlite3_column_int64(row, 8),
+        .last_unix_us = sqlite3_column_int64(row, 9),
+        .updated_unix_us = sqlite3_column_int64(row, 10),
+    };
+    meshping__ranges ranges = {0};
+    int64_t kept = sqlite3_column_int64(row, 4);
+    one->decided = kept > 0 ? 1 : kept < 0 ? -1 : 0;
+    meshping__sql_text(row, 3, one->address, sizeof one->address);
+    if (meshping__ranges_decode(&ranges, sqlite3_column_blob(row, 11), (size_t)sqlite3_column_bytes(row, 11)))
+        one->range_count = ranges.count;
+    for (size_t i = 0; i < one->range_count; i++)
+        one->ranges[i] = ranges.items[i];
+    return NULL;
+}
+
 meshping_status meshping_store_quarantine(meshping_store *store, uint64_t agent_id,
                                           meshping_quarantine_source **sources, size_t *count, meshping_error *err)
 {
-    sqlite3_stmt *row;
-    meshping_quarantine_source *all = NULL;
-    size_t capacity = 0, n = 0;
-    *sources = NULL;
-    *count = 0;
+    sqlite3_stmt *row = NULL;
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err,
         "SELECT id, agent_id, epoch, address, kept, blocks, samples, bytes, first_us, last_us, updated_us,"
         " ranges FROM quarantine_sources WHERE (?1 = 0 OR agent_id = ?1) AND NOT leaving"
         " AND agent_id NOT IN (SELECT id FROM agents WHERE leaving) ORDER BY id",
         "i", (int64_t)agent_id);
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all)) {
-            sqlite3_reset(row);
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-            break;
-        }
-        meshping_quarantine_source *one = &all[n++];
-        *one = (meshping_quarantine_source){
-            .id = (uint64_t)sqlite3_column_int64(row, 0),
-            .agent_id = (uint64_t)sqlite3_column_int64(row, 1),
-            .epoch = (uint64_t)sqlite3_column_int64(row, 2),
-            .blocks = (uint64_t)sqlite3_column_int64(row, 5),
-            .samples = (uint64_t)sqlite3_column_int64(row, 6),
-            .bytes = (uint64_t)sqlite3_column_int64(row, 7),
-            .first_unix_us = sqlite3_column_int64(row, 8),
-            .last_unix_us = sqlite3_column_int64(row, 9),
-            .updated_unix_us = sqlite3_column_int64(row, 10),
-        };
-        meshping__ranges ranges = {0};
-        int64_t kept = sqlite3_column_int64(row, 4);
-        one->decided = kept > 0 ? 1 : kept < 0 ? -1 : 0;
-        meshping__sql_text(row, 3, one->address, sizeof one->address);
-        if (meshping__ranges_decode(&ranges, sqlite3_column_blob(row, 11), (size_t)sqlite3_column_bytes(row, 11)))
-            one->range_count = ranges.count;
-        for (size_t i = 0; i < one->range_count; i++)
-            one->ranges[i] = ranges.items[i];
-    }
-    if (status != MESHPING_NOT_FOUND || n == 0) {
-        meshping__free(all);
-        return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
-    }
-    *sources = all;
-    *count = n;
-    return MESHPING_OK;
+    return meshping__sql_rows(&store->sql, status, row, read_source, sizeof **sources, (void **)sources, count, err);
 }
 
 meshping_status meshping_store_quarantine_decide(meshping_store *store, uint64_t source_id, bool keep,

@@ -13,15 +13,11 @@ typedef struct place {
     int64_t id, first_us, last_us, received_us;
 } place;
 
-typedef struct places {
-    place *items;
-    size_t count, capacity;
-} places;
-
 typedef struct question {
     meshping__sql *sql;
     uint64_t agent_id;
-    places places; /* in the order of storing */
+    place *places; /* in the order of storing */
+    size_t place_count;
     meshping__collector all;
     meshping__unzip unzip;
     meshping_block_reader *reader;
@@ -40,11 +36,22 @@ static int compare_places(const void *left, const void *right)
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
+static const char *read_place(sqlite3_stmt *row, void *item)
+{
+    *(place *)item = (place){
+        .level = (meshping__level)sqlite3_column_int64(row, 0),
+        .id = sqlite3_column_int64(row, 1),
+        .first_us = sqlite3_column_int64(row, 2),
+        .last_us = sqlite3_column_int64(row, 3),
+        .received_us = sqlite3_column_int64(row, 4),
+    };
+    return NULL;
+}
+
 /* Answered from indexes alone. */
 static meshping_status find_places(question *q, meshping_error *err)
 {
-    sqlite3_stmt *statement;
-    places *all = &q->places;
+    sqlite3_stmt *statement = NULL;
     meshping_status status = meshping__sql_query(
         q->sql, &statement, err,
         "SELECT level, id, first_us, last_us, received_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
@@ -52,29 +59,16 @@ static meshping_status find_places(question *q, meshping_error *err)
         " SELECT 0, id, first_us, last_us, received_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
         " AND first_us < ?3 AND " MESHPING__AGENT_STAYS,
         "iiii", (int64_t)q->agent_id, q->all.from_us, q->all.to_us, (int64_t)q->all.target_id);
-    while (status == MESHPING_OK && (status = meshping__sql_step(q->sql, statement, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all->items, &all->capacity, all->count, sizeof *all->items)) {
-            sqlite3_reset(statement);
-            return no_memory(err);
-        }
-        all->items[all->count++] = (place){
-            .level = (meshping__level)sqlite3_column_int64(statement, 0),
-            .id = sqlite3_column_int64(statement, 1),
-            .first_us = sqlite3_column_int64(statement, 2),
-            .last_us = sqlite3_column_int64(statement, 3),
-            .received_us = sqlite3_column_int64(statement, 4),
-        };
-    }
-    if (status != MESHPING_NOT_FOUND)
-        return status;
-    if (all->count)
-        qsort(all->items, all->count, sizeof *all->items, compare_places);
-    return MESHPING_OK;
+    status = meshping__sql_rows(q->sql, status, statement, read_place, sizeof *q->places, (void **)&q->places,
+                                &q->place_count, err);
+    if (q->place_count)
+        qsort(q->places, q->place_count, sizeof *q->places, compare_places);
+    return status;
 }
 
 static meshping_status take_bytes(question *q, const uint8_t *bytes, size_t length, size_t number)
 {
-    const place *at = &q->places.items[number];
+    const place *at = &q->places[number];
     meshping_status status = meshping__block_reader_open(q->reader, bytes, length, false, NULL);
     if (status == MESHPING_OK)
         return meshping__collector_take(&q->all, q->reader, (uint32_t)number,
@@ -86,7 +80,7 @@ static meshping_status take_bytes(question *q, const uint8_t *bytes, size_t leng
 static meshping_status take_block(question *q, size_t number, meshping_error *err)
 {
     sqlite3_stmt *statement;
-    const place *at = &q->places.items[number];
+    const place *at = &q->places[number];
     meshping_status status =
         meshping__sql_query(q->sql, &statement, err,
                             at->level == MESHPING__LEVEL_JOURNAL ? "SELECT bytes FROM blocks WHERE id = ?1"
@@ -112,7 +106,7 @@ static meshping_status take_block(question *q, size_t number, meshping_error *er
 static meshping_status take_all(question *q, meshping_error *err)
 {
     meshping_status status = find_places(q, err);
-    for (size_t i = 0; status == MESHPING_OK && i < q->places.count; i++)
+    for (size_t i = 0; status == MESHPING_OK && i < q->place_count; i++)
         status = take_block(q, i, err);
     return status;
 }
@@ -131,7 +125,7 @@ meshping_status meshping_store_series(meshping_store *store, uint64_t agent_id, 
         status = meshping__sql_end(&store->sql, take_all(&q, err), err);
     if (status == MESHPING_OK && meshping__collector_finish(&q.all, out) != MESHPING_OK)
         status = no_memory(err);
-    meshping__free(q.places.items);
+    meshping__free(q.places);
     meshping__collector_dispose(&q.all);
     meshping_block_reader_free(q.reader);
     meshping__unzip_dispose(&q.unzip);

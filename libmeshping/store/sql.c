@@ -271,3 +271,37 @@ bool meshping__sql_room(void **items, size_t *capacity, size_t count, size_t siz
     *capacity = wanted;
     return true;
 }
+
+meshping_status meshping__sql_rows(meshping__sql *sql, meshping_status status, sqlite3_stmt *statement,
+                                   meshping__sql_read_fn read, size_t size, void **items, size_t *count,
+                                   meshping_error *err)
+{
+    size_t capacity = 0, n = 0;
+    void *all = NULL;
+    *items = NULL;
+    *count = 0;
+    while (status == MESHPING_OK && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
+        if (!meshping__sql_room(&all, &capacity, n, size)) {
+            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        } else {
+            const char *damage = read(statement, (char *)all + n++ * size);
+            if (damage)
+                status = meshping_error_set(err, MESHPING_CORRUPT, "%s: %s", sql->path, damage);
+        }
+        if (status != MESHPING_OK)
+            sqlite3_reset(statement);
+    }
+    if (status != MESHPING_NOT_FOUND) {
+        meshping__free(all);
+        return status;
+    }
+    *items = all;
+    *count = n;
+    return MESHPING_OK;
+}
+
+const char *meshping__sql_read_int64(sqlite3_stmt *row, void *item)
+{
+    *(int64_t *)item = sqlite3_column_int64(row, 0);
+    return NULL;
+}

@@ -38,6 +38,18 @@ meshping_status meshping__sql_query(meshping__sql *sql, sqlite3_stmt **statement
                                     const char *format, ...);
 /* MESHPING_OK: a row. NOT_FOUND (*err untouched): no more rows; the statement is reset then, and after an error. */
 meshping_status meshping__sql_step(meshping__sql *sql, sqlite3_stmt *statement, meshping_error *err);
+/* One row of a query as an item of an array; NULL, or what is wrong with the row. */
+typedef const char *(*meshping__sql_read_fn)(sqlite3_stmt *row, void *item);
+/*
+ * All rows of a query (`status`: of meshping__sql_query) as an array of items of `size` bytes. *items is the caller's
+ * (meshping__free), NULL when there are none and on errors. CORRUPT also: `read` found a row damaged.
+ */
+meshping_status meshping__sql_rows(meshping__sql *sql, meshping_status status, sqlite3_stmt *statement,
+                                   meshping__sql_read_fn read, size_t size, void **items, size_t *count,
+                                   meshping_error *err);
+/* The first column, as an int64_t. */
+const char *meshping__sql_read_int64(sqlite3_stmt *row, void *item);
+
 /*
  * Query and run to the end. EXISTS: a unique value is there already. A change outside of a transaction becomes one when
  * an audit row waits for it.

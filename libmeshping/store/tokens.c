@@ -25,8 +25,9 @@ meshping_status meshping_store_token_add(meshping_store *store, meshping_token_r
     return status;
 }
 
-static void read_token(sqlite3_stmt *row, meshping_token_record *out)
+static const char *read_token(sqlite3_stmt *row, void *item)
 {
+    meshping_token_record *out = item;
     char role[16];
     *out = (meshping_token_record){
         .id = (uint64_t)sqlite3_column_int64(row, 0),
@@ -40,6 +41,7 @@ static void read_token(sqlite3_stmt *row, meshping_token_record *out)
     meshping__sql_text(row, 4, out->name, sizeof out->name);
     meshping__sql_text(row, 5, role, sizeof role);
     meshping_role_parse(&out->role, role);
+    return NULL;
 }
 
 meshping_status meshping_store_token(meshping_store *store, const uint8_t token_hash[MESHPING_TOKEN_HASH_LEN],
@@ -63,29 +65,11 @@ meshping_status meshping_store_token(meshping_store *store, const uint8_t token_
 meshping_status meshping_store_tokens(meshping_store *store, uint64_t user_id, meshping_token_record **records,
                                       size_t *count, meshping_error *err)
 {
-    sqlite3_stmt *row;
-    meshping_token_record *all = NULL;
-    size_t capacity = 0, n = 0;
-    *records = NULL;
-    *count = 0;
+    sqlite3_stmt *row = NULL;
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err, "SELECT " TOKEN_COLUMNS " WHERE t.user_id = ?1 OR ?1 = 0 ORDER BY t.id DESC", "i",
         (int64_t)user_id);
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all)) {
-            sqlite3_reset(row);
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-            break;
-        }
-        read_token(row, &all[n++]);
-    }
-    if (status != MESHPING_NOT_FOUND) {
-        meshping__free(all);
-        return status;
-    }
-    *records = all;
-    *count = n;
-    return MESHPING_OK;
+    return meshping__sql_rows(&store->sql, status, row, read_token, sizeof **records, (void **)records, count, err);
 }
 
 meshping_status meshping_store_token_delete(meshping_store *store, uint64_t id, uint64_t user_id, meshping_error *err)

@@ -38,8 +38,9 @@ meshping_status meshping_store_user_count(meshping_store *store, size_t *count, 
     return status;
 }
 
-static void read_user(sqlite3_stmt *row, meshping_user_record *out)
+static const char *read_user(sqlite3_stmt *row, void *item)
 {
+    meshping_user_record *out = item;
     char role[16];
     *out = (meshping_user_record){
         .id = (uint64_t)sqlite3_column_int64(row, 0),
@@ -52,33 +53,16 @@ static void read_user(sqlite3_stmt *row, meshping_user_record *out)
     meshping__sql_text(row, 3, role, sizeof role);
     meshping__sql_text(row, 4, out->email, sizeof out->email);
     meshping_role_parse(&out->role, role); /* what this program does not know may nothing */
+    return NULL;
 }
 
 meshping_status meshping_store_users(meshping_store *store, meshping_user_record **records, size_t *count,
                                      meshping_error *err)
 {
-    sqlite3_stmt *row;
-    meshping_user_record *all = NULL;
-    size_t capacity = 0, n = 0;
-    *records = NULL;
-    *count = 0;
+    sqlite3_stmt *row = NULL;
     meshping_status status =
         meshping__sql_query(&store->sql, &row, err, "SELECT " USER_COLUMNS " FROM users ORDER BY name", "");
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all)) {
-            sqlite3_reset(row);
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-            break;
-        }
-        read_user(row, &all[n++]);
-    }
-    if (status != MESHPING_NOT_FOUND) {
-        meshping__free(all);
-        return status;
-    }
-    *records = all;
-    *count = n;
-    return MESHPING_OK;
+    return meshping__sql_rows(&store->sql, status, row, read_user, sizeof **records, (void **)records, count, err);
 }
 
 /* `status`: of the query. */
@@ -207,8 +191,9 @@ meshping_status meshping_store_web_session_save(meshping_store *store, const mes
     return status;
 }
 
-static void read_session(sqlite3_stmt *row, meshping_web_session_record *out)
+static const char *read_session(sqlite3_stmt *row, void *item)
 {
+    meshping_web_session_record *out = item;
     *out = (meshping_web_session_record){
         .user_id = (uint64_t)sqlite3_column_int64(row, 1),
         .created_ms = sqlite3_column_int64(row, 3),
@@ -219,6 +204,7 @@ static void read_session(sqlite3_stmt *row, meshping_web_session_record *out)
     meshping__sql_text(row, 2, out->csrf, sizeof out->csrf);
     meshping__sql_text(row, 6, out->address, sizeof out->address);
     meshping__sql_text(row, 7, out->agent, sizeof out->agent);
+    return NULL;
 }
 
 meshping_status meshping_store_web_session(meshping_store *store, const uint8_t token_hash[MESHPING_TOKEN_HASH_LEN],
@@ -242,30 +228,12 @@ meshping_status meshping_store_web_session(meshping_store *store, const uint8_t 
 meshping_status meshping_store_web_sessions(meshping_store *store, uint64_t user_id,
                                             meshping_web_session_record **records, size_t *count, meshping_error *err)
 {
-    sqlite3_stmt *row;
-    meshping_web_session_record *all = NULL;
-    size_t capacity = 0, n = 0;
-    *records = NULL;
-    *count = 0;
+    sqlite3_stmt *row = NULL;
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err,
         "SELECT " SESSION_COLUMNS " FROM web_sessions WHERE user_id = ?1 ORDER BY last_used_ms DESC, token_hash", "i",
         (int64_t)user_id);
-    while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
-        if (!meshping__sql_room((void **)&all, &capacity, n, sizeof *all)) {
-            sqlite3_reset(row);
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-            break;
-        }
-        read_session(row, &all[n++]);
-    }
-    if (status != MESHPING_NOT_FOUND) {
-        meshping__free(all);
-        return status;
-    }
-    *records = all;
-    *count = n;
-    return MESHPING_OK;
+    return meshping__sql_rows(&store->sql, status, row, read_session, sizeof **records, (void **)records, count, err);
 }
 
 meshping_status meshping_store_web_session_delete(meshping_store *store,
