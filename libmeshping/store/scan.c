@@ -183,7 +183,8 @@ meshping_status meshping_store_scan(meshping_store *store, uint64_t agent_id, in
     int64_t window_us = WINDOW_US;
     meshping_status status;
     while ((status = next_slot(&s, from_us, &s.from_us, err)) == MESHPING_OK && s.from_us < to_us) {
-        s.to_us = to_us - s.from_us < window_us ? to_us : s.from_us + window_us;
+        /* unsigned: all of the time is longer than an int64_t */
+        s.to_us = (uint64_t)to_us - (uint64_t)s.from_us < (uint64_t)window_us ? to_us : s.from_us + window_us;
         status = read_window(&s, err);
         if (status == MESHPING_LIMIT && window_us > WINDOW_MIN_US) {
             window_us /= 2;

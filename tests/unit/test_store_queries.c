@@ -5,6 +5,8 @@
  */
 #include "store_fixture.h"
 
+#include <meshping/maintain.h>
+
 #define SECOND INT64_C(1000000)
 #define HOUR (3600 * SECOND)
 #define DAY (24 * HOUR)
@@ -350,6 +352,33 @@ static void test_nothing_asked_for_nothing_there(void **state)
     assert_null(last);
 }
 
+static meshping_status count_scanned(void *user, uint64_t target_id, const meshping_sample *samples, size_t count)
+{
+    size_t *all = user;
+    assert_int_equal(target_id, 1);
+    assert_true(count > 0 && samples[0].slot_unix_us < samples[count - 1].slot_unix_us);
+    *all += count;
+    return MESHPING_OK;
+}
+
+static void test_a_scan_of_all_time_takes_a_clock_from_before_1970(void **state)
+{
+    static const int64_t first_us[] = {-DAY, T0};
+    fixture *f = *state;
+    size_t length, all = 0;
+    outcome o = {0};
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    for (uint64_t i = 0; i < 2; i++) {
+        uint8_t *bytes = make_block(first_us[i], 10, 1, &length);
+        submit_bytes(f->store, i + 1, bytes, length, T0, &o);
+    }
+    wait_done(f->store, &o, 2);
+    assert_int_equal(o.acked, 2);
+    assert_int_equal(meshping_store_scan(f->store, AGENT, INT64_MIN, INT64_MAX, count_scanned, NULL, &all, NULL),
+                     MESHPING_OK);
+    assert_int_equal(all, 20);
+}
+
 int main(void)
 {
     print_message("seed %llu\n", (unsigned long long)dice);
@@ -358,6 +387,7 @@ int main(void)
         T(test_every_sample_counts_once_wherever_it_is),
         T(test_raw_samples_go_and_their_hours_stay),
         T(test_nothing_asked_for_nothing_there),
+        T(test_a_scan_of_all_time_takes_a_clock_from_before_1970),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
