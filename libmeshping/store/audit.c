@@ -69,7 +69,7 @@ meshping_status meshping_store_audit(meshping_store *store, const meshping_audit
         status = meshping__sql_number(&store->sql, "SELECT min(id) FROM audit", &oldest, err);
     if (status != MESHPING_OK)
         return status;
-    int64_t before = query->before_id && (int64_t)query->before_id <= newest ? (int64_t)query->before_id : newest + 1;
+    int64_t before = query->before_id && query->before_id <= (uint64_t)newest ? (int64_t)query->before_id : newest + 1;
     int64_t first = before - MESHPING_AUDIT_SCAN_MAX;
     status = meshping__sql_query(
         &store->sql, &row, err,

@@ -273,6 +273,8 @@ static void test_the_audit_log_is_searched_page_by_page(void **state)
     assert_int_equal(FOUND(.text = "' OR 1=1 --"), 0);
     assert_int_equal(FOUND(.text = "_"), 0);
     assert_int_equal(FOUND(.from_ms = 1010, .to_ms = 1020), 10);
+    assert_int_equal(FOUND(.before_id = 11), 10);
+    assert_int_equal(FOUND(.before_id = UINT64_MAX / 2 + 2), 25);
     meshping_audit_query query = {.limit = 10};
     uint64_t last = UINT64_MAX;
     size_t sum = 0;
