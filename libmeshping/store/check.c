@@ -159,7 +159,7 @@ static meshping_status check_block(checker *c, const block_row *row, sqlite3_stm
     meshping_status status = check_bytes(c, row, sqlite3_column_blob(statement, column),
                                          (size_t)sqlite3_column_bytes(statement, column), &why);
     if (status == MESHPING_NOMEM)
-        return meshping_error_set(err, status, "out of memory");
+        return meshping__no_memory(err);
     if (status != MESHPING_OK)
         found(c,
               "table %s, block %" PRId64 " is damaged: %s; up to %" PRId64 " samples of agent %016" PRIx64
@@ -291,7 +291,7 @@ static meshping_status check_rollups_some(checker *c, int64_t *id, meshping_erro
                   *id, (uint64_t)sqlite3_column_int64(statement, 1));
             status = MESHPING_OK;
         } else if (status != MESHPING_OK) {
-            meshping_error_set(&why, status, "out of memory");
+            meshping__no_memory(&why);
         }
         if (status != MESHPING_OK || !meshping__watch_step(&c->watching, 1)) {
             sqlite3_reset(statement);

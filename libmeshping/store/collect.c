@@ -15,17 +15,12 @@ typedef struct source {
     size_t capacity;
 } source;
 
-static meshping_status no_memory(meshping_error *err)
-{
-    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-}
-
 static meshping_status put(meshping__rows *rows, uint64_t target_id, const meshping_sample *sample, meshping_error *err)
 {
     if (rows->count == ROWS_MAX)
         return meshping_error_set(err, MESHPING_LIMIT, "more than %zu samples: ask for a shorter time", ROWS_MAX);
     if (!meshping__sql_room((void **)&rows->items, &rows->capacity, rows->count, sizeof *rows->items))
-        return no_memory(err);
+        return meshping__no_memory(err);
     rows->items[rows->count] =
         (meshping__block_row){.target_id = target_id, .sample = *sample, .order = (uint32_t)rows->count};
     rows->count++;
@@ -42,13 +37,13 @@ static meshping_status take_series(source *from, const meshping_block_reader *re
     if (!from->samples || entry.sample_count > from->capacity) {
         meshping_sample *grown = meshping__realloc(from->samples, entry.sample_count * sizeof *grown);
         if (!grown)
-            return no_memory(err);
+            return meshping__no_memory(err);
         from->samples = grown;
         from->capacity = entry.sample_count;
     }
     meshping_status status = meshping_block_reader_samples(reader, i, from->samples, from->capacity, &count, NULL);
     if (status == MESHPING_NOMEM)
-        return no_memory(err);
+        return meshping__no_memory(err);
     for (size_t j = 0; status == MESHPING_OK && j < count; j++)
         if (from->samples[j].slot_unix_us >= from->from_us && from->samples[j].slot_unix_us < from->to_us)
             status = put(from->rows, entry.target_id, &from->samples[j], err);
@@ -60,7 +55,7 @@ static meshping_status take_block(source *from, const uint8_t *bytes, size_t len
     meshping_block_reader *reader = NULL;
     meshping_status status = bytes ? meshping_block_reader_new(&reader, bytes, length, NULL) : MESHPING_CORRUPT;
     if (status == MESHPING_NOMEM)
-        return no_memory(err);
+        return meshping__no_memory(err);
     if (status != MESHPING_OK)
         return MESHPING_OK;
     size_t first = 0, end = meshping_block_reader_target_count(reader);

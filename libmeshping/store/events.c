@@ -21,7 +21,7 @@ meshping_status meshping_store_setting(meshping_store *store, const char *key, c
     char *copy = text ? meshping__strdup(text) : NULL;
     sqlite3_reset(row);
     if (!copy)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return meshping__no_memory(err);
     *value = copy;
     return MESHPING_OK;
 }

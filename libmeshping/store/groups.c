@@ -8,11 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static meshping_status no_memory(meshping_error *err)
-{
-    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-}
-
 /* ---- a group ---- */
 
 static void add_up(meshping__scan *s, const meshping__hours *hours, size_t i)
@@ -83,7 +78,7 @@ meshping_status meshping_store_group(meshping_store *store, const meshping_pair 
                                   MESHPING_PAIRS_MAX);
     meshping_pair *sorted = meshping__memdup(pairs, pair_count * sizeof *pairs);
     if (!sorted)
-        return no_memory(err);
+        return meshping__no_memory(err);
     qsort(sorted, pair_count, sizeof *sorted, compare_pairs);
     meshping_status status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
@@ -185,7 +180,7 @@ meshping_status meshping_store_worst(meshping_store *store, unsigned permille, i
     if (c)
         *c = (contest){.permille = permille, .limit = limit, .list = meshping__calloc(limit + 1, sizeof *c->list)};
     if (!c || !c->list)
-        status = no_memory(err);
+        status = meshping__no_memory(err);
     if (status == MESHPING_OK)
         status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
@@ -193,7 +188,7 @@ meshping_status meshping_store_worst(meshping_store *store, unsigned permille, i
     if (status == MESHPING_OK && c->count) {
         *worst = meshping__malloc(c->count * sizeof **worst);
         if (!*worst)
-            status = no_memory(err);
+            status = meshping__no_memory(err);
         for (size_t i = 0; *worst && i < c->count; i++)
             (*worst)[i] = c->list[i].pair;
         *count = *worst ? c->count : 0;

@@ -17,11 +17,6 @@ typedef struct newest {
     size_t scratch;
 } newest;
 
-static meshping_status no_memory(meshping_error *err)
-{
-    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-}
-
 /* The pair's place in the list; SIZE_MAX: no memory. */
 static size_t place_of(newest *n, uint64_t agent_id, uint64_t target_id, bool *fresh)
 {
@@ -52,16 +47,16 @@ static meshping_status take_entry(newest *n, uint64_t agent_id, const meshping_b
     if (!n->samples || entry.sample_count > n->scratch) {
         meshping_sample *grown = meshping__realloc(n->samples, entry.sample_count * sizeof *grown);
         if (!grown)
-            return no_memory(err);
+            return meshping__no_memory(err);
         n->samples = grown;
         n->scratch = entry.sample_count;
     }
     meshping_status status = meshping_block_reader_samples(reader, i, n->samples, n->scratch, &count, NULL);
     if (status != MESHPING_OK)
-        return status == MESHPING_NOMEM ? no_memory(err) : MESHPING_OK;
+        return status == MESHPING_NOMEM ? meshping__no_memory(err) : MESHPING_OK;
     size_t at = place_of(n, agent_id, entry.target_id, &fresh);
     if (at == SIZE_MAX)
-        return no_memory(err);
+        return meshping__no_memory(err);
     n->items[at].sample = n->samples[count - 1];
     return MESHPING_OK;
 }
@@ -72,7 +67,8 @@ static meshping_status take_block(newest *n, uint64_t agent_id, const uint8_t *b
     meshping_block_reader *reader = NULL;
     meshping_status status = bytes ? meshping_block_reader_new(&reader, bytes, length, NULL) : MESHPING_CORRUPT;
     if (status != MESHPING_OK)
-        return status == MESHPING_NOMEM ? no_memory(err) : MESHPING_OK; /* what a damaged one had is not known */
+        return status == MESHPING_NOMEM ? meshping__no_memory(err)
+                                        : MESHPING_OK; /* what a damaged one had is not known */
     for (size_t i = 0; status == MESHPING_OK && i < meshping_block_reader_target_count(reader); i++)
         status = take_entry(n, agent_id, reader, i, err);
     meshping_block_reader_free(reader);

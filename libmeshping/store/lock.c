@@ -52,7 +52,7 @@ meshping_status meshping__lock_take(int *out, const char *path, meshping_error *
     char *name = meshping__malloc(size);
     int fd = -1;
     if (!name)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return meshping__no_memory(err);
     snprintf(name, size, "%s.lock", path);
     fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {

@@ -75,14 +75,14 @@ meshping_status meshping_store_open(meshping_store **out, const meshping_store_o
         return status;
     meshping_store *store = meshping__calloc(1, sizeof *store);
     if (!store)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return meshping__no_memory(err);
     store->lock_fd = -1;
     store->writer.event_fd = -1;
     store->read_only = options->read_only;
     store->path = meshping__strdup(options->path);
     if (!store->path) {
         meshping_store_close(store);
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return meshping__no_memory(err);
     }
     if (!options->read_only) {
         status = meshping__lock_take(&store->lock_fd, store->path, err);

@@ -7,11 +7,6 @@
 #include "base/alloc.h"
 #include <stdlib.h>
 
-static meshping_status no_memory(meshping_error *err)
-{
-    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-}
-
 static void deliver(meshping__scan *s, const meshping__hours *hours, size_t i, uint64_t target_id)
 {
     const meshping__hour *hour = &hours->items[i];
@@ -44,7 +39,7 @@ static meshping_status read_pending(const meshping__scan *s, uint64_t agent_id, 
     meshping_status status = meshping__collect_pending(
         &rows, s->sql, agent_id, target_id, s->from_hour * MESHPING__HOUR_US, s->to_hour * MESHPING__HOUR_US, err);
     if (status == MESHPING_OK && !meshping__hours_of_rows(out, rows.items, rows.count))
-        status = no_memory(err);
+        status = meshping__no_memory(err);
     meshping__rows_dispose(&rows);
     return status;
 }
@@ -59,7 +54,7 @@ static meshping_status take_row(meshping__scan *s, uint64_t target_id, sqlite3_s
     meshping__hours_dispose(&hours);
     if (status == MESHPING_CORRUPT)
         return meshping_error_set(err, status, "a row of roll-ups is damaged");
-    return status == MESHPING_OK ? status : no_memory(err);
+    return status == MESHPING_OK ? status : meshping__no_memory(err);
 }
 
 meshping_status meshping__scan_agent(meshping__scan *s, uint64_t agent_id, uint64_t target_id, meshping_error *err)

@@ -17,11 +17,6 @@ typedef struct pair {
     meshping__rows sealed, journal; /* ascending by slot */
 } pair;
 
-static meshping_status no_memory(meshping_error *err)
-{
-    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-}
-
 static meshping_status keep_target(pair *p, const meshping__hours *all, meshping_error *err)
 {
     for (size_t i = 0; i < all->count; i++) {
@@ -29,7 +24,7 @@ static meshping_status keep_target(pair *p, const meshping__hours *all, meshping
         int64_t at_us = all->items[i].hour * MESHPING__HOUR_US;
         if (all->items[i].target_id == p->target_id && at_us + MESHPING__HOUR_US > p->from_us && at_us < p->to_us &&
             !meshping__hours_merge(&p->hours, &none, all, i, 1))
-            return no_memory(err);
+            return meshping__no_memory(err);
     }
     return MESHPING_OK;
 }
@@ -55,7 +50,7 @@ static meshping_status read_rollups(pair *p, meshping_error *err)
         else if (status == MESHPING_CORRUPT)
             status = meshping_error_set(err, status, "a row of roll-ups is damaged");
         else
-            status = no_memory(err);
+            status = meshping__no_memory(err);
         meshping__hours_dispose(&all);
         if (status != MESHPING_OK)
             break;
@@ -175,7 +170,7 @@ meshping_status meshping_store_points(meshping_store *store, uint64_t agent_id, 
     if (status == MESHPING_OK)
         status = meshping__sql_end(&store->sql, read_pair(&p, err), err);
     if (status == MESHPING_OK && !make_points(&p, &pointer))
-        status = no_memory(err);
+        status = meshping__no_memory(err);
     if (status == MESHPING_OK) {
         *points = pointer.points;
         *count = pointer.count;

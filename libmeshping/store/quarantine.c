@@ -227,7 +227,7 @@ static meshping_status copy_row(sqlite3_stmt *row, meshping_quarantined *out, me
         return MESHPING_OK;
     out->bytes = meshping__malloc(length);
     if (!out->bytes)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return meshping__no_memory(err);
     for (size_t i = 0; i < length; i++)
         out->bytes[i] = bytes[i];
     return MESHPING_OK;

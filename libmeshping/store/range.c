@@ -23,11 +23,6 @@ typedef struct question {
     meshping_block_reader *reader;
 } question;
 
-static meshping_status no_memory(meshping_error *err)
-{
-    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-}
-
 static int compare_places(const void *left, const void *right)
 {
     const place *a = left, *b = right;
@@ -100,7 +95,7 @@ static meshping_status take_block(question *q, size_t number, meshping_error *er
     if (status == MESHPING_LIMIT)
         return meshping_error_set(err, status, "more than %zu samples: ask for a shorter time",
                                   MESHPING__SERIES_SAMPLES_MAX);
-    return status == MESHPING_NOMEM ? no_memory(err) : status;
+    return status == MESHPING_NOMEM ? meshping__no_memory(err) : status;
 }
 
 static meshping_status take_all(question *q, meshping_error *err)
@@ -118,13 +113,13 @@ meshping_status meshping_store_series(meshping_store *store, uint64_t agent_id, 
     *out = (meshping_series){0};
     meshping__collector_init(&q.all, target_id, from_us, to_us);
     if (meshping__block_reader_make(&q.reader, &q.unzip) != MESHPING_OK)
-        return no_memory(err);
+        return meshping__no_memory(err);
     /* one snapshot: a block that is sealed meanwhile is seen before or after, not both */
     meshping_status status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
         status = meshping__sql_end(&store->sql, take_all(&q, err), err);
     if (status == MESHPING_OK && meshping__collector_finish(&q.all, out) != MESHPING_OK)
-        status = no_memory(err);
+        status = meshping__no_memory(err);
     meshping__free(q.places);
     meshping__collector_dispose(&q.all);
     meshping_block_reader_free(q.reader);

@@ -40,11 +40,6 @@ int64_t meshping__rollup_group(uint64_t target_id)
     return (int64_t)(target_id / MESHPING__ROLLUP_TARGETS);
 }
 
-static meshping_status no_memory(meshping_error *err)
-{
-    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-}
-
 /* ---- what is sealed already ---- */
 
 /* *reader NULL: gone, or damaged. */
@@ -70,10 +65,10 @@ static meshping_status open_sealed(meshping__rollup_change *change, int64_t id, 
     uint8_t *bytes = meshping__memdup(sqlite3_column_blob(statement, 0), length);
     sqlite3_reset(statement);
     if (!bytes)
-        return no_memory(err);
+        return meshping__no_memory(err);
     if (meshping_block_reader_new(reader, bytes, length, NULL) == MESHPING_NOMEM) {
         meshping__free(bytes);
-        return no_memory(err);
+        return meshping__no_memory(err);
     }
     change->readers[change->reader_count].id = id;
     change->readers[change->reader_count].bytes = bytes;
@@ -88,7 +83,7 @@ static meshping_status leave_out_entry(meshping__block_row *rows, size_t *count,
     size_t got = 0, kept = 0;
     meshping_sample *samples = meshping__malloc(entry->sample_count * sizeof *samples);
     if (!samples)
-        return no_memory(err);
+        return meshping__no_memory(err);
     meshping_status status =
         meshping_block_reader_samples(reader, entry_index, samples, entry->sample_count, &got, NULL);
     if (status == MESHPING_OK) {
@@ -101,7 +96,7 @@ static meshping_status leave_out_entry(meshping__block_row *rows, size_t *count,
         *count = kept;
     }
     meshping__free(samples);
-    return status == MESHPING_NOMEM ? no_memory(err) : MESHPING_OK; /* a damaged one hides nothing from us */
+    return status == MESHPING_NOMEM ? meshping__no_memory(err) : MESHPING_OK; /* a damaged one hides nothing from us */
 }
 
 static meshping_status leave_out_sealed(meshping__rollup_change *change, uint64_t target_id, size_t *count,
@@ -140,7 +135,7 @@ meshping_status meshping__rollup_change_add(meshping__rollup_change *change, uin
     if (count > change->scratch_capacity) {
         meshping__block_row *grown = meshping__realloc(change->scratch, count * 2 * sizeof *grown);
         if (!grown)
-            return no_memory(err);
+            return meshping__no_memory(err);
         change->scratch = grown;
         change->scratch_capacity = count * 2;
     }
@@ -148,7 +143,7 @@ meshping_status meshping__rollup_change_add(meshping__rollup_change *change, uin
         change->scratch[i] = (meshping__block_row){.target_id = target_id, .sample = samples[i]};
     meshping_status status = leave_out_sealed(change, target_id, &count, err);
     if (status == MESHPING_OK && !meshping__hours_of_rows(&change->hours, change->scratch, count))
-        status = no_memory(err);
+        status = meshping__no_memory(err);
     return status;
 }
 
@@ -199,7 +194,7 @@ static meshping_status load(meshping__rollup_change *change, int64_t group, int6
         meshping__hours_dispose(out);
         return MESHPING_OK;
     }
-    return status == MESHPING_OK ? status : no_memory(err);
+    return status == MESHPING_OK ? status : meshping__no_memory(err);
 }
 
 static meshping_status make_row(meshping__rollup_change *change, int64_t group, int64_t period, meshping_error *err)
@@ -216,7 +211,7 @@ static meshping_status make_row(meshping__rollup_change *change, int64_t group, 
     if (!good || bytes.failed ||
         !meshping__sql_room((void **)&change->rows, &change->row_capacity, change->row_count, sizeof *change->rows)) {
         meshping__bytes_dispose(&bytes);
-        status = no_memory(err);
+        status = meshping__no_memory(err);
         goto out;
     }
     change->rows[change->row_count++] =

@@ -114,7 +114,7 @@ static meshping_status read_window(scan *s, meshping_error *err)
     while (status == MESHPING_OK && (status = meshping__sql_step(s->sql, statement, err)) == MESHPING_OK) {
         status = keep_block(s, statement);
         if (status == MESHPING_NOMEM)
-            meshping_error_set(err, status, "out of memory");
+            meshping__no_memory(err);
         if (status != MESHPING_OK)
             sqlite3_reset(statement);
     }
@@ -137,7 +137,7 @@ static meshping_status hand_on(scan *s, meshping_scan_fn fn, void *user, meshpin
 {
     meshping_status status = make_room(s, s->count);
     if (status != MESHPING_OK)
-        return meshping_error_set(err, status, "out of memory");
+        return meshping__no_memory(err);
     if (s->count)
         qsort(s->items, s->count, sizeof *s->items, compare);
     for (size_t i = 0; status == MESHPING_OK && i < s->count;) {

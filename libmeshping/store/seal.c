@@ -106,7 +106,7 @@ static meshping_status load_level(meshping__sealer *sealer, meshping__level leve
         meshping__seal_agent *agent = agent_of(sealer, (uint64_t)sqlite3_column_int64(statement, 0));
         if (!agent) {
             sqlite3_reset(statement);
-            return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+            return meshping__no_memory(err);
         }
         set_waiting(sealer, agent, level,
                     (meshping__waiting){.count = (uint64_t)sqlite3_column_int64(statement, 1),
@@ -217,7 +217,7 @@ static meshping_status next_job(meshping__sealer *sealer, int64_t now_us, meshpi
         if (!first)
             continue;
         if (meshping__seal_job_new(&sealer->job, first->id, level) != MESHPING_OK)
-            return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+            return meshping__no_memory(err);
         return MESHPING_OK;
     }
     return MESHPING_NOT_FOUND;

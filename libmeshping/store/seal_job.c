@@ -64,11 +64,6 @@ uint64_t meshping__seal_job_agent(const meshping__seal_job *job)
     return job->agent_id;
 }
 
-static meshping_status no_memory(meshping_error *err)
-{
-    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-}
-
 /* ---- reading ---- */
 
 typedef struct row {
@@ -140,7 +135,7 @@ static meshping_status read_some(meshping__seal_job *job, meshping__sql *sql, me
     bool more = true;
     size_t count = 0;
     if (!job->merge && begin_merge(job, sql) != MESHPING_OK)
-        return no_memory(err);
+        return meshping__no_memory(err);
     /* a statement that stays open would keep the write-ahead log from being emptied */
     status = meshping__sql_query(sql, &statement, err,
                                  job->from == MESHPING__LEVEL_JOURNAL
@@ -159,7 +154,7 @@ static meshping_status read_some(meshping__seal_job *job, meshping__sql *sql, me
         status = take(job, &next, &more);
         count++;
         if (status != MESHPING_OK)
-            status = no_memory(err);
+            status = meshping__no_memory(err);
         if (status != MESHPING_OK || !more)
             sqlite3_reset(statement);
     }

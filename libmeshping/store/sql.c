@@ -9,13 +9,18 @@
 
 static const char rollback_text[] = "ROLLBACK"; /* one address: it is prepared once */
 
+meshping_status meshping__no_memory(meshping_error *err)
+{
+    return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+}
+
 meshping_status meshping__sql_error(meshping__sql *sql, int rc, meshping_error *err)
 {
     const char *what = sql->db ? sqlite3_errmsg(sql->db) : sqlite3_errstr(rc);
     int sys_errno = sql->db ? sqlite3_system_errno(sql->db) : 0;
     switch (rc & 0xff) {
     case SQLITE_NOMEM:
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return meshping__no_memory(err);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return meshping_error_set(err, MESHPING_BUSY, "%s: another program holds a lock on it: %s", sql->path, what);
@@ -282,7 +287,7 @@ meshping_status meshping__sql_rows(meshping__sql *sql, meshping_status status, s
     *count = 0;
     while (status == MESHPING_OK && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
         if (!meshping__sql_room(&all, &capacity, n, size)) {
-            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+            status = meshping__no_memory(err);
         } else {
             const char *damage = read(statement, (char *)all + n++ * size);
             if (damage)

@@ -23,6 +23,7 @@ typedef struct meshping__sql {
 
 meshping_status meshping__sql_open(meshping__sql *sql, const char *path, bool read_only, meshping_error *err);
 void meshping__sql_close(meshping__sql *sql);
+meshping_status meshping__no_memory(meshping_error *err);
 /* What SQLite's last result code (`rc`) on this connection means, with the path and SQLite's words. */
 meshping_status meshping__sql_error(meshping__sql *sql, int rc, meshping_error *err);
 /* Runs constant SQL without arguments (pragmas, schema). */

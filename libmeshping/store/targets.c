@@ -162,7 +162,7 @@ meshping_status meshping_store_targets_save(meshping_store *store, meshping_targ
         return status;
     int64_t revision = 0, *ids = meshping__calloc(list->count, sizeof *ids);
     if (!ids)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return meshping__no_memory(err);
     status = meshping__sql_begin(&store->sql, err);
     if (status == MESHPING_OK) {
         status = replace(&store->sql, list, ids, err);

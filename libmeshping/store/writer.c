@@ -307,7 +307,7 @@ static meshping_status check_block(meshping__write *item, meshping_error *err)
     }
     samples = meshping__malloc(largest * sizeof *samples);
     if (!samples)
-        status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        status = meshping__no_memory(err);
     for (size_t i = 0; status == MESHPING_OK && i < targets; i++)
         status = meshping_block_reader_samples(reader, i, samples, largest, &count, err);
     meshping__free(samples);
@@ -323,7 +323,7 @@ meshping_status meshping_store_submit_block(meshping_store *store, const meshpin
         return status;
     meshping__write *item = meshping__calloc(1, sizeof *item);
     if (!item)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return meshping__no_memory(err);
     item->write = *write;
     item->fn = fn;
     item->user = user;
@@ -348,7 +348,7 @@ meshping_status meshping_store_submit_gap(meshping_store *store, const meshping_
         return meshping_error_set(err, MESHPING_INVALID, "gap: its times do not ascend, or its reason is unknown");
     meshping__write *item = meshping__calloc(1, sizeof *item);
     if (!item)
-        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+        return meshping__no_memory(err);
     item->write = *write;
     item->write.sequence = gap->first_sequence;
     item->write.bytes = NULL;
