@@ -10,12 +10,8 @@
 #define JOB_BLOCKS_MAX 4096u
 #define LONG_US (INT64_C(3600) * 1000000) /* what long blocks span, by time of receipt */
 
-static const struct limits {
-    size_t samples;
-} limits[] = {
-    [MESHPING__LEVEL_JOURNAL] = {1u << 18},
-    [MESHPING__LEVEL_SHORT] = {1u << 22},
-};
+/* of one job, by the level taken from */
+static const size_t samples_max[] = {[MESHPING__LEVEL_JOURNAL] = 1u << 18, [MESHPING__LEVEL_SHORT] = 1u << 22};
 
 typedef enum stage {
     STAGE_READ,
@@ -81,7 +77,7 @@ static bool is_full(const meshping__seal_job *job, const row *next)
     if (job->from == MESHPING__LEVEL_SHORT && next->received_us - job->first_received_us >= LONG_US)
         return true;
     return meshping__merge_inputs(job->merge) >= JOB_BLOCKS_MAX ||
-           job->samples + next->samples > limits[job->from].samples;
+           job->samples + next->samples > samples_max[job->from];
 }
 
 /* *more: there may be more to take. */
