@@ -124,7 +124,7 @@ meshping_status meshping__quarantine_apply(meshping__sql *sql, meshping__write *
         return refuse(item, "the agent's quarantine is full");
     status = save_source(sql, item, &from, err);
     if (status == MESHPING_OK && !from.id)
-        status = load_source(sql, item->write.agent_id, item->write.epoch, item->write.source, &from, err);
+        from.id = meshping__sql_rowid(sql);
     if (status == MESHPING_OK)
         status = save_row(sql, item, from.id, err);
     item->stored = status == MESHPING_OK;
@@ -211,7 +211,7 @@ meshping_status meshping_store_quarantine_delete(meshping_store *store, uint64_t
 static meshping_status copy_row(sqlite3_stmt *row, meshping_quarantined *out, meshping_error *err)
 {
     size_t length = (size_t)sqlite3_column_bytes(row, 8);
-    const uint8_t *bytes = sqlite3_column_blob(row, 8);
+    const void *bytes = sqlite3_column_blob(row, 8);
     *out = (meshping_quarantined){
         .id = (uint64_t)sqlite3_column_int64(row, 0),
         .gap = {.first_sequence = (uint64_t)sqlite3_column_int64(row, 1),
@@ -225,12 +225,8 @@ static meshping_status copy_row(sqlite3_stmt *row, meshping_quarantined *out, me
     };
     if (!length)
         return MESHPING_OK;
-    out->bytes = meshping__malloc(length);
-    if (!out->bytes)
-        return meshping__no_memory(err);
-    for (size_t i = 0; i < length; i++)
-        out->bytes[i] = bytes[i];
-    return MESHPING_OK;
+    out->bytes = bytes ? meshping__memdup(bytes, length) : NULL;
+    return out->bytes ? MESHPING_OK : meshping__no_memory(err);
 }
 
 meshping_status meshping_store_quarantine_next(meshping_store *store, uint64_t source_id, uint64_t after_id,
