@@ -3,6 +3,7 @@
 #include "store/maintain.h"
 
 #include "base/alloc.h"
+#include "core/block.h"
 #include "core/rollup_hours.h"
 #include <inttypes.h>
 #include <meshping/block.h>
@@ -13,7 +14,6 @@
 
 #define ROWS_A_STATEMENT 500 /* so that no statement holds its snapshot for long: the server's log could not shrink */
 #define PAGE_FINDINGS "100"  /* of PRAGMA integrity_check, which are many once a page is bad */
-#define TIME_MAX_US INT64_C(250000000000000000) /* the year 9892: what a block's slots can lie at most */
 
 typedef struct checker {
     meshping__sql sql;
@@ -41,7 +41,7 @@ static const char *time_text(char text[32], int64_t unix_us)
 {
     struct tm tm;
     time_t seconds = (time_t)(unix_us / 1000000);
-    if (unix_us < -TIME_MAX_US || unix_us > TIME_MAX_US || !gmtime_r(&seconds, &tm) ||
+    if (unix_us < -MESHPING__SLOT_US_MAX || unix_us > MESHPING__SLOT_US_MAX || !gmtime_r(&seconds, &tm) ||
         !strftime(text, 32, "%Y-%m-%d %H:%M:%S", &tm))
         snprintf(text, 32, "%" PRId64 " us", unix_us);
     return text;
