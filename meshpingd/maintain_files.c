@@ -249,23 +249,33 @@ static meshping_status backup_keys(const char *directory, FILE *sums, const main
     return status;
 }
 
+typedef struct copy_check {
+    const meshping_maintain_watch *watch;
+    char first[MESHPING_ERROR_MESSAGE_MAX]; /* what is wrong */
+} copy_check;
+
+static bool pass_on(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    const copy_check *check = user;
+    return check->watch->progress(check->watch->user, stage, done, total);
+}
+
 static void first_finding(void *user, const char *text)
 {
-    char *first = user;
-    if (!first[0])
-        snprintf(first, MESHPING_ERROR_MESSAGE_MAX, "%s", text);
+    copy_check *check = user;
+    if (!check->first[0])
+        snprintf(check->first, sizeof check->first, "%s", text);
 }
 
 /* Pages and checksums of a copy. */
 static meshping_status check_copy(const char *path, const maintain_options *options, meshping_error *err)
 {
-    char first[MESHPING_ERROR_MESSAGE_MAX] = "";
+    copy_check check = {.watch = &options->watch};
     meshping_store_checked checked;
-    meshping_maintain_watch watch = {.finding = first_finding, .user = first};
-    (void)options;
+    meshping_maintain_watch watch = {.progress = pass_on, .finding = first_finding, .user = &check};
     meshping_status status = meshping_store_check(path, true, &watch, &checked, err);
     if (status == MESHPING_OK && checked.findings)
-        return meshping_error_set(err, MESHPING_CORRUPT, "%s: %s", path, first);
+        return meshping_error_set(err, MESHPING_CORRUPT, "%s: %s", path, check.first);
     return status;
 }
 
