@@ -284,11 +284,10 @@ MESHPING_API meshping_status meshping_store_pause_add(meshping_store *store, con
 MESHPING_API meshping_status meshping_store_pauses(meshping_store *store, int64_t from_us, int64_t to_us,
                                                    meshping_pause **pauses, size_t *count, meshping_error *err);
 /*
- * Deletes at most max_blocks joined blocks whose last slot is before before_us, and as many gaps; what is in the
- * journal is joined first. As
- * the agent's clock may be wrong, a last slot counts as no later than its receipt, and no earlier than an hour before
- * that. Deletes also notes of clocks and pauses, and epochs without either that were silent for a day more, and gives
- * some free pages back.
+ * Deletes at most max_blocks joined blocks whose last slot is before before_us (what is in the journal stays until it
+ * is joined), and when no more of these are left the gaps, notes of clocks and pauses before it, and epochs without
+ * blocks in the journal or gaps that were silent for a day more; gives free pages back. As the agent's clock may be
+ * wrong, a last slot counts as no later than its receipt, and no earlier than an hour before that.
  */
 MESHPING_API meshping_status meshping_store_expire(meshping_store *store, int64_t before_us, size_t max_blocks,
                                                    size_t *deleted, meshping_error *err);
