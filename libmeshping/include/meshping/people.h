@@ -20,7 +20,7 @@ struct meshping_store;
 typedef enum meshping_role {
     MESHPING_ROLE_NONE = 0,
     MESHPING_ROLE_VIEWER = 1,   /* reads */
-    MESHPING_ROLE_OPERATOR = 2, /* and changes targets and alerts */
+    MESHPING_ROLE_OPERATOR = 2, /* and changes targets */
     MESHPING_ROLE_ADMIN = 3,    /* and agents, users, passphrases */
 } meshping_role;
 
