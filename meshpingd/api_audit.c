@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/http.h"
-#include "meshpingd/http_text.h"
 
 #include <string.h>
 
 #define LIMIT_MAX 1000
 #define LIMIT_DEFAULT 100
-
-/* A whole number of the query; absent: *value stays. False: answered. */
-static bool take_number(http_exchange *x, const char *name, uint64_t *value)
-{
-    const char *text = http_query_get(x, name);
-    if (!text || http_content_length_parse(text, value))
-        return true;
-    http_respond_problem(x, 400, "\"%s\" must be a whole number", name);
-    return false;
-}
 
 static json_object *row_json(const meshping_audit_record *row)
 {
@@ -37,13 +26,11 @@ void api_audit_list(http_exchange *x)
     meshping_error err = {0};
     size_t count = 0;
     uint64_t limit = LIMIT_DEFAULT, before = 0, from_ms = 0, to_ms = 0, next = 0;
-    if (!take_number(x, "limit", &limit) || !take_number(x, "before", &before) ||
-        !take_number(x, "from_ms", &from_ms) || !take_number(x, "to_ms", &to_ms))
+    if (!http_query_number(x, "limit", 1, LIMIT_MAX, &limit) ||
+        !http_query_number(x, "before", 0, INT64_MAX, &before) ||
+        !http_query_number(x, "from_ms", 0, HTTP_TIME_MS_MAX, &from_ms) ||
+        !http_query_number(x, "to_ms", 0, HTTP_TIME_MS_MAX, &to_ms))
         return;
-    if (limit < 1 || limit > LIMIT_MAX) {
-        http_respond_problem(x, 400, "\"limit\" must be 1 to %d", LIMIT_MAX);
-        return;
-    }
     meshping_audit_query query = {.before_id = before,
                                   .limit = (size_t)limit,
                                   .from_ms = (int64_t)from_ms,

@@ -10,32 +10,15 @@
 #include <string.h>
 
 #define DAY_MS INT64_C(86400000)
-#define TIME_MS_MAX INT64_C(64060588800000) /* the year 4000 */
-
-/* Absent: true and *value unchanged. */
-static bool take_number(http_exchange *x, const char *name, uint64_t min, uint64_t max, uint64_t *value)
-{
-    uint64_t number;
-    const char *text = http_query_get(x, name);
-    if (!text)
-        return true;
-    if (!http_content_length_parse(text, &number) || number < min || number > max) {
-        http_respond_problem(x, 400, "\"%s\" must be a whole number of %llu to %llu", name, (unsigned long long)min,
-                             (unsigned long long)max);
-        return false;
-    }
-    *value = number;
-    return true;
-}
 
 /* from_ms and to_ms; the last 24 hours when absent. A problem is sent when it is false. */
 static bool take_times(http_exchange *x, history *q)
 {
     uint64_t from_ms, to_ms = (uint64_t)server_unix_ms();
-    if (!take_number(x, "to_ms", 1, (uint64_t)TIME_MS_MAX, &to_ms))
+    if (!http_query_number(x, "to_ms", 1, (uint64_t)HTTP_TIME_MS_MAX, &to_ms))
         return false;
     from_ms = to_ms > (uint64_t)DAY_MS ? to_ms - (uint64_t)DAY_MS : 0;
-    if (!take_number(x, "from_ms", 0, (uint64_t)TIME_MS_MAX, &from_ms))
+    if (!http_query_number(x, "from_ms", 0, (uint64_t)HTTP_TIME_MS_MAX, &from_ms))
         return false;
     if (from_ms >= to_ms) {
         http_respond_problem(x, 400, "from_ms must be before to_ms");
@@ -109,7 +92,7 @@ void api_history(http_exchange *x)
     if (!q)
         return;
     if (!take_pair(x, &pair) || !take_times(x, q) ||
-        !take_number(x, "points", MESHPING_POINTS_MIN, HISTORY_POINTS_MAX, &points)) {
+        !http_query_number(x, "points", MESHPING_POINTS_MIN, HISTORY_POINTS_MAX, &points)) {
         history_free(q);
         return;
     }
@@ -131,7 +114,7 @@ void api_worst(http_exchange *x)
             q->order = &history_orders[i];
     if (!q->order)
         http_respond_problem(x, 400, "\"by\" must be " HISTORY_ORDERS_TEXT);
-    if (!q->order || !take_times(x, q) || !take_number(x, "limit", 1, MESHPING_WORST_MAX, &limit)) {
+    if (!q->order || !take_times(x, q) || !http_query_number(x, "limit", 1, MESHPING_WORST_MAX, &limit)) {
         history_free(q);
         return;
     }
@@ -179,9 +162,10 @@ static bool take_body_times(http_exchange *x, history *q)
 {
     bool ok = true;
     int64_t now_ms = server_unix_ms();
-    q->to_ms = http_json_number(x, "to_ms", now_ms, 1, TIME_MS_MAX, &ok);
+    q->to_ms = http_json_number(x, "to_ms", now_ms, 1, HTTP_TIME_MS_MAX, &ok);
     if (ok)
-        q->from_ms = http_json_number(x, "from_ms", q->to_ms > DAY_MS ? q->to_ms - DAY_MS : 0, 0, TIME_MS_MAX, &ok);
+        q->from_ms =
+            http_json_number(x, "from_ms", q->to_ms > DAY_MS ? q->to_ms - DAY_MS : 0, 0, HTTP_TIME_MS_MAX, &ok);
     if (ok && q->from_ms >= q->to_ms) {
         http_respond_problem(x, 400, "from_ms must be before to_ms");
         ok = false;

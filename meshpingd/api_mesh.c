@@ -27,11 +27,8 @@ void api_events(http_exchange *x)
     size_t count = 0;
     meshping_event_record *records = NULL;
     meshping_error err = {0};
-    const char *text_limit = http_query_get(x, "limit");
-    if (text_limit && (!http_number_parse(text_limit, &limit) || limit > EVENTS_MAX)) {
-        http_respond_problem(x, 400, "\"limit\" must be 1 to %d", EVENTS_MAX);
+    if (!http_query_number(x, "limit", 1, EVENTS_MAX, &limit))
         return;
-    }
     if (meshping_store_events(x->server->store, (size_t)limit, &records, &count, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;

@@ -116,21 +116,6 @@ static void let_go(void *data)
     free(q);
 }
 
-/* Absent: true and *value unchanged. */
-static bool take_ms(http_exchange *x, const char *name, int64_t *value)
-{
-    uint64_t number;
-    const char *text = http_query_get(x, name);
-    if (!text)
-        return true;
-    if (!http_content_length_parse(text, &number)) {
-        http_respond_problem(x, 400, "\"%s\" must be a time in Unix milliseconds", name);
-        return false;
-    }
-    *value = (int64_t)number;
-    return true;
-}
-
 /* Now, as an agent sees it whose clock is wrong: its samples carry its own time. */
 static int64_t agents_now_ms(const agent_entry *agent)
 {
@@ -142,11 +127,14 @@ static int64_t agents_now_ms(const agent_entry *agent)
 
 static bool take_times(http_exchange *x, series *out)
 {
-    if (!take_ms(x, "to_ms", &out->to_ms))
+    uint64_t from_ms, to_ms = (uint64_t)out->to_ms;
+    if (!http_query_number(x, "to_ms", 0, HTTP_TIME_MS_MAX, &to_ms))
         return false;
-    out->from_ms = out->to_ms > HOUR_MS ? out->to_ms - HOUR_MS : 0;
-    if (!take_ms(x, "from_ms", &out->from_ms))
+    from_ms = to_ms > (uint64_t)HOUR_MS ? to_ms - (uint64_t)HOUR_MS : 0;
+    if (!http_query_number(x, "from_ms", 0, HTTP_TIME_MS_MAX, &from_ms))
         return false;
+    out->from_ms = (int64_t)from_ms;
+    out->to_ms = (int64_t)to_ms;
     if (out->from_ms >= out->to_ms || out->to_ms - out->from_ms > SERIES_SPAN_MAX_MS) {
         http_respond_problem(x, 400, "from_ms must be before to_ms, by 24 hours at most");
         return false;

@@ -27,6 +27,7 @@ extern const size_t live_ws_per_session_size;
 #define HTTP_BODY_TIME_MS 60000          /* for a whole body */
 #define HTTP_LINGER_S 5                  /* how long an answered connection is read out before it is closed */
 #define HTTP_QUERY_MAX 8
+#define HTTP_TIME_MS_MAX INT64_C(64060588800000) /* the year 4000 */
 #define HTTP_CHUNK_BYTES 16384 /* one lws_write */
 
 typedef struct http_query {
@@ -123,6 +124,8 @@ void http_audit_who(http_exchange *x, uint64_t user_id, const char *user, const 
 int http_copy_head(http_exchange *x, const char **why);
 /* NULL: not there. */
 const char *http_query_get(const http_exchange *x, const char *name);
+/* A whole number of min..max of the query; absent: *value stays. False: a 400 was sent. */
+bool http_query_number(http_exchange *x, const char *name, uint64_t min, uint64_t max, uint64_t *value);
 /* A string field of the body: NULL when absent; *ok = false (and a 400 is sent) when it is there and is no string. */
 const char *http_json_string(http_exchange *x, const char *name, bool *ok);
 /* A whole number of min..max; `absent` when it is not there; *ok as above. */

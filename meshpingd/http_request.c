@@ -169,6 +169,20 @@ const char *http_query_get(const http_exchange *x, const char *name)
     return NULL;
 }
 
+bool http_query_number(http_exchange *x, const char *name, uint64_t min, uint64_t max, uint64_t *value)
+{
+    uint64_t number;
+    const char *text = http_query_get(x, name);
+    if (!text)
+        return true;
+    if (!http_content_length_parse(text, &number) || number < min || number > max) {
+        http_respond_problem(x, 400, "\"%s\" must be a whole number from %" PRIu64 " to %" PRIu64, name, min, max);
+        return false;
+    }
+    *value = number;
+    return true;
+}
+
 const char *http_json_string(http_exchange *x, const char *name, bool *ok)
 {
     json_object *field;
