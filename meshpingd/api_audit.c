@@ -26,6 +26,8 @@ void api_audit_list(http_exchange *x)
     meshping_error err = {0};
     size_t count = 0;
     uint64_t limit = LIMIT_DEFAULT, before = 0, from_ms = 0, to_ms = 0, next = 0;
+    if (!http_query_only(x, "limit, before, user, action, q, from_ms, to_ms"))
+        return;
     if (!http_query_number(x, "limit", 1, LIMIT_MAX, &limit) ||
         !http_query_number(x, "before", 0, INT64_MAX, &before) ||
         !http_query_number(x, "from_ms", 0, HTTP_TIME_MS_MAX, &from_ms) ||

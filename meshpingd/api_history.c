@@ -84,6 +84,8 @@ void api_history(http_exchange *x)
 {
     meshping_pair pair;
     uint64_t points = HISTORY_POINTS_DEFAULT;
+    if (!http_query_only(x, "agent, target, from_ms, to_ms, points"))
+        return;
     if (!http_query_get(x, "agent") || !http_query_get(x, "target")) {
         http_respond_problem(x, 400, "\"agent\" and \"target\" are needed");
         return;
@@ -106,6 +108,8 @@ void api_worst(http_exchange *x)
 {
     uint64_t limit = HISTORY_WORST_DEFAULT;
     const char *by = http_query_get(x, "by");
+    if (!http_query_only(x, "by, from_ms, to_ms, limit"))
+        return;
     history *q = question(x, HISTORY_WORST);
     if (!q)
         return;
@@ -125,6 +129,8 @@ void api_worst(http_exchange *x)
 /* An agent's row, a target's column, one pair, or all. */
 void api_summary(http_exchange *x)
 {
+    if (!http_query_only(x, "agent, target, from_ms, to_ms"))
+        return;
     history *q = question(x, HISTORY_SUMMARY);
     if (!q)
         return;

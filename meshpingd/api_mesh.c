@@ -27,7 +27,7 @@ void api_events(http_exchange *x)
     size_t count = 0;
     meshping_event_record *records = NULL;
     meshping_error err = {0};
-    if (!http_query_number(x, "limit", 1, EVENTS_MAX, &limit))
+    if (!http_query_only(x, "limit") || !http_query_number(x, "limit", 1, EVENTS_MAX, &limit))
         return;
     if (meshping_store_events(x->server->store, (size_t)limit, &records, &count, &err) != MESHPING_OK) {
         http_respond_error(x, &err);

@@ -150,6 +150,8 @@ void api_series(http_exchange *x)
     meshping_error err = {0};
     const char *agent = http_query_get(x, "agent"), *target_text = http_query_get(x, "target");
     const meshping_target *target = NULL;
+    if (!http_query_only(x, "agent, target, from_ms, to_ms"))
+        return;
     if (!agent || !target_text) {
         http_respond_problem(x, 400, "\"agent\" and \"target\" are needed");
         return;

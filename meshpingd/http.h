@@ -124,6 +124,8 @@ void http_audit_who(http_exchange *x, uint64_t user_id, const char *user, const 
 int http_copy_head(http_exchange *x, const char **why);
 /* NULL: not there. */
 const char *http_query_get(const http_exchange *x, const char *name);
+/* names: "agent, target". False: the query has a parameter that is none of these, and a 400 was sent. */
+bool http_query_only(http_exchange *x, const char *names);
 /* A whole number of min..max of the query; absent: *value stays. False: a 400 was sent. */
 bool http_query_number(http_exchange *x, const char *name, uint64_t min, uint64_t max, uint64_t *value);
 /* A string field of the body: NULL when absent; *ok = false (and a 400 is sent) when it is there and is no string. */

@@ -169,6 +169,23 @@ const char *http_query_get(const http_exchange *x, const char *name)
     return NULL;
 }
 
+bool http_query_only(http_exchange *x, const char *names)
+{
+    for (size_t i = 0; i < x->query_count; i++) {
+        const char *name = x->query[i].name, *at = names;
+        size_t length;
+        while ((length = strcspn(at, ", ")) && !(strlen(name) == length && memcmp(at, name, length) == 0)) {
+            at += length;
+            at += strspn(at, ", ");
+        }
+        if (length == 0) {
+            http_respond_problem(x, 400, "there is no parameter \"%s\" here, only %s", name, names);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool http_query_number(http_exchange *x, const char *name, uint64_t min, uint64_t max, uint64_t *value)
 {
     uint64_t number;

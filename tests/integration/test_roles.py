@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 import subprocess
+from urllib.parse import unquote
 
 import jsonschema
 import pytest
@@ -134,6 +135,20 @@ def test_a_change_needs_our_own_page_and_its_token(people, method, path, operati
         for csrf in (None, "", "x" * 43, people["viewer"].session.csrf):
             answer = admin.call(method, fill(path), body, headers={"X-CSRF-Token": csrf})
             assert answer.status == 403 and "CSRF" in json.dumps(answer.json()), answer
+
+
+QUESTIONS = {path: names for method, path, operation in OPERATIONS if method == "get" for names in
+             [[p["name"] for p in operation.get("parameters", []) if p["in"] == "query"]] if names}
+
+
+@pytest.mark.parametrize("path", QUESTIONS)
+def test_a_parameter_that_is_not_in_the_file_is_refused_by_name(people, path):
+    for name in ("from", "From_ms", "limit_", "%3Cb%3E"):
+        answer = people["admin"].call("get", f"{path}?{name}=1")
+        assert answer.status == 400 and f'no parameter "{unquote(name)}"' in answer.json()["detail"], answer
+        assert ", ".join(QUESTIONS[path]) in answer.json()["detail"], answer
+    for name in QUESTIONS[path]:
+        assert "no parameter" not in people["admin"].call("get", f"{path}?{name}=x").json().get("detail", ""), name
 
 
 @pytest.mark.parametrize("path", DOCUMENT["paths"])
