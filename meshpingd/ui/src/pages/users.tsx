@@ -51,7 +51,7 @@ function InviteForm({ onMade }: { onMade: (link: Link) => void }) {
     setBusy(false);
   };
   return (
-    <form class="panel pad form-grid" data-testid="invite-form" onSubmit={submit}>
+    <form class="panel pad form-grid even" data-testid="invite-form" onSubmit={submit}>
       <p class="soft full">An invitation is a link that works once. Whoever opens it chooses the password; nobody else ever sees it.</p>
       <label>Name<input required maxLength={64} spellcheck={false} autocapitalize="none" autocomplete="off" value={name} data-testid="new-name" onInput={(event) => setName(event.currentTarget.value)} /></label>
       <label>E-mail, if you like<input type="email" maxLength={254} autocomplete="off" value={email} onInput={(event) => setEmail(event.currentTarget.value)} /></label>
