@@ -7,6 +7,7 @@ import time
 import pytest
 
 import lab
+from openapi_lab import check_schema
 from test_identity import join, restart, server, state_of  # noqa: F401: the fixture
 from wire import block_of
 
@@ -96,6 +97,20 @@ def test_an_approval_names_what_is_kept_and_it_counts_once(held):
     assert server.agents()["a"]["quarantine_bytes"] == 0
     texts = [e["text"] for e in server.call("GET", "/api/v1/events")["events"] if e["kind"] == "quarantine"]
     assert any("kept" in t and "127.0.0.2" in t for t in texts) and any("not kept" in t and "127.0.0.3" in t for t in texts)
+
+
+def test_what_was_not_kept_is_a_gap_that_says_so(held):
+    server, speaker, target, slot_us = held  # noqa: F811
+    connection = speaker.connect("resume", source="127.0.0.2")
+    speaker.join(connection)
+    server.call("POST", f"/api/v1/agents/{server.agents()['a']['id']}/approve", {"keep": []})
+    connection.expect("registration_status")
+    lab.wait_for("the quarantine is empty", 10, lambda: sources_of(server, "a") == [])
+    send(connection, target, 6, slot_us + 20000000, 106)
+    lab.wait_for("it counts", 10, lambda: rtts(server) == [101, 106])
+    found = server.series("a", "192.0.2.1")
+    assert found["gaps"][0]["cause"] == "refused"
+    check_schema(found, {"$ref": "#/components/schemas/Series"})
 
 
 def test_without_names_it_goes_by_the_approved_addresses(held):
