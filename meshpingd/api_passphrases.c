@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HOURS_MAX (24 * 366)
+#define HOURS_MAX 8760
 #define USES_MAX 100000
 
 static json_object *tid_json(const uint8_t tid[MESHPING_TID_LEN])

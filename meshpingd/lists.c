@@ -13,8 +13,6 @@
 #define TAG_LEN 16
 #define DEFAULT_HOURS 24
 #define DEFAULT_USES 50
-#define HOURS_MAX 8760
-#define USES_MAX 100000
 
 meshping_status server_targets_replace(server *s, meshping_target_list *list, uint64_t expected_revision,
                                        const char *user, meshping_error *err)
@@ -139,9 +137,6 @@ meshping_status server_passphrase_issue(server *s, const passphrase_request *req
     if (!*advertise)
         return meshping_error_set(err, MESHPING_INVALID,
                                   "give the address agents reach this server at, as HOST:PORT (or set advertise)");
-    if (hours > HOURS_MAX || uses > USES_MAX)
-        return meshping_error_set(err, MESHPING_INVALID, "a passphrase lasts at most %d hours and %d uses", HOURS_MAX,
-                                  USES_MAX);
     meshping_status status = parse_advertise(&passphrase, advertise, err);
     if (status != MESHPING_OK)
         return status;

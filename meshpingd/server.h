@@ -150,8 +150,8 @@ meshping_status server_targets_replace(server *s, meshping_target_list *list, ui
 typedef struct passphrase_request {
     const char *advertise;       /* "HOST:PORT"; NULL: the first of config.advertise */
     const char *label;           /* may be NULL */
-    uint32_t hours;              /* 0: 24 */
-    uint32_t uses;               /* 0: 50 */
+    uint32_t hours;              /* 0: 24; the API takes up to 8760 */
+    uint32_t uses;               /* 0: 50; the API takes up to 100,000 */
     uint32_t preapprove;         /* the first so many are approved at once ... */
     const char *preapprove_from; /* ... when they come from these ranges; needed then */
 } passphrase_request;
