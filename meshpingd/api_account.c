@@ -101,19 +101,12 @@ static void current_password_checked(http_exchange *x, auth_job *job)
 
 void api_password_put(http_exchange *x)
 {
-    bool ok;
     meshping_user_record user;
     meshping_error err = {0};
-    const char *current = http_json_string(x, "current", &ok);
-    if (!ok)
+    const char *current = http_json_needed(x, "current");
+    const char *password = current ? http_json_needed(x, "password") : NULL;
+    if (!password)
         return;
-    const char *password = http_json_string(x, "password", &ok);
-    if (!ok)
-        return;
-    if (!current || !password) {
-        http_respond_problem(x, 400, "\"current\" and \"password\" are needed");
-        return;
-    }
     if (password_check(password, strlen(password), x->identity.user, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;

@@ -20,21 +20,6 @@ void api_agents_list(http_exchange *x)
 }
 
 /* false: it was answered. */
-static bool take_flag(http_exchange *x, const char *name, bool *out)
-{
-    json_object *value = NULL;
-    *out = false;
-    if (!json_object_object_get_ex(x->json, name, &value) || !value)
-        return true;
-    if (!json_object_is_type(value, json_type_boolean)) {
-        http_respond_problem(x, 400, "\"%s\" must be true or false", name);
-        return false;
-    }
-    *out = json_object_get_boolean(value);
-    return true;
-}
-
-/* false: it was answered. */
 static bool take_decision(http_exchange *x, agent_decision *out)
 {
     bool ok;
@@ -55,8 +40,8 @@ static bool take_decision(http_exchange *x, agent_decision *out)
         http_respond_problem(x, 400, "\"successor_of\" must be an agent's id");
         return false;
     }
-    return take_flag(x, "block_address", &out->block_address) &&
-           take_flag(x, "revoke_passphrase", &out->revoke_passphrase);
+    return http_json_flag(x, "block_address", &out->block_address) &&
+           http_json_flag(x, "revoke_passphrase", &out->revoke_passphrase);
 }
 
 /* The agent of the path; NULL: it was answered. */

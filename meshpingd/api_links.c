@@ -9,17 +9,10 @@
 /* The link of the body's "token"; false: answered. Guessing is hopeless, and slowed down all the same. */
 static bool find_link(http_exchange *x, meshping_link_record *link, meshping_user_record *user)
 {
-    bool ok;
     uint8_t hash[MESHPING_TOKEN_HASH_LEN];
     meshping_error err = {0};
-    const char *token = http_json_string(x, "token", &ok);
-    if (!ok)
-        return false;
-    if (!token) {
-        http_respond_problem(x, 400, "\"token\" is needed");
-        return false;
-    }
-    if (auth_must_wait(x, NULL))
+    const char *token = http_json_needed(x, "token");
+    if (!token || auth_must_wait(x, NULL))
         return false;
     auth_try_begin(x, NULL);
     meshping_status status = strlen(token) == AUTH_TOKEN_TEXT_LEN && auth_token_hash(hash, token)
@@ -43,15 +36,10 @@ static bool find_link(http_exchange *x, meshping_link_record *link, meshping_use
 /* The same for every name: mail_reset.c looks whose it is, later. */
 void api_password_reset(http_exchange *x)
 {
-    bool ok;
     char address[MESHPING_ADDRESS_TEXT_MAX];
-    const char *name = http_json_string(x, "user", &ok);
-    if (!ok)
+    const char *name = http_json_needed(x, "user");
+    if (!name)
         return;
-    if (!name) {
-        http_respond_problem(x, 400, "\"user\" is needed");
-        return;
-    }
     if (!mail_is_configured(&x->server->config)) {
         http_respond_problem(x, 404, "this server sends no e-mail: ask an administrator for a link");
         return;
@@ -104,18 +92,11 @@ static void password_made(http_exchange *x, auth_job *job)
 
 void api_link_use(http_exchange *x)
 {
-    bool ok;
     meshping_link_record link;
     meshping_user_record user;
     meshping_error err = {0};
-    const char *password = http_json_string(x, "password", &ok);
-    if (!ok)
-        return;
-    if (!password) {
-        http_respond_problem(x, 400, "\"token\" and \"password\" are needed");
-        return;
-    }
-    if (!find_link(x, &link, &user))
+    const char *password = http_json_needed(x, "password");
+    if (!password || !find_link(x, &link, &user))
         return;
     if (password_check(password, strlen(password), user.name, &err) != MESHPING_OK)
         http_respond_error(x, &err);

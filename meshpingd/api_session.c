@@ -65,20 +65,11 @@ static void password_checked(http_exchange *x, auth_job *job)
 
 void api_session_create(http_exchange *x)
 {
-    bool ok;
     meshping_user_record user = {0};
     meshping_error err = {0};
-    const char *name = http_json_string(x, "user", &ok);
-    if (!ok)
-        return;
-    const char *password = http_json_string(x, "password", &ok);
-    if (!ok)
-        return;
-    if (!name || !password) {
-        http_respond_problem(x, 400, "\"user\" and \"password\" are needed");
-        return;
-    }
-    if (auth_must_wait(x, name))
+    const char *name = http_json_needed(x, "user");
+    const char *password = name ? http_json_needed(x, "password") : NULL;
+    if (!password || auth_must_wait(x, name))
         return;
     meshping_status status = meshping_store_user_by_name(x->server->store, name, &user, &err);
     if (status != MESHPING_OK && status != MESHPING_NOT_FOUND && status != MESHPING_INVALID) {
@@ -126,17 +117,10 @@ static void confirmed(http_exchange *x, auth_job *job)
 
 void api_session_confirm(http_exchange *x)
 {
-    bool ok;
     meshping_user_record user;
     meshping_error err = {0};
-    const char *password = http_json_string(x, "password", &ok);
-    if (!ok)
-        return;
-    if (!password) {
-        http_respond_problem(x, 400, "\"password\" is needed");
-        return;
-    }
-    if (auth_must_wait(x, x->identity.user))
+    const char *password = http_json_needed(x, "password");
+    if (!password || auth_must_wait(x, x->identity.user))
         return;
     if (meshping_store_user_by_id(x->server->store, x->identity.user_id, &user, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
@@ -176,22 +160,13 @@ static void password_made(http_exchange *x, auth_job *job)
 
 void api_setup(http_exchange *x)
 {
-    bool ok;
     meshping_error err = {0};
     meshping_user_record user = {.role = MESHPING_ROLE_ADMIN, .created_ms = server_unix_ms()};
-    const char *code = http_json_string(x, "code", &ok);
-    if (!ok)
+    const char *code = http_json_needed(x, "code");
+    const char *name = code ? http_json_needed(x, "user") : NULL;
+    const char *password = name ? http_json_needed(x, "password") : NULL;
+    if (!password)
         return;
-    const char *name = http_json_string(x, "user", &ok);
-    if (!ok)
-        return;
-    const char *password = http_json_string(x, "password", &ok);
-    if (!ok)
-        return;
-    if (!code || !name || !password) {
-        http_respond_problem(x, 400, "\"code\", \"user\" and \"password\" are needed");
-        return;
-    }
     if (!auth_setup_needed(x->server->http)) {
         http_respond_problem(x, 409, "there is an administrator already: sign in");
         return;

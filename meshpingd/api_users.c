@@ -78,7 +78,6 @@ static bool take_fields(http_exchange *x, meshping_user_record *user)
 {
     bool ok;
     meshping_error err = {0};
-    json_object *field;
     const char *name = http_json_string(x, "name", &ok);
     if (!ok)
         return false;
@@ -100,13 +99,8 @@ static bool take_fields(http_exchange *x, meshping_user_record *user)
         http_respond_problem(x, 400, "\"email\" must be an address such as anna@example.org, or empty");
         return false;
     }
-    if (json_object_object_get_ex(x->json, "disabled", &field)) {
-        if (!json_object_is_type(field, json_type_boolean)) {
-            http_respond_problem(x, 400, "\"disabled\" must be true or false");
-            return false;
-        }
-        user->disabled = json_object_get_boolean(field);
-    }
+    if (!http_json_flag(x, "disabled", &user->disabled))
+        return false;
     if (name)
         http_text_copy(user->name, sizeof user->name, name);
     if (email)

@@ -130,6 +130,10 @@ bool http_query_only(http_exchange *x, const char *names);
 bool http_query_number(http_exchange *x, const char *name, uint64_t min, uint64_t max, uint64_t *value);
 /* A string field of the body: NULL when absent; *ok = false (and a 400 is sent) when it is there and is no string. */
 const char *http_json_string(http_exchange *x, const char *name, bool *ok);
+/* The same of a field that must be there; NULL: a 400 was sent. */
+const char *http_json_needed(http_exchange *x, const char *name);
+/* true or false; absent: *value stays. False: a 400 was sent. */
+bool http_json_flag(http_exchange *x, const char *name, bool *value);
 /* A whole number of min..max; `absent` when it is not there; *ok as above. */
 int64_t http_json_number(http_exchange *x, const char *name, int64_t absent, int64_t min, int64_t max, bool *ok);
 /* The peer's address as text of MESHPING_ADDRESS_TEXT_MAX. */

@@ -214,6 +214,28 @@ const char *http_json_string(http_exchange *x, const char *name, bool *ok)
     return string;
 }
 
+const char *http_json_needed(http_exchange *x, const char *name)
+{
+    bool ok;
+    const char *string = http_json_string(x, name, &ok);
+    if (ok && !string)
+        http_respond_problem(x, 400, "\"%s\" is needed", name);
+    return string;
+}
+
+bool http_json_flag(http_exchange *x, const char *name, bool *value)
+{
+    json_object *field;
+    if (!json_object_object_get_ex(x->json, name, &field) || !field)
+        return true;
+    if (!json_object_is_type(field, json_type_boolean)) {
+        http_respond_problem(x, 400, "\"%s\" must be true or false", name);
+        return false;
+    }
+    *value = json_object_get_boolean(field);
+    return true;
+}
+
 int64_t http_json_number(http_exchange *x, const char *name, int64_t absent, int64_t min, int64_t max, bool *ok)
 {
     json_object *field;
