@@ -138,7 +138,6 @@ export async function signIn(page, lab) {
 
 export const go = (page, name) => page.getByRole('navigation').getByRole('link', { name }).click();
 
-/** Opens a page by its link and waits until it shows its data. */
 export async function assertAccessible(page, what) {
   await page.evaluate(axeSource);
   const { violations } = await page.evaluate(() => globalThis.axe.run());

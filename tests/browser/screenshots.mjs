@@ -105,7 +105,7 @@ const server = options.url
   : await ownMesh(browser);
 try {
   if (options.all) {
-    const pages = ['matrix', 'agents', 'targets', 'add', 'events', 'about'];
+    const pages = ['matrix', 'agents', 'targets', 'add', 'users', 'events', 'audit', 'account', 'about'];
     for (const width of [1280, 390]) for (const look of ['light', 'dark']) await picture(browser, server, look, width, pages, `-${look}-${width}`);
   } else {
     await picture(browser, server, 'light', 1280, ['matrix'], '');
