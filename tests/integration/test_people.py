@@ -298,6 +298,7 @@ def test_one_sees_and_ends_ones_own_sessions_only(server):
     own_of_anna = next(one for one in sessions_of(server, server.session) if one["current"])
     assert status(server, here, f"/api/v1/sessions/{own_of_anna['id']}", "DELETE") == 404
     assert status(server, server.session) == 200
+    assert rows(server, user="kurt", action="session.end") == [], "nothing was ended"
 
     async def watch():
         async with live(server, there) as socket:
