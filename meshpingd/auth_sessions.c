@@ -32,11 +32,13 @@ static void forget(struct http_state *state, auth_session *session)
 static void save(struct http_state *state, auth_session *session)
 {
     meshping_error err;
-    if (session->record.last_used_ms == session->saved_ms)
+    const meshping_web_session_record *record = &session->record;
+    if (record->last_used_ms == session->saved_ms)
         return;
-    if (meshping_store_web_session_save(state->server->store, &session->record, &err) != MESHPING_OK)
+    if (meshping_store_web_session_used(state->server->store, record->token_hash, record->last_used_ms, &err) !=
+        MESHPING_OK)
         log_warning("http", "a session's last use was not saved: %s", err.message);
-    session->saved_ms = session->record.last_used_ms;
+    session->saved_ms = record->last_used_ms;
 }
 
 static auth_session *remember(struct http_state *state, const meshping_web_session_record *record,

@@ -88,7 +88,9 @@ static bool copy_query(http_exchange *x)
         memcpy(query->name, one, name);
         query->name[name] = 0;
         http_text_copy(query->value, sizeof query->value, value);
-        x->query_count++;
+        /* nothing behind the "?" or between two "&"; libwebsockets 4.1.6 makes a "/" of it at the end */
+        if (*one && strcmp(one, "/") != 0)
+            x->query_count++;
     }
     return true;
 }

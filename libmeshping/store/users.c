@@ -191,6 +191,21 @@ meshping_status meshping_store_web_session_save(meshping_store *store, const mes
     return status;
 }
 
+meshping_status meshping_store_web_session_used(meshping_store *store,
+                                                const uint8_t token_hash[MESHPING_TOKEN_HASH_LEN], int64_t last_used_ms,
+                                                meshping_error *err)
+{
+    const meshping_audit_record *waiting = store->sql.audit;
+    store->sql.audit = NULL;
+    meshping_status status =
+        meshping__sql_run(&store->sql, err, "UPDATE web_sessions SET last_used_ms = ?2 WHERE token_hash = ?1", "bi",
+                          (const void *)token_hash, (size_t)MESHPING_TOKEN_HASH_LEN, last_used_ms);
+    store->sql.audit = waiting;
+    if (status == MESHPING_OK && meshping__sql_changes(&store->sql) == 0)
+        return meshping_error_set(err, MESHPING_NOT_FOUND, "there is no such session");
+    return status;
+}
+
 static const char *read_session(sqlite3_stmt *row, void *item)
 {
     meshping_web_session_record *out = item;

@@ -149,6 +149,9 @@ def test_a_parameter_that_is_not_in_the_file_is_refused_by_name(people, path):
         assert ", ".join(QUESTIONS[path]) in answer.json()["detail"], answer
     for name in QUESTIONS[path]:
         assert "no parameter" not in people["admin"].call("get", f"{path}?{name}=x").json().get("detail", ""), name
+    bare = people["admin"].call("get", path).status
+    for nothing in ("?", "?&", "?&&"):
+        assert people["admin"].call("get", path + nothing).status == bare, nothing
 
 
 @pytest.mark.parametrize("path", DOCUMENT["paths"])

@@ -98,7 +98,7 @@ static void test_web_sessions_end_by_hand_and_by_age(void **state)
     session.user_id = add_user(f->store, "anna", MESHPING_ROLE_VIEWER).id;
     assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
     session.last_used_ms = 300; /* used again */
-    assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_web_session_used(f->store, session.token_hash, 300, NULL), MESHPING_OK);
     fixture_reopen(f);
     assert_int_equal(meshping_store_web_session(f->store, session.token_hash, &got, NULL), MESHPING_OK);
     assert_memory_equal(&got, &session, sizeof got);
@@ -112,6 +112,7 @@ static void test_web_sessions_end_by_hand_and_by_age(void **state)
     assert_int_equal(meshping_store_web_session_save(f->store, &session, NULL), MESHPING_OK);
     assert_int_equal(meshping_store_web_session_delete(f->store, session.token_hash, NULL), MESHPING_OK);
     assert_int_equal(meshping_store_web_session_delete(f->store, session.token_hash, NULL), MESHPING_NOT_FOUND);
+    assert_int_equal(meshping_store_web_session_used(f->store, session.token_hash, 400, NULL), MESHPING_NOT_FOUND);
 }
 
 static void add_session(fixture *f, uint64_t user_id, int byte)
@@ -337,6 +338,14 @@ static void test_an_audit_row_goes_with_its_change_or_not_at_all(void **state)
     assert_int_equal(meshping_store_setting_save(f->store, "a", "b", NULL), MESHPING_OK);
     assert_int_equal(meshping_store_setting_save(f->store, "a", "c", NULL), MESHPING_OK);
     assert_true(meshping_store_audit_end(f->store));
+    assert_int_equal(FOUND(.limit = 9), 2);
+    /* that a session was used is nobody's change */
+    add_session(f, user.id, 1);
+    uint8_t hash[MESHPING_TOKEN_HASH_LEN];
+    memset(hash, 1, sizeof hash);
+    meshping_store_audit_begin(f->store, &row);
+    assert_int_equal(meshping_store_web_session_used(f->store, hash, 7, NULL), MESHPING_OK);
+    assert_false(meshping_store_audit_end(f->store));
     assert_int_equal(FOUND(.limit = 9), 2);
     /* a change that fails, and one that changes nothing */
     meshping_user_record again = {.name = "bert"};

@@ -78,6 +78,10 @@ typedef struct meshping_web_session_record {
 MESHPING_API meshping_status meshping_store_web_session_save(struct meshping_store *store,
                                                              const meshping_web_session_record *session,
                                                              meshping_error *err);
+/* Notes when it was used last; nobody's change, so that no audit row goes with it. NOT_FOUND. */
+MESHPING_API meshping_status meshping_store_web_session_used(struct meshping_store *store,
+                                                             const uint8_t token_hash[MESHPING_TOKEN_HASH_LEN],
+                                                             int64_t last_used_ms, meshping_error *err);
 MESHPING_API meshping_status meshping_store_web_session(struct meshping_store *store,
                                                         const uint8_t token_hash[MESHPING_TOKEN_HASH_LEN],
                                                         meshping_web_session_record *out, meshping_error *err);
