@@ -30,14 +30,21 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* Exactly the agents' name: libwebsockets would take any name that this one begins with. */
+/*
+ * Exactly the agents' name: libwebsockets would take any name that this one begins with. When descriptors are
+ * very short agents end here, before the handshake has cost anything.
+ */
 static int choose_key(SSL *ssl, int *alert, void *arg)
 {
     const certificates *c = arg;
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    (void)alert;
-    if (name && strcmp(name, MESHPING_AGENT_SNI) == 0)
-        SSL_set_SSL_CTX(ssl, c->agents);
+    if (!name || strcmp(name, MESHPING_AGENT_SNI) != 0)
+        return SSL_TLSEXT_ERR_OK;
+    if (SSL_get_fd(ssl) >= c->descriptors->half_below) {
+        *alert = SSL_AD_INTERNAL_ERROR;
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    SSL_set_SSL_CTX(ssl, c->agents);
     return SSL_TLSEXT_ERR_OK;
 }
 
@@ -80,10 +87,10 @@ static meshping_status check(const char *certificate, const char *key, meshping_
 }
 
 meshping_status certificates_open(certificates *out, const server_config *config, const server_keys *keys,
-                                  meshping_error *err)
+                                  const descriptor_limit *files, meshping_error *err)
 {
     bool own = !config->certificate_file[0] && !config->key_file[0];
-    *out = (certificates){0};
+    *out = (certificates){.descriptors = files};
     if (!own && (!config->certificate_file[0] || !config->key_file[0]))
         return meshping_error_set(err, MESHPING_INVALID, "certificate_file and key_file go together");
     snprintf(out->certificate_path, sizeof out->certificate_path, "%s",

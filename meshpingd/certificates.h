@@ -8,10 +8,12 @@
 #define MESHPINGD_CERTIFICATES_H
 
 #include "meshpingd/config.h"
+#include "meshpingd/descriptors.h"
 #include "meshpingd/keys.h"
 #include <openssl/ssl.h>
 
 typedef struct certificates {
+    const descriptor_limit *descriptors;  /* borrowed */
     SSL_CTX *agents;                      /* ours */
     SSL_CTX *browsers;                    /* libwebsockets'; NULL until certificates_take */
     char certificate_path[KEYS_PATH_MAX]; /* of the browsers' */
@@ -20,7 +22,7 @@ typedef struct certificates {
 
 /* INVALID: certificate_file and key_file are not both there, cannot be read, or do not belong together. */
 meshping_status certificates_open(certificates *out, const server_config *config, const server_keys *keys,
-                                  meshping_error *err);
+                                  const descriptor_limit *files, meshping_error *err);
 void certificates_dispose(certificates *c);
 /* Prepares libwebsockets' TLS context, which has the browsers' certificate already. */
 void certificates_take(certificates *c, SSL_CTX *ctx);

@@ -4,6 +4,7 @@
 #define MINUTE INT64_C(60)
 #define DAY (24 * 60 * MINUTE)
 #define YEAR (365 * DAY)
+#define FRAME_MAX (INT64_C(1) << 20)
 
 const config_key server_config_keys[] = {
     CONFIG_KEY_TEXT(server_config, state_dir, "/var/lib/meshpingd",
@@ -34,6 +35,10 @@ const config_key server_config_keys[] = {
                       "So many agents' connections may wait for their handshake"),
     CONFIG_KEY_NUMBER(server_config, failed_enrolments_max, 1, 250, "5",
                       "An address with so many failed enrolments in a minute waits for the next one"),
+    CONFIG_KEY_NUMBER(server_config, descriptors_reserved, 0, 4096, "64",
+                      "So many open files are kept for administrators: agents wait when there are no others"),
+    CONFIG_KEY_SIZE(server_config, reassembly_max_size, 2 * FRAME_MAX, INT64_C(64) << 30, "64M",
+                    "Memory for what agents have sent a part of; who would need more is sent away for now"),
     CONFIG_KEY_NUMBER(server_config, session_idle_hours, 1, 720, "12", "A sign-in ends after so many idle hours"),
     CONFIG_KEY_NUMBER(server_config, session_hours, 1, 8760, "168", "and after so many hours in any case"),
     CONFIG_KEY_TEXT(server_config, public_url, "", "https://HOST[:PORT] of this page; links in e-mails begin so"),

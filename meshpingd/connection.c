@@ -17,11 +17,13 @@
 #define FRAME_MAX (MESHPING_FRAME_HEADER_LEN + MESHPING_BLOCK_BYTES_MAX)
 #define CLOSE_UNSUPPORTED 1003
 #define CLOSE_TOO_BIG 1009
+#define CLOSE_TRY_AGAIN 1013
 
 const size_t agents_per_session_size = sizeof(agent_connection *);
 
 static agent_connection *connections; /* all of them; one loop, one thread */
 static size_t unauthenticated;
+static size_t reassembling; /* bytes allocated for frames that are not whole yet */
 
 agent_connection *connection_first(void)
 {
@@ -136,39 +138,56 @@ static bool within_limits(agent_connection *c, size_t length)
     return !c->closing;
 }
 
+/* A part of a frame; all of it is allocated with the first, out of what all connections may take together. */
 static bool keep(agent_connection *c, const void *in, size_t length)
 {
-    size_t need = c->received_length + length + lws_remaining_packet_payload(c->wsi);
-    if (need > c->received_capacity) {
-        uint8_t *grown = realloc(c->received, need);
-        if (!grown) {
-            connection_refuse(c, 1011, "out of memory");
+    size_t whole = c->received_length + length + lws_remaining_packet_payload(c->wsi);
+    if (!c->received) {
+        if (whole > (uint64_t)c->server->config.reassembly_max_size - reassembling) {
+            connection_refuse(c, CLOSE_TRY_AGAIN, "no room for its frame of %zu bytes now: others have %zu", whole,
+                              reassembling);
             return false;
         }
-        c->received = grown;
-        c->received_capacity = need;
+        c->received = malloc(whole);
+        if (!c->received) {
+            connection_refuse(c, CLOSE_TRY_AGAIN, "out of memory");
+            return false;
+        }
+        c->received_capacity = whole;
+        reassembling += whole;
     }
-    if (length)
-        memcpy(c->received + c->received_length, in, length);
+    memcpy(c->received + c->received_length, in, length);
     c->received_length += length;
     return true;
 }
 
+static void let_go(agent_connection *c)
+{
+    free(c->received);
+    reassembling -= c->received_capacity;
+    c->received = NULL;
+    c->received_length = c->received_capacity = 0;
+}
+
+static void take(agent_connection *c, const uint8_t *frame, size_t length)
+{
+    if (!c->agent || !lws_frame_is_binary(c->wsi))
+        agents_message(c, (const char *)frame, length);
+    else
+        agents_block(c, frame, length);
+}
+
+/* Most frames come whole and are never copied. */
 static int receive(agent_connection *c, const void *in, size_t length)
 {
-    if (c->closing || !within_limits(c, length) || !keep(c, in, length))
+    if (c->closing || !within_limits(c, length))
         return -1;
-    if (lws_remaining_packet_payload(c->wsi))
-        return 0;
-    if (!c->agent || !lws_frame_is_binary(c->wsi))
-        agents_message(c, (const char *)c->received, c->received_length);
-    else
-        agents_block(c, c->received, c->received_length);
-    c->received_length = 0;
-    if (c->received_capacity > MESHPING_JSON_MAX) { /* a rare big block does not stay in memory */
-        free(c->received);
-        c->received = NULL;
-        c->received_capacity = 0;
+    bool whole = !lws_remaining_packet_payload(c->wsi);
+    if (whole && !c->received) {
+        take(c, length ? in : (const void *)"", length);
+    } else if (keep(c, in, length) && whole) {
+        take(c, c->received, c->received_length);
+        let_go(c);
     }
     return c->closing ? -1 : 0;
 }
@@ -195,13 +214,15 @@ static int filter(struct lws *wsi)
         log_warning("agents", "a request for %s with the agents' subprotocol: refused", path);
         return 1;
     }
-    const server *s = lws_context_user(lws_get_context(wsi));
+    server *s = lws_context_user(lws_get_context(wsi));
     meshping_address peer;
     if (s->blocked.count && peer_of(wsi, &peer) && meshping_cidr_list_contains(&s->blocked, &peer)) {
         char text[MESHPING_ADDRESS_TEXT_MAX];
         log_warning("agents", "%s is blocked: refused", meshping_address_format(&peer, text));
         return 1;
     }
+    if (descriptors_refuse_agent(&s->descriptors, lws_get_socket_fd(wsi), (uint64_t)server_mono_ms()))
+        return 1;
     if (unauthenticated >= (size_t)s->config.unauthenticated_max) {
         log_warning("agents", "%d connections have not authenticated yet: another one is refused",
                     s->config.unauthenticated_max);
@@ -265,7 +286,7 @@ static void close_connection(agent_connection **slot)
         free(c->outbox[c->outbox_first].text);
         c->outbox_first = (c->outbox_first + 1) % CONNECTION_OUTBOX_MAX;
     }
-    free(c->received);
+    let_go(c);
     free(c);
 }
 

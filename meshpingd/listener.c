@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ typedef struct waiting {
 
 struct listener {
     uv_loop_t *loop;
+    const descriptor_limit *descriptors;
     uv_poll_t poll;
     uv_timer_t pause;
     int fd;
@@ -182,10 +184,25 @@ static void drop_oldest(listener *l)
         oldest = oldest->next;
     if (!l->crowded_ms || now_ms - l->crowded_ms > TELL_EVERY_MS) {
         l->crowded_ms = now_ms;
-        log_warning("listener", "%d connections say nothing (the oldest is of %s): the oldest are closed", WAITING_MAX,
+        log_warning("listener", "%zu connections say nothing (the oldest is of %s): the oldest are closed", l->count,
                     oldest->peer);
     }
     close(release(oldest));
+}
+
+/* Returns the new connection's descriptor: the one that came free, so that the highest number tells how many there are.
+ */
+static int make_room(listener *l, int fd)
+{
+    bool scarce = l->count && fd >= l->descriptors->half_below;
+    if (!scarce && l->count < WAITING_MAX)
+        return fd;
+    drop_oldest(l);
+    int lower = scarce ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (lower < 0)
+        return fd;
+    close(fd);
+    return lower;
 }
 
 /* ---- accepting ---- */
@@ -222,13 +239,14 @@ static void incoming(uv_poll_t *poll, int status, int events)
         socklen_t length = sizeof sa;
         int fd = accept4(l->fd, (struct sockaddr *)&sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            if (l->count >= WAITING_MAX)
-                drop_oldest(l);
-            wait_for_first_byte(l, fd, &sa);
+            wait_for_first_byte(l, make_room(l, fd), &sa);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             pause_accepting(l, strerror(errno));
+            if (l->count) /* its descriptor is the next one's */
+                drop_oldest(l);
+        }
         if (errno != EINTR && errno != ECONNABORTED)
             return;
     }
@@ -282,8 +300,9 @@ static meshping_status open_socket(int *out, const meshping_address *address, ui
                                     "cannot listen on %s port %u", text, *port);
 }
 
-meshping_status listener_start(listener **out, uv_loop_t *loop, const meshping_address *address, uint16_t *port,
-                               listener_adopt_fn adopt, void *user, meshping_error *err)
+meshping_status listener_start(listener **out, uv_loop_t *loop, const descriptor_limit *files,
+                               const meshping_address *address, uint16_t *port, listener_adopt_fn adopt, void *user,
+                               meshping_error *err)
 {
     static const meshping_address any4 = {.family = MESHPING_FAMILY_IPV4};
     static const meshping_address any6 = {.family = MESHPING_FAMILY_IPV6};
@@ -300,6 +319,7 @@ meshping_status listener_start(listener **out, uv_loop_t *loop, const meshping_a
         return status;
     }
     l->loop = loop;
+    l->descriptors = files;
     l->adopt = adopt;
     l->user = user;
     l->poll.data = l->pause.data = l;

@@ -7,6 +7,7 @@
 #ifndef MESHPINGD_LISTENER_H
 #define MESHPINGD_LISTENER_H
 
+#include "meshpingd/descriptors.h"
 #include <meshping/address.h>
 #include <uv.h>
 
@@ -18,8 +19,9 @@ typedef void (*listener_adopt_fn)(void *user, int fd);
 /* "HOST:PORT" or "[v6]:PORT"; port 0 is any free one. */
 meshping_status listener_parse(meshping_address *address, uint16_t *port, const char *text, meshping_error *err);
 /* BUSY: somebody has the port; PERMISSION; IO. *port is the real one afterwards. */
-meshping_status listener_start(listener **out, uv_loop_t *loop, const meshping_address *address, uint16_t *port,
-                               listener_adopt_fn adopt, void *user, meshping_error *err);
+meshping_status listener_start(listener **out, uv_loop_t *loop, const descriptor_limit *files,
+                               const meshping_address *address, uint16_t *port, listener_adopt_fn adopt, void *user,
+                               meshping_error *err);
 void listener_stop(listener *l); /* closes its handles; run the loop once more afterwards, then listener_free */
 void listener_free(listener *l);
 

@@ -209,6 +209,7 @@ static void run(server *s, uint16_t port)
 {
     log_info("server", "meshpingd %s serves https on %s (port %u), state in %s: %zu agents, %zu targets",
              meshping_version(), s->config.listen, port, s->config.state_dir, s->agent_count, s->targets.count);
+    descriptors_check(&s->descriptors, s->agent_count, (size_t)s->config.unauthenticated_max);
     s->ready = true;
     uv_run(&s->loop, UV_RUN_DEFAULT);
     s->ready = false;
@@ -222,6 +223,7 @@ static int serve(server *s)
     meshping_error err = {0};
     web *w = NULL;
     uint16_t port = 0;
+    descriptors_open(&s->descriptors, s->config.descriptors_reserved);
     uv_loop_init(&s->loop);
     meshping_status status = open_state_dir(s->config.state_dir, &err);
     if (status == MESHPING_OK)

@@ -9,6 +9,7 @@
 #include "meshpingd/agent_index.h"
 #include "meshpingd/alarms.h"
 #include "meshpingd/config.h"
+#include "meshpingd/descriptors.h"
 #include "meshpingd/rate.h"
 #include "meshpingd/revocations.h"
 #include <json-c/json.h>
@@ -57,6 +58,7 @@ typedef struct server_counters {
 typedef struct server {
     uv_loop_t loop;
     server_config config;
+    descriptor_limit descriptors;
     struct lws_context *lws;
     struct http_state *http;
     meshping_store *store;

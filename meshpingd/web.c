@@ -113,11 +113,11 @@ meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     w->server = s;
     *out = w;
-    status = certificates_open(&w->certificates, &s->config, keys, err);
+    status = certificates_open(&w->certificates, &s->config, keys, &s->descriptors, err);
     if (status == MESHPING_OK)
         status = create_context(w, err);
     if (status == MESHPING_OK)
-        status = listener_start(&w->listener, &s->loop, &address, port, adopt, w, err);
+        status = listener_start(&w->listener, &s->loop, &s->descriptors, &address, port, adopt, w, err);
     return status;
 }
 

@@ -153,9 +153,11 @@ class Server:
         run(str(BIN / "meshpingd"), "admin", "create", "--name", self.USER, "--password-file", str(password),
             "--state-dir", str(self.state))
 
-    def start(self, *more):
-        self.daemon = Daemon(self.namespace, self.directory / "server.log", BIN / "meshpingd", "--state-dir", self.state,
-                             "--listen", f"{self.address}:{self.port}", "--advertise", f"{self.address}:{self.port}", *more)
+    def start(self, *more, under=()):
+        """under: a command that runs it."""
+        self.daemon = Daemon(self.namespace, self.directory / "server.log", *under, BIN / "meshpingd", "--state-dir",
+                             self.state, "--listen", f"{self.address}:{self.port}", "--advertise",
+                             f"{self.address}:{self.port}", *more)
         wait_for("the server is ready", 15, self._is_ready)
         return self
 
@@ -166,21 +168,21 @@ class Server:
         except OSError:
             return False
 
-    def connect(self):
+    def connect(self, timeout=10):
         """A TCP connection to the server, from its own namespace."""
         with inside(self.namespace):
-            return socket.create_connection((self.address, self.port), timeout=10)
+            return socket.create_connection((self.address, self.port), timeout=timeout)
 
-    def tls(self, alpn="http/1.1"):
+    def tls(self, alpn="http/1.1", name="agents.meshping", timeout=10):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.set_alpn_protocols([alpn])
-        return context.wrap_socket(self.connect(), server_hostname="agents.meshping")
+        return context.wrap_socket(self.connect(timeout), server_hostname=name)
 
     def request(self, method, path, body=None, headers=None):
         connection = http.client.HTTPConnection(self.address, self.port)
-        connection.sock = self.tls()
+        connection.sock = self.tls(name="localhost")
         headers = dict(headers or {})
         if self.cookie:
             headers.setdefault("Cookie", self.cookie)
