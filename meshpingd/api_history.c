@@ -5,6 +5,7 @@
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
 #include "meshpingd/readers.h"
+#include "meshpingd/storing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,7 @@ static void answer(http_exchange *x, void *data)
         http_respond_error(x, &q->error);
         return;
     }
+    storing_damaged(x->server, q->damaged_count);
     history_json(&body, q);
     http_respond_text(x, 200, "application/json", &body);
 }

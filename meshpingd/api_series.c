@@ -8,6 +8,7 @@
 #include "meshpingd/readers.h"
 #include "meshpingd/samples.h"
 #include "meshpingd/series.h"
+#include "meshpingd/storing.h"
 
 #include <stdlib.h>
 
@@ -98,6 +99,7 @@ static void run(void *data, meshping_store *store)
 static void answer(http_exchange *x, void *data)
 {
     question *q = data;
+    storing_damaged(x->server, q->part.found.damaged_count);
     if (q->status == MESHPING_OK)
         http_respond_text(x, 200, "application/json", &q->body);
     else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/history.h"
+#include "meshpingd/series.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,7 +20,22 @@ void history_free(history *question)
     meshping_free(question->points);
     meshping_free(question->worst);
     free(question->sum);
+    free(question->damaged);
     free(question);
+}
+
+/* The store's list is the store's, and its thread's. */
+static meshping_status keep_damaged(history *q, const meshping_store *store)
+{
+    const meshping_damage *damaged;
+    meshping_store_damaged(store, &damaged, &q->damaged_count);
+    if (!q->damaged_count)
+        return MESHPING_OK;
+    q->damaged = malloc(q->damaged_count * sizeof *damaged);
+    if (!q->damaged)
+        return meshping_error_set(&q->error, MESHPING_NOMEM, "out of memory");
+    memcpy(q->damaged, damaged, q->damaged_count * sizeof *damaged);
+    return MESHPING_OK;
 }
 
 void history_run(history *q, meshping_store *store)
@@ -40,6 +56,8 @@ void history_run(history *q, meshping_store *store)
             meshping_store_worst(store, q->order->permille, from_us, to_us, q->limit, &q->worst, &q->count, &q->error);
         break;
     }
+    if (q->status == MESHPING_OK)
+        q->status = keep_damaged(q, store);
 }
 
 /* ---- JSON ---- */
@@ -123,7 +141,7 @@ static void put_points(text_buffer *out, const history *q)
         put_times(out, point);
         text_puts(out, "}");
     }
-    text_puts(out, "]}");
+    text_puts(out, "]");
 }
 
 static int64_t hour_floor_ms(int64_t time_ms)
@@ -169,7 +187,7 @@ static void put_summary(text_buffer *out, const history *q)
         text_printf(out, "%s[%" PRIu32 ",%" PRIu32 ",%" PRIu64 "]", comma, first_us, last_us, q->sum->buckets[i]);
         comma = ",";
     }
-    text_puts(out, "]}");
+    text_puts(out, "]");
 }
 
 static void put_worst(text_buffer *out, const history *q)
@@ -184,7 +202,15 @@ static void put_worst(text_buffer *out, const history *q)
         put_times(out, &pair->point);
         text_puts(out, "}");
     }
-    text_puts(out, "]}");
+    text_puts(out, "]");
+}
+
+/* The end of each answer. */
+static void put_damaged(text_buffer *out, const history *q)
+{
+    text_puts(out, ",");
+    series_put_damaged(out, q->damaged, q->damaged_count);
+    text_puts(out, "}");
 }
 
 void history_json(text_buffer *out, const history *q)
@@ -200,4 +226,5 @@ void history_json(text_buffer *out, const history *q)
         put_worst(out, q);
         break;
     }
+    put_damaged(out, q);
 }

@@ -41,6 +41,8 @@ typedef struct history {
     meshping_pair_point *worst;
     size_t count;
     meshping_rollup *sum;
+    meshping_damage *damaged; /* what could not be read */
+    size_t damaged_count;
 } history;
 
 void history_free(history *question);

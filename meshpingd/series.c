@@ -96,6 +96,15 @@ static void put_gaps(text_buffer *out, const series *s)
         put_gap(out, s, &gaps, last_ms, end_ms, true);
 }
 
+void series_put_damaged(text_buffer *out, const meshping_damage *damaged, size_t count)
+{
+    text_puts(out, "\"damaged\":[");
+    for (size_t i = 0; i < count; i++)
+        text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 "}", i ? "," : "",
+                    damaged[i].first_unix_us / 1000, damaged[i].last_unix_us / 1000);
+    text_puts(out, "]");
+}
+
 void series_json(text_buffer *out, const series *s)
 {
     text_printf(out,
@@ -120,11 +129,9 @@ void series_json(text_buffer *out, const series *s)
         text_printf(out, "%s%u", i ? "," : "", s->samples[i].flags);
     text_puts(out, "],\"gaps\":[");
     put_gaps(out, s);
-    text_puts(out, "],\"damaged\":[");
-    for (size_t i = 0; i < s->damaged_count; i++)
-        text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 "}", i ? "," : "",
-                    s->damaged[i].first_unix_us / 1000, s->damaged[i].last_unix_us / 1000);
-    text_puts(out, "],\"clock\":[");
+    text_puts(out, "],");
+    series_put_damaged(out, s->damaged, s->damaged_count);
+    text_puts(out, ",\"clock\":[");
     for (size_t i = 0; i < s->clock_count; i++)
         text_printf(out, "%s{\"time_ms\":%" PRId64 ",\"offset_us\":%" PRId64 ",\"error_us\":%" PRId64 "}", i ? "," : "",
                     s->clocks[i].at_unix_us / 1000, s->clocks[i].offset_us, s->clocks[i].error_us);

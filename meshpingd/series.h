@@ -32,5 +32,7 @@ typedef struct series {
 } series;
 
 void series_json(text_buffer *out, const series *s);
+/* "damaged":[{"from_ms","to_ms"},...]: times of which something stored cannot be read. */
+void series_put_damaged(text_buffer *out, const meshping_damage *damaged, size_t count);
 
 #endif

@@ -148,16 +148,21 @@ static void try_again(server *s, int64_t now_ms)
     }
 }
 
-static void look_for_damage(server *s)
+void storing_damaged(server *s, uint64_t count)
 {
     char text[128];
+    if (!count || alarm_is_raised(&s->alarms, ALARM_DAMAGE))
+        return;
+    snprintf(text, sizeof text,
+             "%" PRIu64 " stored blocks or roll-ups are damaged (meshpingd maintain check names them)", count);
+    raise_damage(s, text);
+}
+
+static void look_for_damage(server *s)
+{
     meshping_store_stats stats;
     meshping_store_get_stats(s->store, &stats);
-    if (!stats.damaged_blocks || alarm_is_raised(&s->alarms, ALARM_DAMAGE))
-        return;
-    snprintf(text, sizeof text, "%" PRIu64 " stored blocks are damaged (meshpingd maintain check names them)",
-             stats.damaged_blocks);
-    raise_damage(s, text);
+    storing_damaged(s, stats.damaged_blocks + stats.damaged_rollups);
 }
 
 void storing_tick(server *s)

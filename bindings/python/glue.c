@@ -189,23 +189,37 @@ meshping_status glue_store_open(meshping_store **out, const char *path, bool rea
     Py_END_ALLOW_THREADS return status;
 }
 
-meshping_status glue_store_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id, int64_t from_us,
-                                   int64_t to_us, meshping_sample **samples, size_t *count, meshping_error *err)
+static PyObject *damaged_list(const meshping_damage *damaged, size_t count)
+{
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; list != NULL && i < count; i++)
+        if (glue_append(list, Py_BuildValue("(iLLL)", (int)damaged[i].kind, (long long)damaged[i].block_id,
+                                            (long long)damaged[i].first_unix_us, (long long)damaged[i].last_unix_us)) !=
+            0)
+            Py_CLEAR(list);
+    return list;
+}
+
+PyObject *glue_store_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id, int64_t from_us,
+                             int64_t to_us)
 {
     meshping_series found;
-    meshping_status status = meshping_store_series(store, agent_id, target_id, from_us, to_us, &found, err);
-    if (status == MESHPING_OK && found.damaged_count)
-        status = meshping_error_set(err, MESHPING_CORRUPT, "%zu stored blocks are damaged, the first is %lld",
-                                    found.damaged_count, (long long)found.damaged[0].block_id);
-    *samples = NULL;
-    *count = 0;
-    if (status == MESHPING_OK) {
-        *samples = found.samples;
-        *count = found.count;
-        found.samples = NULL;
-    }
+    meshping_status status;
+    meshping_error *err = glue_error();
+    Py_BEGIN_ALLOW_THREADS status = meshping_store_series(store, agent_id, target_id, from_us, to_us, &found, err);
+    Py_END_ALLOW_THREADS if (status != MESHPING_OK) return glue_raise(status);
+    PyObject *both = Py_BuildValue("(NN)", glue_samples(found.samples, found.count),
+                                   damaged_list(found.damaged, found.damaged_count));
     meshping_series_dispose(&found);
-    return status;
+    return both;
+}
+
+PyObject *glue_store_damaged(meshping_store *store)
+{
+    const meshping_damage *damaged;
+    size_t count;
+    meshping_store_damaged(store, &damaged, &count);
+    return damaged_list(damaged, count);
 }
 
 PyObject *glue_store_agents(meshping_store *store)

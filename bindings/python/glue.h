@@ -31,9 +31,11 @@ meshping_status glue_message_normalise(char **text, size_t *length, const uint8_
 meshping_status glue_store_open(meshping_store **out, const char *path, bool read_only);
 /* Lists of dicts. */
 PyObject *glue_store_agents(meshping_store *store);
-/* A pair's samples; CORRUPT when some of them cannot be read, as a list has no place to say so. */
-meshping_status glue_store_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id, int64_t from_us,
-                                   int64_t to_us, meshping_sample **samples, size_t *count, meshping_error *err);
+/* A pair's samples, and what could not be read: (kind, block_id, first_unix_us, last_unix_us), ... */
+PyObject *glue_store_samples(meshping_store *store, uint64_t agent_id, uint64_t target_id, int64_t from_us,
+                             int64_t to_us);
+/* The same of the last one of the other queries. */
+PyObject *glue_store_damaged(meshping_store *store);
 PyObject *glue_store_points(meshping_store *store, uint64_t agent_id, uint64_t target_id, int64_t from_us,
                             int64_t to_us, size_t max_points);
 PyObject *glue_store_group(meshping_store *store, PyObject *pairs, int64_t from_us, int64_t to_us);

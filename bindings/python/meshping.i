@@ -37,7 +37,7 @@
     Py_INCREF(Py_None);
 }
 
-/* ---- bytes, texts and samples in and out ---- */
+/* ---- bytes and texts in and out ---- */
 
 %typemap(in) (const uint8_t *bytes, size_t length) (Py_buffer view) {
     if (PyObject_GetBuffer($input, &view, PyBUF_SIMPLE) != 0)
@@ -71,19 +71,6 @@
 %typemap(freearg) (char **text, size_t *length) {
     meshping_free(*$1);
 }
-/* (slot_unix_us, rtt_us, outcome, flags), ... */
-%typemap(in, numinputs=0) (meshping_sample **samples, size_t *count) (meshping_sample *samples = NULL, size_t count = 0) {
-    $1 = &samples;
-    $2 = &count;
-}
-%typemap(argout) (meshping_sample **samples, size_t *count) {
-    Py_DECREF($result);
-    $result = glue_samples(*$1, *$2);
-}
-%typemap(freearg) (meshping_sample **samples, size_t *count) {
-    meshping_free(*$1);
-}
-
 /* ---- what is wrapped ---- */
 
 %constant int TARGETS_MAX = MESHPING_TARGETS_MAX;
@@ -187,13 +174,11 @@ typedef struct {} RawStore;
         meshping_store_close($self);
         Py_END_ALLOW_THREADS
     }
-    meshping_status samples(uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us,
-                            meshping_sample **samples, size_t *count, meshping_error *err) {
-        meshping_status status;
-        Py_BEGIN_ALLOW_THREADS
-        status = glue_store_samples($self, agent_id, target_id, from_us, to_us, samples, count, err);
-        Py_END_ALLOW_THREADS
-        return status;
+    PyObject *samples(uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us) {
+        return glue_store_samples($self, agent_id, target_id, from_us, to_us);
+    }
+    PyObject *damaged() {
+        return glue_store_damaged($self);
     }
     PyObject *points(uint64_t agent_id, uint64_t target_id, int64_t from_us, int64_t to_us, size_t max_points) {
         return glue_store_points($self, agent_id, target_id, from_us, to_us, max_points);

@@ -101,7 +101,8 @@ meshping_status meshping__collector_damage(meshping__collector *all, int64_t blo
 {
     if (!room((void **)&all->damaged, &all->damaged_capacity, all->damaged_count + 1, sizeof *all->damaged))
         return MESHPING_NOMEM;
-    all->damaged[all->damaged_count++] = (meshping_damage){block_id, first_us, last_us};
+    all->damaged[all->damaged_count++] =
+        (meshping_damage){.block_id = block_id, .first_unix_us = first_us, .last_unix_us = last_us};
     return MESHPING_OK;
 }
 

@@ -106,7 +106,7 @@ meshping_status meshping_store_visit_blocks(meshping_store *store, int64_t from_
     if (status != MESHPING_OK)
         return status;
     status = visit_all(store, from_us, fn, user, err);
-    return meshping__sql_end(&store->sql, status, err);
+    return meshping__sql_end_reading(&store->sql, status);
 }
 
 /* ---- gaps ---- */

@@ -2,6 +2,7 @@
 #include "store/collect.h"
 
 #include "base/alloc.h"
+#include "store/places.h"
 #include "store/remove.h"
 #include <stdlib.h>
 
@@ -47,77 +48,85 @@ static meshping_status take_series(source *from, const meshping_block_reader *re
     for (size_t j = 0; status == MESHPING_OK && j < count; j++)
         if (from->samples[j].slot_unix_us >= from->from_us && from->samples[j].slot_unix_us < from->to_us)
             status = put(from->rows, entry.target_id, &from->samples[j], err);
-    return status == MESHPING_CORRUPT ? MESHPING_OK : status;
+    return status;
 }
 
+/* CORRUPT: some of it cannot be read; the rest is taken. */
 static meshping_status take_block(source *from, const uint8_t *bytes, size_t length, meshping_error *err)
 {
     meshping_block_reader *reader = NULL;
-    meshping_status status = bytes ? meshping_block_reader_new(&reader, bytes, length, NULL) : MESHPING_CORRUPT;
+    meshping_status status = meshping_block_reader_new(&reader, bytes, length, NULL);
     if (status == MESHPING_NOMEM)
         return meshping__no_memory(err);
     if (status != MESHPING_OK)
-        return MESHPING_OK;
+        return MESHPING_CORRUPT;
+    bool damaged = false;
     size_t first = 0, end = meshping_block_reader_target_count(reader);
     if (from->target_id != MESHPING__ANY_TARGET) {
         first = meshping_block_reader_find(reader, from->target_id);
         end = first == SIZE_MAX ? first : first + 1;
     }
-    for (size_t i = first; status == MESHPING_OK && i < end; i++)
+    for (size_t i = first; status == MESHPING_OK && i < end; i++) {
         status = take_series(from, reader, i, err);
+        damaged = damaged || status == MESHPING_CORRUPT;
+        if (status == MESHPING_CORRUPT)
+            status = MESHPING_OK;
+    }
     meshping_block_reader_free(reader);
-    return status;
+    return status == MESHPING_OK && damaged ? MESHPING_CORRUPT : status;
 }
 
-/*
- * Blocks in the order in which they were stored: long ones before short ones before the journal's, then by id. Only ids
- * are sorted, not blocks.
- */
-static meshping_status find_blocks(int64_t **ids, size_t *count, meshping__sql *sql, bool journal, uint64_t agent_id,
+/* Blocks in the order in which they were stored: long ones before short ones before the journal's, then by id. */
+static meshping_status find_blocks(meshping__places *places, meshping__sql *sql, bool journal, uint64_t agent_id,
                                    const source *from, meshping_error *err)
 {
-    sqlite3_stmt *statement = NULL;
+    sqlite3_stmt *statement;
     int64_t low = 0, high = INT64_MAX;
     if (from->target_id != MESHPING__ANY_TARGET)
         low = high = (int64_t)from->target_id;
     meshping_status status =
         journal ? meshping__sql_query(sql, &statement, err,
-                                      "SELECT id FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3"
-                                      " AND " MESHPING__AGENT_STAYS " ORDER BY id",
+                                      "SELECT 0, id, first_us, last_us, received_us FROM blocks WHERE agent_id = ?1"
+                                      " AND last_us >= ?2 AND first_us < ?3 AND " MESHPING__AGENT_STAYS " ORDER BY id",
                                       "iii", (int64_t)agent_id, from->from_us, from->to_us)
                 : meshping__sql_query(sql, &statement, err,
-                                      "SELECT id FROM sealed WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3"
+                                      "SELECT level, id, first_us, last_us, received_us FROM sealed"
+                                      " WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3"
                                       " AND first_target <= ?5 AND last_target >= ?4 AND " MESHPING__AGENT_STAYS
                                       " ORDER BY level DESC, id",
                                       "iiiii", (int64_t)agent_id, from->from_us, from->to_us, low, high);
-    return meshping__sql_rows(sql, status, statement, meshping__sql_read_int64, sizeof **ids, (void **)ids, count, err);
+    status = meshping__places_read(places, sql, status, statement, err);
+    if (status == MESHPING_CORRUPT) {
+        const meshping__place whole = {.first_us = from->from_us, .last_us = from->to_us - 1};
+        return meshping__place_damaged(&whole, MESHPING_DAMAGE_PAGE, from->rows->damages, err);
+    }
+    return status;
 }
 
-static meshping_status read_block(source *from, meshping__sql *sql, bool journal, int64_t id, meshping_error *err)
+static meshping_status read_block(source *from, meshping__sql *sql, const meshping__place *at, meshping_error *err)
 {
     sqlite3_stmt *statement;
-    meshping_status status = meshping__sql_query(
-        sql, &statement, err,
-        journal ? "SELECT bytes FROM blocks WHERE id = ?1" : "SELECT bytes FROM sealed WHERE id = ?1", "i", id);
-    if (status == MESHPING_OK)
-        status = meshping__sql_step(sql, statement, err);
+    const uint8_t *bytes;
+    size_t length;
+    meshping_status status = meshping__place_bytes(at, sql, &statement, &bytes, &length, err);
     if (status == MESHPING_OK) {
-        status = take_block(from, sqlite3_column_blob(statement, 0), (size_t)sqlite3_column_bytes(statement, 0), err);
+        status = take_block(from, bytes, length, err);
         sqlite3_reset(statement);
     }
-    return status == MESHPING_CORRUPT ? MESHPING_OK : status;
+    if (status == MESHPING_CORRUPT)
+        return meshping__place_damaged(at, MESHPING_DAMAGE_BLOCK, from->rows->damages, err);
+    return status;
 }
 
 meshping_status meshping__collect(meshping__rows *rows, meshping__sql *sql, bool journal, uint64_t agent_id,
                                   uint64_t target_id, int64_t from_us, int64_t to_us, meshping_error *err)
 {
     source from = {.rows = rows, .target_id = target_id, .from_us = from_us, .to_us = to_us};
-    int64_t *ids;
-    size_t count;
-    meshping_status status = find_blocks(&ids, &count, sql, journal, agent_id, &from, err);
-    for (size_t i = 0; status == MESHPING_OK && i < count; i++)
-        status = read_block(&from, sql, journal, ids[i], err);
-    meshping__free(ids);
+    meshping__places places = {0};
+    meshping_status status = find_blocks(&places, sql, journal, agent_id, &from, err);
+    for (size_t i = 0; status == MESHPING_OK && i < places.count; i++)
+        status = read_block(&from, sql, &places.items[i], err);
+    meshping__places_dispose(&places);
     meshping__free(from.samples);
     return status;
 }
@@ -167,7 +176,7 @@ static void leave_out(meshping__rows *rows, const meshping__rows *sealed)
 meshping_status meshping__collect_pending(meshping__rows *rows, meshping__sql *sql, uint64_t agent_id,
                                           uint64_t target_id, int64_t from_us, int64_t to_us, meshping_error *err)
 {
-    meshping__rows sealed = {0};
+    meshping__rows sealed = {.damages = rows->damages};
     meshping_status status = meshping__collect(rows, sql, true, agent_id, target_id, from_us, to_us, err);
     if (status != MESHPING_OK || rows->count == 0)
         return status;

@@ -4,6 +4,7 @@
 #define MESHPING_STORE_COLLECT_H
 
 #include "core/rollup_hours.h"
+#include "store/damages.h"
 #include "store/sql.h"
 
 #define MESHPING__ANY_TARGET UINT64_MAX
@@ -11,11 +12,12 @@
 typedef struct meshping__rows {
     meshping__block_row *items; /* owned */
     size_t count, capacity;
+    meshping__damages *damages; /* where damaged blocks are noted; NULL: nowhere */
 } meshping__rows;
 
 /*
  * An agent's samples with from_us <= slot < to_us of one target or of all: of the journal, or of what is sealed.
- * Appends in the order stored; a damaged block is passed over. LIMIT: too many for memory.
+ * Appends in the order stored; a damaged block is passed over and noted. LIMIT: too many for memory.
  */
 meshping_status meshping__collect(meshping__rows *rows, meshping__sql *sql, bool journal, uint64_t agent_id,
                                   uint64_t target_id, int64_t from_us, int64_t to_us, meshping_error *err);

@@ -70,7 +70,8 @@ static meshping_status scan_pairs(meshping__scan *s, const meshping_pair *pairs,
 meshping_status meshping_store_group(meshping_store *store, const meshping_pair *pairs, size_t pair_count,
                                      int64_t from_us, int64_t to_us, meshping_rollup *out, meshping_error *err)
 {
-    meshping__scan s = {.sql = &store->sql, .record = add_up, .user = out};
+    meshping__scan s = {.sql = &store->sql, .record = add_up, .user = out, .damages = &store->damages};
+    meshping__damages_dispose(&store->damages);
     *out = (meshping_rollup){0};
     if (pair_count == 0 || pair_count > MESHPING_PAIRS_MAX || !meshping__scan_set_hours(&s, from_us, to_us))
         return meshping_error_set(err, MESHPING_INVALID,
@@ -82,7 +83,7 @@ meshping_status meshping_store_group(meshping_store *store, const meshping_pair 
     qsort(sorted, pair_count, sizeof *sorted, compare_pairs);
     meshping_status status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
-        status = meshping__sql_end(&store->sql, scan_pairs(&s, sorted, pair_count, err), err);
+        status = meshping__sql_end_reading(&store->sql, scan_pairs(&s, sorted, pair_count, err));
     meshping__unzip_dispose(&s.unzip);
     meshping__free(sorted);
     return status;
@@ -167,7 +168,8 @@ static meshping_status run_contest(meshping__scan *s, meshping_error *err)
 meshping_status meshping_store_worst(meshping_store *store, unsigned permille, int64_t from_us, int64_t to_us,
                                      size_t limit, meshping_pair_point **worst, size_t *count, meshping_error *err)
 {
-    meshping__scan s = {.sql = &store->sql, .record = add_to_pair, .group_done = judge};
+    meshping__scan s = {.sql = &store->sql, .record = add_to_pair, .group_done = judge, .damages = &store->damages};
+    meshping__damages_dispose(&store->damages);
     *worst = NULL;
     *count = 0;
     if (limit == 0 || limit > MESHPING_WORST_MAX || permille > 1000 || !meshping__scan_set_hours(&s, from_us, to_us))
@@ -184,8 +186,8 @@ meshping_status meshping_store_worst(meshping_store *store, unsigned permille, i
     if (status == MESHPING_OK)
         status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
-        status = meshping__sql_end(&store->sql, run_contest(&s, err), err);
-    if (status == MESHPING_OK && c->count) {
+        status = meshping__sql_end_reading(&store->sql, run_contest(&s, err));
+    if (c && status == MESHPING_OK && c->count) {
         *worst = meshping__malloc(c->count * sizeof **worst);
         if (!*worst)
             status = meshping__no_memory(err);

@@ -3,6 +3,7 @@
 #ifndef MESHPING_STORE_INTERNAL_H
 #define MESHPING_STORE_INTERNAL_H
 
+#include "store/damages.h"
 #include "store/ranges.h"
 #include "store/remove.h"
 #include "store/retain.h"
@@ -82,6 +83,7 @@ struct meshping_store {
     int lock_fd;
     meshping__sql sql;
     meshping__writer writer;
+    meshping__damages damages; /* of the last query */
 };
 
 /* schema.c: MESHPING_OK when `sql` is ours and, unless read_only, brought up to date. */

@@ -2,6 +2,7 @@
 /* The newest sample of every pair: each agent's blocks from the newest back, of which only what is newer is decoded. */
 #include "store/internal.h"
 #include "store/pairs.h"
+#include "store/places.h"
 
 #include "base/alloc.h"
 #include "core/idmap.h"
@@ -13,6 +14,7 @@ typedef struct newest {
     size_t first; /* of the agent that is being read */
     meshping__idmap places;
     int64_t since_us;
+    meshping__damages *damages;
     meshping_sample *samples; /* scratch */
     size_t scratch;
 } newest;
@@ -53,7 +55,7 @@ static meshping_status take_entry(newest *n, uint64_t agent_id, const meshping_b
     }
     meshping_status status = meshping_block_reader_samples(reader, i, n->samples, n->scratch, &count, NULL);
     if (status != MESHPING_OK)
-        return status == MESHPING_NOMEM ? meshping__no_memory(err) : MESHPING_OK;
+        return status == MESHPING_NOMEM ? meshping__no_memory(err) : MESHPING_CORRUPT;
     size_t at = place_of(n, agent_id, entry.target_id, &fresh);
     if (at == SIZE_MAX)
         return meshping__no_memory(err);
@@ -61,18 +63,23 @@ static meshping_status take_entry(newest *n, uint64_t agent_id, const meshping_b
     return MESHPING_OK;
 }
 
+/* CORRUPT: some of it cannot be read; the rest is taken. */
 static meshping_status take_block(newest *n, uint64_t agent_id, const uint8_t *bytes, size_t length,
                                   meshping_error *err)
 {
     meshping_block_reader *reader = NULL;
-    meshping_status status = bytes ? meshping_block_reader_new(&reader, bytes, length, NULL) : MESHPING_CORRUPT;
+    meshping_status status = meshping_block_reader_new(&reader, bytes, length, NULL);
     if (status != MESHPING_OK)
-        return status == MESHPING_NOMEM ? meshping__no_memory(err)
-                                        : MESHPING_OK; /* what a damaged one had is not known */
-    for (size_t i = 0; status == MESHPING_OK && i < meshping_block_reader_target_count(reader); i++)
+        return status == MESHPING_NOMEM ? meshping__no_memory(err) : MESHPING_CORRUPT;
+    bool damaged = false;
+    for (size_t i = 0; status == MESHPING_OK && i < meshping_block_reader_target_count(reader); i++) {
         status = take_entry(n, agent_id, reader, i, err);
+        damaged = damaged || status == MESHPING_CORRUPT;
+        if (status == MESHPING_CORRUPT)
+            status = MESHPING_OK;
+    }
     meshping_block_reader_free(reader);
-    return status;
+    return status == MESHPING_OK && damaged ? MESHPING_CORRUPT : status;
 }
 
 static int compare(const void *left, const void *right)
@@ -81,27 +88,48 @@ static int compare(const void *left, const void *right)
     return a->target_id < b->target_id ? -1 : a->target_id > b->target_id;
 }
 
-static meshping_status take_agent(newest *n, meshping__sql *sql, uint64_t agent_id, meshping_error *err)
+/* An agent's blocks from the newest back. */
+static meshping_status find_blocks(const newest *n, meshping__sql *sql, uint64_t agent_id, meshping__places *places,
+                                   meshping_error *err)
 {
     sqlite3_stmt *statement;
-    n->first = n->count;
-    meshping_status status =
-        meshping__sql_query(sql, &statement, err,
-                            "SELECT last_us, bytes FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
-                            " AND " MESHPING__AGENT_STAYS
-                            " UNION ALL SELECT last_us, bytes FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
-                            " AND " MESHPING__AGENT_STAYS " ORDER BY 1 DESC",
-                            "ii", (int64_t)agent_id, n->since_us);
-    while (status == MESHPING_OK && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
-        status =
-            take_block(n, agent_id, sqlite3_column_blob(statement, 1), (size_t)sqlite3_column_bytes(statement, 1), err);
-        if (status != MESHPING_OK)
-            sqlite3_reset(statement);
+    meshping_status status = meshping__sql_query(
+        sql, &statement, err,
+        "SELECT 0, id, first_us, last_us, received_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
+        " AND " MESHPING__AGENT_STAYS
+        " UNION ALL SELECT level, id, first_us, last_us, received_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
+        " AND " MESHPING__AGENT_STAYS " ORDER BY 4 DESC",
+        "ii", (int64_t)agent_id, n->since_us);
+    status = meshping__places_read(places, sql, status, statement, err);
+    if (status == MESHPING_CORRUPT) {
+        const meshping__place whole = {.first_us = n->since_us, .last_us = INT64_MAX};
+        return meshping__place_damaged(&whole, MESHPING_DAMAGE_PAGE, n->damages, err);
     }
+    return status;
+}
+
+static meshping_status take_agent(newest *n, meshping__sql *sql, uint64_t agent_id, meshping_error *err)
+{
+    meshping__places places = {0};
+    n->first = n->count;
+    meshping_status status = find_blocks(n, sql, agent_id, &places, err);
+    for (size_t i = 0; status == MESHPING_OK && i < places.count; i++) {
+        sqlite3_stmt *statement;
+        const uint8_t *bytes;
+        size_t length;
+        status = meshping__place_bytes(&places.items[i], sql, &statement, &bytes, &length, err);
+        if (status == MESHPING_OK) {
+            status = take_block(n, agent_id, bytes, length, err);
+            sqlite3_reset(statement);
+        }
+        if (status == MESHPING_CORRUPT) /* what it had is not known */
+            status = meshping__place_damaged(&places.items[i], MESHPING_DAMAGE_BLOCK, n->damages, err);
+    }
+    meshping__places_dispose(&places);
     meshping__idmap_dispose(&n->places);
     if (n->count > n->first)
         qsort(n->items + n->first, n->count - n->first, sizeof *n->items, compare);
-    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+    return status;
 }
 
 static meshping_status take_all(newest *n, meshping__sql *sql, uint64_t agent_id, meshping_error *err)
@@ -120,12 +148,13 @@ static meshping_status take_all(newest *n, meshping__sql *sql, uint64_t agent_id
 meshping_status meshping_store_last(meshping_store *store, uint64_t agent_id, int64_t since_us,
                                     meshping_pair_sample **last, size_t *count, meshping_error *err)
 {
-    newest n = {.since_us = since_us};
+    newest n = {.since_us = since_us, .damages = &store->damages};
+    meshping__damages_dispose(&store->damages);
     *last = NULL;
     *count = 0;
     meshping_status status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
-        status = meshping__sql_end(&store->sql, take_all(&n, &store->sql, agent_id, err), err);
+        status = meshping__sql_end_reading(&store->sql, take_all(&n, &store->sql, agent_id, err));
     meshping__free(n.samples);
     if (status != MESHPING_OK) {
         meshping__free(n.items);

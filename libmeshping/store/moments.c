@@ -6,11 +6,11 @@ meshping_status meshping_store_starts(meshping_store *store, uint64_t agent_id, 
                                       int64_t **starts_us, size_t *count, meshping_error *err)
 {
     sqlite3_stmt *row = NULL;
-    meshping_status status = meshping__sql_query(
-        &store->sql, &row, err,
-        "SELECT first_us FROM epochs WHERE agent_id = ?1 AND first_us >= ?2 AND first_us < ?3"
-        " AND " MESHPING__AGENT_STAYS " ORDER BY first_us",
-        "iii", (int64_t)agent_id, from_us, to_us);
+    meshping_status status =
+        meshping__sql_query(&store->sql, &row, err,
+                            "SELECT first_us FROM epochs WHERE agent_id = ?1 AND first_us >= ?2 AND first_us < ?3"
+                            " AND " MESHPING__AGENT_STAYS " ORDER BY first_us",
+                            "iii", (int64_t)agent_id, from_us, to_us);
     return meshping__sql_rows(&store->sql, status, row, meshping__sql_read_int64, sizeof **starts_us,
                               (void **)starts_us, count, err);
 }

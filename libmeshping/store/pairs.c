@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/pairs.h"
 
-#include "store/remove.h"
 #include "store/rollups.h"
 
 #include "base/alloc.h"
@@ -35,7 +34,7 @@ static void deliver_pending(meshping__scan *s, uint64_t agent_id, const meshping
 static meshping_status read_pending(const meshping__scan *s, uint64_t agent_id, uint64_t target_id,
                                     meshping__hours *out, meshping_error *err)
 {
-    meshping__rows rows = {0};
+    meshping__rows rows = {.damages = s->damages};
     meshping_status status = meshping__collect_pending(
         &rows, s->sql, agent_id, target_id, s->from_hour * MESHPING__HOUR_US, s->to_hour * MESHPING__HOUR_US, err);
     if (status == MESHPING_OK && !meshping__hours_of_rows(out, rows.items, rows.count))
@@ -44,52 +43,50 @@ static meshping_status read_pending(const meshping__scan *s, uint64_t agent_id, 
     return status;
 }
 
-static meshping_status take_row(meshping__scan *s, uint64_t target_id, sqlite3_stmt *statement, meshping_error *err)
+static meshping_status take_row(meshping__scan *s, uint64_t target_id, const meshping__rollup_place *place,
+                                meshping_error *err)
 {
     meshping__hours hours = {0};
-    meshping_status status = meshping__hours_decode(&hours, &s->unzip, sqlite3_column_blob(statement, 1),
-                                                    (size_t)sqlite3_column_bytes(statement, 1));
+    meshping_status status = meshping__rollup_read(s->sql, &s->unzip, place, &hours, s->damages, err);
     for (size_t i = 0; status == MESHPING_OK && i < hours.count; i++)
         deliver(s, &hours, i, target_id);
     meshping__hours_dispose(&hours);
-    if (status == MESHPING_CORRUPT)
-        return meshping_error_set(err, status, "a row of roll-ups is damaged");
-    return status == MESHPING_OK ? status : meshping__no_memory(err);
+    return status;
+}
+
+static meshping_status take_rows(meshping__scan *s, uint64_t agent_id, uint64_t target_id,
+                                 const meshping__rollup_place *places, size_t count, const meshping__hours *pending,
+                                 meshping_error *err)
+{
+    meshping_status status = MESHPING_OK;
+    size_t at = 0;
+    for (size_t i = 0; status == MESHPING_OK && i < count; i++) {
+        if (i == 0 || places[i].group != places[i - 1].group)
+            deliver_pending(s, agent_id, pending, &at, places[i].group);
+        status = take_row(s, target_id, &places[i], err);
+        if (status == MESHPING_OK && (i + 1 == count || places[i + 1].group != places[i].group))
+            end_group(s, agent_id, pending, &at, places[i].group);
+    }
+    if (status == MESHPING_OK)
+        deliver_pending(s, agent_id, pending, &at, INT64_MAX);
+    return status;
 }
 
 meshping_status meshping__scan_agent(meshping__scan *s, uint64_t agent_id, uint64_t target_id, meshping_error *err)
 {
-    sqlite3_stmt *statement = NULL;
+    meshping__rollup_place *places = NULL;
     meshping__hours pending = {0};
-    size_t at = 0;
-    int64_t low = target_id == MESHPING__ANY_TARGET ? 0 : meshping__rollup_group(target_id), group = INT64_MIN;
-    int64_t high = target_id == MESHPING__ANY_TARGET ? INT64_MAX : low;
+    size_t count = 0;
+    bool any = target_id == MESHPING__ANY_TARGET;
+    int64_t group = any ? 0 : meshping__rollup_group(target_id);
+    const int64_t groups[] = {group, any ? INT64_MAX : group};
+    const int64_t periods[] = {meshping__rollup_period(s->from_hour), meshping__rollup_period(s->to_hour - 1)};
     meshping_status status = read_pending(s, agent_id, target_id, &pending, err);
     if (status == MESHPING_OK)
-        status = meshping__sql_query(s->sql, &statement, err,
-                                     "SELECT target_group, bytes FROM rollups WHERE agent_id = ?1"
-                                     " AND target_group BETWEEN ?2 AND ?3 AND period BETWEEN ?4 AND ?5"
-                                     " AND " MESHPING__AGENT_STAYS " ORDER BY target_group, period",
-                                     "iiiii", (int64_t)agent_id, low, high, meshping__rollup_period(s->from_hour),
-                                     meshping__rollup_period(s->to_hour - 1));
-    while (status == MESHPING_OK && (status = meshping__sql_step(s->sql, statement, err)) == MESHPING_OK) {
-        int64_t next = sqlite3_column_int64(statement, 0);
-        if (next != group) {
-            if (group != INT64_MIN)
-                end_group(s, agent_id, &pending, &at, group);
-            deliver_pending(s, agent_id, &pending, &at, next);
-            group = next;
-        }
-        status = take_row(s, target_id, statement, err);
-    }
-    if (statement)
-        sqlite3_reset(statement);
-    if (status == MESHPING_NOT_FOUND) {
-        status = MESHPING_OK;
-        if (group != INT64_MIN)
-            end_group(s, agent_id, &pending, &at, group);
-        deliver_pending(s, agent_id, &pending, &at, INT64_MAX);
-    }
+        status = meshping__rollup_find(s->sql, agent_id, groups, periods, &places, &count, s->damages, err);
+    if (status == MESHPING_OK)
+        status = take_rows(s, agent_id, target_id, places, count, &pending, err);
+    meshping__free(places);
     meshping__hours_dispose(&pending);
     return status;
 }
@@ -102,13 +99,19 @@ static int compare_ids(const void *left, const void *right)
 
 meshping_status meshping__scan_agents(meshping__sql *sql, uint64_t **ids, size_t *count, meshping_error *err)
 {
-    sqlite3_stmt *statement = NULL;
+    sqlite3_stmt *statement;
+    size_t capacity = 0;
     meshping_status status = meshping__sql_query(sql, &statement, err, "SELECT id FROM agents WHERE NOT leaving", "");
-    status =
-        meshping__sql_rows(sql, status, statement, meshping__sql_read_int64, sizeof **ids, (void **)ids, count, err);
+    while (status == MESHPING_OK && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
+        if (!meshping__sql_room((void **)ids, &capacity, *count, sizeof **ids)) {
+            sqlite3_reset(statement);
+            return meshping__no_memory(err);
+        }
+        (*ids)[(*count)++] = (uint64_t)sqlite3_column_int64(statement, 0);
+    }
     if (*count) /* SQLite's numbers have a sign */
         qsort(*ids, *count, sizeof **ids, compare_ids);
-    return status;
+    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
 }
 
 bool meshping__scan_set_hours(meshping__scan *s, int64_t from_us, int64_t to_us)

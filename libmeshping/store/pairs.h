@@ -17,6 +17,7 @@ struct meshping__scan {
     void (*record)(meshping__scan *s, const meshping__hours *hours, size_t i);
     void (*group_done)(meshping__scan *s, uint64_t agent_id); /* NULL, or: all of a group of targets has come */
     void *user;
+    meshping__damages *damages;
     meshping__unzip unzip; /* meshping__unzip_dispose in the end */
 };
 

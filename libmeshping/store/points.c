@@ -12,6 +12,7 @@ typedef struct pair {
     uint64_t agent_id, target_id;
     int64_t from_us, to_us; /* multiples of the step, and of an hour where that is longer */
     int64_t step_us;
+    meshping__damages *damages;
     meshping__unzip unzip;
     meshping__hours hours;          /* rolled up, ascending; of this target only */
     meshping__rows sealed, journal; /* ascending by slot */
@@ -31,32 +32,23 @@ static meshping_status keep_target(pair *p, const meshping__hours *all, meshping
 
 static meshping_status read_rollups(pair *p, meshping_error *err)
 {
-    sqlite3_stmt *statement;
-    int64_t first = meshping__rollup_period(meshping__hour_of(p->from_us));
-    int64_t last = meshping__rollup_period(meshping__hour_of(p->to_us - 1));
+    meshping__rollup_place *places = NULL;
+    size_t count = 0;
+    int64_t group = meshping__rollup_group(p->target_id);
+    const int64_t groups[] = {group, group};
+    const int64_t periods[] = {meshping__rollup_period(meshping__hour_of(p->from_us)),
+                               meshping__rollup_period(meshping__hour_of(p->to_us - 1))};
     meshping_status status =
-        meshping__sql_query(p->sql, &statement, err,
-                            "SELECT bytes FROM rollups WHERE agent_id = ?1 AND target_group = ?2"
-                            " AND period BETWEEN ?3 AND ?4 AND " MESHPING__AGENT_STAYS " ORDER BY period",
-                            "iiii", (int64_t)p->agent_id, meshping__rollup_group(p->target_id), first, last);
-    if (status != MESHPING_OK)
-        return status;
-    while ((status = meshping__sql_step(p->sql, statement, err)) == MESHPING_OK) {
+        meshping__rollup_find(p->sql, p->agent_id, groups, periods, &places, &count, p->damages, err);
+    for (size_t i = 0; status == MESHPING_OK && i < count; i++) {
         meshping__hours all = {0};
-        status = meshping__hours_decode(&all, &p->unzip, sqlite3_column_blob(statement, 0),
-                                        (size_t)sqlite3_column_bytes(statement, 0));
+        status = meshping__rollup_read(p->sql, &p->unzip, &places[i], &all, p->damages, err);
         if (status == MESHPING_OK)
             status = keep_target(p, &all, err);
-        else if (status == MESHPING_CORRUPT)
-            status = meshping_error_set(err, status, "a row of roll-ups is damaged");
-        else
-            status = meshping__no_memory(err);
         meshping__hours_dispose(&all);
-        if (status != MESHPING_OK)
-            break;
     }
-    sqlite3_reset(statement);
-    return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
+    meshping__free(places);
+    return status;
 }
 
 static meshping_status read_pair(pair *p, meshping_error *err)
@@ -155,8 +147,15 @@ meshping_status meshping_store_points(meshping_store *store, uint64_t agent_id, 
                                       int64_t to_us, size_t max_points, meshping_point **points, size_t *count,
                                       int64_t *step_us, meshping_error *err)
 {
-    pair p = {.sql = &store->sql, .agent_id = agent_id, .target_id = target_id};
+    meshping__damages *damages = &store->damages;
+    pair p = {.sql = &store->sql,
+              .agent_id = agent_id,
+              .target_id = target_id,
+              .damages = damages,
+              .sealed.damages = damages,
+              .journal.damages = damages};
     meshping__pointer pointer = {0};
+    meshping__damages_dispose(damages);
     *points = NULL;
     *count = 0;
     *step_us = p.step_us = meshping_points_step(from_us, to_us, max_points);
@@ -168,7 +167,7 @@ meshping_status meshping_store_points(meshping_store *store, uint64_t agent_id, 
     p.to_us = meshping__step_floor(to_us + p.step_us - 1, p.step_us);
     meshping_status status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
-        status = meshping__sql_end(&store->sql, read_pair(&p, err), err);
+        status = meshping__sql_end_reading(&store->sql, read_pair(&p, err));
     if (status == MESHPING_OK && !make_points(&p, &pointer))
         status = meshping__no_memory(err);
     if (status == MESHPING_OK) {

@@ -1,23 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A pair's samples from all levels. */
 #include "store/internal.h"
+#include "store/places.h"
 
 #include "base/alloc.h"
 #include "core/block.h"
 #include "core/series.h"
 #include <stdlib.h>
 
-/* A block that may hold some. */
-typedef struct place {
-    meshping__level level;
-    int64_t id, first_us, last_us, received_us;
-} place;
-
 typedef struct question {
     meshping__sql *sql;
     uint64_t agent_id;
-    place *places; /* in the order of storing */
-    size_t place_count;
+    meshping__places places; /* in the order of storing */
     meshping__collector all;
     meshping__unzip unzip;
     meshping_block_reader *reader;
@@ -25,28 +19,16 @@ typedef struct question {
 
 static int compare_places(const void *left, const void *right)
 {
-    const place *a = left, *b = right;
+    const meshping__place *a = left, *b = right;
     if (a->level != b->level)
         return a->level > b->level ? -1 : 1;
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
-static const char *read_place(sqlite3_stmt *row, void *item)
-{
-    *(place *)item = (place){
-        .level = (meshping__level)sqlite3_column_int64(row, 0),
-        .id = sqlite3_column_int64(row, 1),
-        .first_us = sqlite3_column_int64(row, 2),
-        .last_us = sqlite3_column_int64(row, 3),
-        .received_us = sqlite3_column_int64(row, 4),
-    };
-    return NULL;
-}
-
 /* Answered from indexes alone. */
 static meshping_status find_places(question *q, meshping_error *err)
 {
-    sqlite3_stmt *statement = NULL;
+    sqlite3_stmt *statement;
     meshping_status status = meshping__sql_query(
         q->sql, &statement, err,
         "SELECT level, id, first_us, last_us, received_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
@@ -54,16 +36,15 @@ static meshping_status find_places(question *q, meshping_error *err)
         " SELECT 0, id, first_us, last_us, received_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
         " AND first_us < ?3 AND " MESHPING__AGENT_STAYS,
         "iiii", (int64_t)q->agent_id, q->all.from_us, q->all.to_us, (int64_t)q->all.target_id);
-    status = meshping__sql_rows(q->sql, status, statement, read_place, sizeof *q->places, (void **)&q->places,
-                                &q->place_count, err);
-    if (q->place_count)
-        qsort(q->places, q->place_count, sizeof *q->places, compare_places);
+    status = meshping__places_read(&q->places, q->sql, status, statement, err);
+    if (status == MESHPING_OK && q->places.count)
+        qsort(q->places.items, q->places.count, sizeof *q->places.items, compare_places);
     return status;
 }
 
 static meshping_status take_bytes(question *q, const uint8_t *bytes, size_t length, size_t number)
 {
-    const place *at = &q->places[number];
+    const meshping__place *at = &q->places.items[number];
     meshping_status status = meshping__block_reader_open(q->reader, bytes, length, false, NULL);
     if (status == MESHPING_OK)
         return meshping__collector_take(&q->all, q->reader, (uint32_t)number,
@@ -75,22 +56,15 @@ static meshping_status take_bytes(question *q, const uint8_t *bytes, size_t leng
 static meshping_status take_block(question *q, size_t number, meshping_error *err)
 {
     sqlite3_stmt *statement;
-    const place *at = &q->places[number];
-    meshping_status status =
-        meshping__sql_query(q->sql, &statement, err,
-                            at->level == MESHPING__LEVEL_JOURNAL ? "SELECT bytes FROM blocks WHERE id = ?1"
-                                                                 : "SELECT bytes FROM sealed WHERE id = ?1",
-                            "i", at->id);
-    if (status == MESHPING_OK)
-        status = meshping__sql_step(q->sql, statement, err);
+    const meshping__place *at = &q->places.items[number];
+    const uint8_t *bytes;
+    size_t length;
+    meshping_status status = meshping__place_bytes(at, q->sql, &statement, &bytes, &length, err);
     if (status == MESHPING_OK) {
-        const uint8_t *bytes = sqlite3_column_blob(statement, 0);
-        size_t length = (size_t)sqlite3_column_bytes(statement, 0);
-        /* no bytes: SQLite could not get at them */
-        status = bytes ? take_bytes(q, bytes, length, number) : MESHPING_CORRUPT;
+        status = take_bytes(q, bytes, length, number);
         sqlite3_reset(statement);
     }
-    if (status == MESHPING_CORRUPT || status == MESHPING_NOT_FOUND)
+    if (status == MESHPING_CORRUPT)
         status = meshping__collector_damage(&q->all, at->id, at->first_us, at->last_us);
     if (status == MESHPING_LIMIT)
         return meshping_error_set(err, status, "more than %zu samples: ask for a shorter time",
@@ -101,7 +75,7 @@ static meshping_status take_block(question *q, size_t number, meshping_error *er
 static meshping_status take_all(question *q, meshping_error *err)
 {
     meshping_status status = find_places(q, err);
-    for (size_t i = 0; status == MESHPING_OK && i < q->place_count; i++)
+    for (size_t i = 0; status == MESHPING_OK && i < q->places.count; i++)
         status = take_block(q, i, err);
     return status;
 }
@@ -117,10 +91,10 @@ meshping_status meshping_store_series(meshping_store *store, uint64_t agent_id, 
     /* one snapshot: a block that is sealed meanwhile is seen before or after, not both */
     meshping_status status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
-        status = meshping__sql_end(&store->sql, take_all(&q, err), err);
+        status = meshping__sql_end_reading(&store->sql, take_all(&q, err));
     if (status == MESHPING_OK && meshping__collector_finish(&q.all, out) != MESHPING_OK)
         status = meshping__no_memory(err);
-    meshping__free(q.places);
+    meshping__places_dispose(&q.places);
     meshping__collector_dispose(&q.all);
     meshping_block_reader_free(q.reader);
     meshping__unzip_dispose(&q.unzip);

@@ -8,6 +8,7 @@
 #define MESHPING_STORE_ROLLUPS_H
 
 #include "core/rollup_hours.h"
+#include "store/damages.h"
 #include "store/sql.h"
 
 #ifndef MESHPING__ROLLUP_TARGETS
@@ -58,6 +59,23 @@ meshping_status meshping__rollup_change_prepare(meshping__rollup_change *change,
 /* Inside the transaction that deletes the blocks from the journal; received_us: the latest of them. */
 meshping_status meshping__rollup_change_write(const meshping__rollup_change *change, int64_t received_us,
                                               meshping_error *err);
+
+/* ---- reading (rollup_read.c), inside a transaction ---- */
+
+typedef struct meshping__rollup_place {
+    int64_t id, group, period;
+} meshping__rollup_place;
+
+/*
+ * An agent's rows of the groups and periods low to high, by group, then period, from an index alone: a damaged row
+ * hides no other. *places is the caller's (meshping__free), on errors too. What is damaged is noted in `damages`.
+ */
+meshping_status meshping__rollup_find(meshping__sql *sql, uint64_t agent_id, const int64_t groups[2],
+                                      const int64_t periods[2], meshping__rollup_place **places, size_t *count,
+                                      meshping__damages *damages, meshping_error *err);
+/* A row's records into *hours, which is empty before; likewise empty after it when the row is damaged. */
+meshping_status meshping__rollup_read(meshping__sql *sql, meshping__unzip *unzip, const meshping__rollup_place *place,
+                                      meshping__hours *hours, meshping__damages *damages, meshping_error *err);
 
 /* The period that an hour is in, and the group of a target. */
 int64_t meshping__rollup_period(int64_t hour);

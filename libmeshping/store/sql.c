@@ -221,8 +221,16 @@ meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)
 
 meshping_status meshping__sql_begin_reading(meshping__sql *sql, meshping_error *err)
 {
-    sql->total_before = sqlite3_total_changes64(sql->db);
+    if (!sqlite3_get_autocommit(sql->db)) /* a rollback that failed */
+        control(sql, rollback_text, NULL);
     return control(sql, "BEGIN DEFERRED", err);
+}
+
+meshping_status meshping__sql_end_reading(meshping__sql *sql, meshping_status status)
+{
+    if (!sqlite3_get_autocommit(sql->db))
+        control(sql, rollback_text, NULL);
+    return status;
 }
 
 meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, meshping_error *err)

@@ -64,6 +64,8 @@ int64_t meshping__sql_rowid(const meshping__sql *sql);
 meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err);
 /* BEGIN for reading only: all until the end is of one moment. */
 meshping_status meshping__sql_begin_reading(meshping__sql *sql, meshping_error *err);
+/* Its end; returns status. A COMMIT would fail where a damaged page was met, though nothing is written. */
+meshping_status meshping__sql_end_reading(meshping__sql *sql, meshping_status status);
 /* COMMIT (with a waiting audit row) when status is OK, else ROLLBACK; returns status, or why the commit failed (rolled
  * back then). */
 meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, meshping_error *err);

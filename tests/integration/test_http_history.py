@@ -3,6 +3,7 @@
 
 import json
 import socket
+import sqlite3
 import time
 
 import pytest
@@ -161,3 +162,26 @@ def test_the_database_is_told_of(mesh):
     assert found["database"]["file_bytes"] > 0
     text = server.request("GET", "/metrics")[1].decode()
     assert '\nmeshping_alarm{kind="size"} 0\n' in text and "\nmeshping_store_max_bytes 0\n" in text
+
+
+def test_what_is_damaged_is_told_and_the_rest_is_answered(mesh):
+    """The last one: it leaves damage behind."""
+    server, agent, targets, samples, begin_ms, end_ms = mesh
+    times = f"from_ms={begin_ms}&to_ms={end_ms}"
+    period = begin_ms // (12 * HOUR_MS) + 1
+    questions = (f"/api/v1/history?agent={agent}&target={targets[0]}&{times}", f"/api/v1/summary?{times}",
+                 f"/api/v1/summary?agent={agent}&target={targets[0]}&{times}", f"/api/v1/worst?{times}")
+    assert all(server.call("GET", question)["damaged"] == [] for question in questions)
+    with sqlite3.connect(server.state / "meshping.db") as database:
+        first_us, last_us = database.execute("SELECT first_us, last_us FROM blocks WHERE sequence = 2").fetchone()
+        database.execute("UPDATE blocks SET bytes = zeroblob(length(bytes)) WHERE sequence = 2")
+        database.execute("INSERT INTO rollups(agent_id, target_group, period, keep_period, bytes)"
+                         " SELECT id, 0, ?1, ?1, zeroblob(500) FROM agents", (period,))
+    database.close()
+    lost = [{"from_ms": period * 12 * HOUR_MS, "to_ms": (period + 1) * 12 * HOUR_MS - 1},
+            {"from_ms": first_us // 1000, "to_ms": last_us // 1000}]
+    for question in questions:
+        assert sorted(server.call("GET", question)["damaged"], key=lambda d: d["from_ms"]) == \
+            sorted(lost, key=lambda d: d["from_ms"]), question
+    assert 500 <= server.call("GET", questions[1])["ok"] < REPLIES
+    assert "damaged" in {alarm["kind"]: alarm["text"] for alarm in server.call("GET", "/api/v1/server")["alarms"]}["damage"]

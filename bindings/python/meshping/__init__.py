@@ -7,6 +7,7 @@ Every failing call of the library raises meshping.Error, with .status and .name.
 import json
 import os
 import select
+import warnings
 from dataclasses import dataclass
 from typing import Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -15,6 +16,8 @@ from ._meshping import Error
 
 __all__ = [
     "Buffer",
+    "Damage",
+    "DamageWarning",
     "Error",
     "Gap",
     "Passphrase",
@@ -323,11 +326,37 @@ class Buffer:
         return self.stats()["blocks"]
 
 
+class Damage(NamedTuple):
+    """Something stored that cannot be read: what lies between its first and last slot may be missing."""
+
+    kind: str
+    """ "block"; "rollups": 12 hours of some of an agent's targets; "page": what was there is not known."""
+    id: int
+    """Of the row in the database; of a page 0."""
+    first_us: int
+    last_us: int
+
+
+_DAMAGE_KINDS = ("block", "rollups", "page")
+
+
+class DamageWarning(UserWarning):
+    """An answer had to leave out what is damaged in the database; Store.damaged has the times."""
+
+
 class Store:
-    """A server's database; read_only works beside a running meshpingd."""
+    """A server's database; read_only works beside a running meshpingd.
+
+    What is damaged there stops no question: the rest is answered, `damaged` has what is missing, and DamageWarning is
+    given.
+    """
+
+    damaged: List[Damage]
+    """What the last call of samples, points, group, worst or last could not read."""
 
     def __init__(self, path: Union[str, os.PathLike], read_only: bool = True):
         self._raw = None
+        self.damaged = []
         self._raw = lowlevel.RawStore(os.fspath(path), read_only)
 
     def agents(self) -> List[dict]:
@@ -340,28 +369,41 @@ class Store:
 
     def samples(self, agent_id: int, target_id: int, from_us: int = 0, to_us: int = 2**62) -> List[Sample]:
         """A pair's samples with from_us <= slot < to_us, ascending, no slot twice."""
-        return [_sample(raw) for raw in self._open().samples(agent_id, target_id, from_us, to_us)]
+        samples, damaged = self._open().samples(agent_id, target_id, from_us, to_us)
+        return [_sample(raw) for raw in self._told(samples, damaged)]
 
     def points(self, agent_id: int, target_id: int, from_us: int, to_us: int, max_points: int = 500) -> List[dict]:
         """Any length of a pair's time as at most max_points points: from_us, to_us, counts by outcome, sum_us, min_us,
         max_us, p50_us, p95_us, p99_us (of the replies; 0 when there are none). Nothing between them is left out."""
-        return self._open().points(agent_id, target_id, from_us, to_us, max_points)
+        return self._told(self._open().points(agent_id, target_id, from_us, to_us, max_points))
 
     def group(self, pairs: Sequence[Tuple[int, int]], from_us: int, to_us: int) -> dict:
         """All of a group of (agent id, target id), 0 for any, in the whole hours of a time: counts, sum_us, min_us,
         max_us, percentiles_us."""
-        return self._open().group(pairs, from_us, to_us)
+        return self._told(self._open().group(pairs, from_us, to_us))
 
     def worst(self, from_us: int, to_us: int, permille: int = 0, limit: int = 20) -> List[Tuple[int, int, dict]]:
         """The worst pairs, (agent id, target id, point), by loss or by the RTT that `permille` of 1000 replies keep."""
-        return self._open().worst(permille, from_us, to_us, limit)
+        return self._told(self._open().worst(permille, from_us, to_us, limit))
 
     def last(self, agent_id: int = 0, since_us: int = 0) -> List[Tuple[int, int, Sample]]:
         """The newest sample of every pair of an agent (0: of all), of those since a time."""
-        return [(agent, target, _sample(raw)) for agent, target, raw in self._open().last(agent_id, since_us)]
+        found = self._told(self._open().last(agent_id, since_us))
+        return [(agent, target, _sample(raw)) for agent, target, raw in found]
 
     def close(self) -> None:
         self._raw = None
+
+    def _told(self, answer, damaged=None):
+        damaged = self._open().damaged() if damaged is None else damaged
+        self.damaged = [Damage(_DAMAGE_KINDS[kind], *rest) for kind, *rest in damaged]
+        if damaged:
+            warnings.warn(
+                f"{len(damaged)} stored blocks or roll-ups are damaged and left out: see Store.damaged",
+                DamageWarning,
+                stacklevel=3,
+            )
+        return answer
 
     def _open(self):
         if self._raw is None:

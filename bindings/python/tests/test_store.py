@@ -103,3 +103,37 @@ def test_a_group_the_worst_and_the_last(filled):
     for bad in ([], [(1,)], 7, [("a", 1)]):
         with pytest.raises((meshping.Error, TypeError)):
             filled.group(bad, START_US, end_us)
+
+
+def test_damage_is_told_and_the_rest_is_answered(filled, tmp_path):
+    end_us = START_US + 4 * HOUR_US
+    later = [meshping.Sample(START_US + 3 * HOUR_US + i * 1_000_000, "ok", 700) for i in range(9)]
+    connection = sqlite3.connect(tmp_path / "meshping.db")
+    connection.execute("INSERT INTO blocks(agent_id, epoch, sequence, first_us, last_us, received_us, keep_us,"
+                       " sample_count, bytes) VALUES(9, 1, 2, ?1, ?2, ?2, ?2, 9, ?3)",
+                       (later[0].slot_unix_us, later[-1].slot_unix_us, meshping.encode_block({1: later})))
+    connection.commit()
+    assert len(filled.samples(9, 1)) == 549 and filled.damaged == []
+    connection.execute("UPDATE blocks SET bytes = zeroblob(length(bytes)) WHERE sequence = 1")
+    period = START_US // HOUR_US // 12
+    connection.execute("INSERT INTO rollups(agent_id, target_group, period, keep_period, bytes)"
+                       " VALUES(9, 0, ?1, ?1, zeroblob(100))", (period,))
+    connection.commit()
+    block_id = connection.execute("SELECT id FROM blocks WHERE sequence = 1").fetchone()[0]
+    connection.close()
+    block = meshping.Damage("block", block_id, START_US, START_US + 539 * 20_000_000)
+    with pytest.warns(meshping.DamageWarning, match="1 stored block"):
+        assert filled.samples(9, 1) == later
+    assert filled.damaged == [block]
+    for ask in (
+        lambda: sum(p["counts"]["ok"] for p in filled.points(9, 1, START_US, end_us)),
+        lambda: filled.group([(9, 0)], START_US, end_us)["counts"]["ok"],
+        lambda: filled.worst(START_US, end_us, 500)[0][2]["counts"]["ok"],
+    ):
+        with pytest.warns(meshping.DamageWarning):
+            assert ask() == 9
+        assert block in filled.damaged
+        assert ("rollups", period * 12 * HOUR_US) in [(d.kind, d.first_us) for d in filled.damaged]
+    with pytest.warns(meshping.DamageWarning):
+        assert [(target, sample.slot_unix_us) for _, target, sample in filled.last()] == [(1, later[-1].slot_unix_us)]
+    assert filled.samples(9, 1, later[0].slot_unix_us) == later and filled.damaged == []

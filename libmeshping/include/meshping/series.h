@@ -9,10 +9,17 @@
 extern "C" {
 #endif
 
-/* A stored block that cannot be read. What lies between its first and its last slot may be missing. */
+typedef enum meshping_damage_kind {
+    MESHPING_DAMAGE_BLOCK = 0,
+    MESHPING_DAMAGE_ROLLUPS = 1, /* 12 hours of some of an agent's targets */
+    MESHPING_DAMAGE_PAGE = 2,    /* of the database: which blocks or roll-ups there were is not known */
+} meshping_damage_kind;
+
+/* Something stored that cannot be read. What lies between its first and its last slot may be missing. */
 typedef struct meshping_damage {
-    int64_t block_id; /* in the database */
+    int64_t block_id; /* of the row in the database; of a page 0 */
     int64_t first_unix_us, last_unix_us;
+    meshping_damage_kind kind;
 } meshping_damage;
 
 typedef struct meshping_series {

@@ -188,9 +188,18 @@ MESHPING_API meshping_status meshping_store_series_cached(meshping_store *store,
 
 /*
  * What is older than raw samples are kept, roll-ups of whole hours answer; what is not rolled up yet is added from the
- * journal, so that every stored sample counts once whatever the moment. Each call reads one snapshot. All of them: IO,
- * CORRUPT, NOMEM. They may take long: use a store of your own (read_only) in a thread of your own.
+ * journal, so that every stored sample counts once whatever the moment. Each call reads one snapshot. A block, a row of
+ * roll-ups or a page that is damaged is left out and told by meshping_store_damaged. All of them: IO, CORRUPT (nothing
+ * can be read), NOMEM. They may take long: use a store of your own (read_only) in a thread of your own.
  */
+
+#define MESHPING_DAMAGED_MAX 1000u
+
+/*
+ * What the last of these calls could not read and left out, each once, at most MESHPING_DAMAGED_MAX; the store's, until
+ * the next one.
+ */
+MESHPING_API void meshping_store_damaged(const meshping_store *store, const meshping_damage **damaged, size_t *count);
 
 /*
  * A pair's time from_us..to_us as at most max_points points, ascending. *step_us is meshping_points_step(); the range
