@@ -15,7 +15,8 @@
 #include <unistd.h>
 
 #define TIMESTAMPS_READY_MS 5
-#define LIVE_TARGETS_MAX 100 /* of more, nobody reads the lines */
+#define OUTPUT_BYTES (64 << 10) /* written at once, and before each wait */
+#define LIVE_TARGETS_MAX 100    /* of more, nobody reads the lines */
 #define PROGRESS_MS 200
 
 typedef struct ping_run {
@@ -136,11 +137,9 @@ static bool add_targets(ping_run *run, meshping_error *err)
     if (meshping_prober_reserve(run->prober, (uint32_t)count, err) != MESHPING_OK)
         return false;
     for (size_t i = 0; i < count; i++) {
-        meshping_target target;
         int64_t delay_ns = (int64_t)(run->options.interval_ms * 1e6 / (double)count * (double)i);
         meshping_now first = {.mono_ns = start.mono_ns + delay_ns, .unix_ns = start.unix_ns + delay_ns};
-        ping_options_target(&run->options, i, &target);
-        if (meshping_prober_set_target(run->prober, &target, &first, err) != MESHPING_OK)
+        if (meshping_prober_set_target(run->prober, ping_options_target(&run->options, i), &first, err) != MESHPING_OK)
             return false;
     }
     return true;
@@ -183,6 +182,8 @@ int ping_main(int argc, char **argv)
     }
     bool terminal = !run.options.json && isatty(STDOUT_FILENO), many = run.options.target_count > LIVE_TARGETS_MAX;
     run.live = terminal && !many;
+    if (!terminal)
+        (void)setvbuf(stdout, NULL, _IOFBF, OUTPUT_BYTES);
     run.progress = many && isatty(STDERR_FILENO);
     if (terminal && run.options.target_count == 1 && !run.options.count_given)
         run.options.count = 0;

@@ -137,23 +137,24 @@ static bool is_name(const char *text)
 
 static bool add_one(ping_options *options, const char *text, place where)
 {
-    meshping_error err = {0};
-    meshping_target target = options->model;
+    meshping_error err;
+    meshping_target *target = &options->one;
     size_t length = strlen(text);
     unsigned times = options->both && is_name(text) ? 2 : 1;
 
-    if (length >= sizeof target.host)
+    err.status = MESHPING_OK;
+    if (length >= sizeof target->host)
         meshping_error_set(&err, MESHPING_INVALID, "'%.40s...' is too long for a target", text);
     else if (options->target_count + times > PING_TARGETS_MAX)
         meshping_error_set(&err, MESHPING_LIMIT, "at most %d targets are allowed", PING_TARGETS_MAX);
     else
-        memcpy(target.host, text, length + 1);
+        memcpy(target->host, text, length + 1);
     if (err.status == MESHPING_OK)
-        (void)meshping_target_check(&target, &err);
+        err.status = meshping_target_check(target, &err);
     if (err.status != MESHPING_OK)
         return complain_at(where, err.message);
     if (times == 1)
-        return keep_label(options, text, length + 1, target.family);
+        return keep_label(options, text, length + 1, target->family);
     return keep_label(options, text, length + 1, MESHPING_FAMILY_IPV4) &&
            keep_label(options, text, length + 1, MESHPING_FAMILY_IPV6);
 }
@@ -176,13 +177,13 @@ static bool add_target(ping_options *options, const char *text, place where)
     return true;
 }
 
-void ping_options_target(const ping_options *options, size_t index, meshping_target *out)
+const meshping_target *ping_options_target(ping_options *options, size_t index)
 {
     const char *label = ping_options_label(options, index);
-    *out = options->model;
-    out->id = index + 1;
-    out->family = ping_options_family(options, index);
-    memcpy(out->host, label, strlen(label) + 1);
+    options->one.id = index + 1;
+    options->one.family = ping_options_family(options, index);
+    memcpy(options->one.host, label, strlen(label) + 1);
+    return &options->one;
 }
 
 static bool add_line(ping_options *options, char *line, place where)
@@ -334,6 +335,7 @@ bool ping_options_parse(ping_options *options, int argc, char **argv)
     if (options->both && options->model.family)
         return complain("--both and -%u exclude each other", options->model.family);
     options->model.interval_ms = options->interval_ms ? options->interval_ms : 1000;
+    options->one = options->model;
     for (int i = optind; i < argc; i++)
         if (!add_target(options, argv[i], (place){0}))
             return false;

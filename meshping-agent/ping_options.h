@@ -17,6 +17,7 @@ typedef struct ping_options {
     bool count_given;
     uint32_t interval_ms;  /* 0: as fast as replies come home */
     meshping_target model; /* timeout, size, dscp, ttl, family of all targets */
+    meshping_target one;   /* the model with the host that is worked on: it is large, and lists are long */
     size_t target_count;
     size_t *labels; /* targets as they were written: where in `text`, behind a byte with the family */
     char *text;
@@ -38,7 +39,7 @@ static inline uint8_t ping_options_family(const ping_options *options, size_t in
 {
     return (uint8_t)options->text[options->labels[index] - 1];
 }
-/* The target at `index`, with the id index + 1. */
-void ping_options_target(const ping_options *options, size_t index, meshping_target *out);
+/* The target at `index`, with the id index + 1; until the next call. */
+const meshping_target *ping_options_target(ping_options *options, size_t index);
 
 #endif

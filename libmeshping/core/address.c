@@ -54,21 +54,20 @@ static void set_ipv6(meshping_address *out, const uint8_t *bytes)
 }
 
 /* Four decimal octets without leading zeros, as inet_pton has it, but without its cost: lists are long. */
-static bool parse_ipv4(uint8_t *bytes, const char *text, size_t length)
+static bool parse_ipv4(uint8_t *bytes, const char *at)
 {
-    size_t at = 0;
     for (unsigned octet = 0; octet < 4; octet++) {
         unsigned value = 0;
-        if (octet && (at == length || text[at++] != '.'))
+        if (octet && *at++ != '.')
             return false;
-        size_t start = at;
-        for (; at < length && is_digit(text[at]) && at - start < 3; at++)
-            value = value * 10 + (unsigned)(text[at] - '0');
-        if (at == start || value > 255 || (text[start] == '0' && at - start > 1))
+        const char *start = at;
+        for (; is_digit(*at) && at - start < 3; at++)
+            value = value * 10 + (unsigned)(*at - '0');
+        if (at == start || value > 255 || (*start == '0' && at - start > 1))
             return false;
         bytes[octet] = (uint8_t)value;
     }
-    return at == length;
+    return *at == 0;
 }
 
 static size_t format_ipv4(char *out, const uint8_t *bytes)
@@ -95,15 +94,16 @@ static bool parse_split(meshping_address *out, const char **zone, const char *te
 {
     char plain[INET6_ADDRSTRLEN];
     uint8_t bytes[16];
+
+    *zone = NULL;
+    *out = (meshping_address){.family = MESHPING_FAMILY_IPV4};
+    if (parse_ipv4(out->bytes, text))
+        return true;
     const char *percent = strchr(text, '%');
     size_t length = percent ? (size_t)(percent - text) : strlen(text);
-
-    *zone = percent ? percent + 1 : NULL;
     if (length == 0 || length >= sizeof plain)
         return false;
-    *out = (meshping_address){.family = MESHPING_FAMILY_IPV4};
-    if (parse_ipv4(out->bytes, text, length))
-        return !percent;
+    *zone = percent ? percent + 1 : NULL;
     memcpy(plain, text, length);
     plain[length] = 0;
     if (inet_pton(AF_INET6, plain, bytes) != 1)
@@ -270,7 +270,10 @@ meshping_status meshping__host_parse(char *out, meshping_address *address, const
     meshping_address found;
     if (parse_split(&found, &zone, text)) {
         *address = found;
-        meshping_address_format(&found, out);
+        if (found.family == MESHPING_FAMILY_IPV4 && !strchr(text, ':'))
+            memcpy(out, text, strlen(text) + 1); /* there is one way to write it, and this is it */
+        else
+            meshping_address_format(&found, out);
         if (zone) { /* stays as text: it names an interface of the host that will use it, which may not be this one */
             size_t length = strlen(out);
             snprintf(out + length, MESHPING_HOST_MAX - length, "%%%s", zone);

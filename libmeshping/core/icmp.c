@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/icmp.h"
 
+#include <endian.h>
 #include <meshping/sample.h>
 #include <string.h>
 
@@ -31,13 +32,18 @@ static void put_be16(uint8_t *at, uint16_t value)
 
 static void put_be64(uint8_t *at, uint64_t value)
 {
-    for (unsigned i = 0; i < 8; i++)
-        at[i] = (uint8_t)(value >> (56 - 8 * i));
+    value = htobe64(value);
+    memcpy(at, &value, sizeof value);
 }
 
 /* Sum of 16-bit words in memory order: RFC 1071 section 2 (B), byte order does not matter until the end. */
 static uint64_t add_words(uint64_t sum, const uint8_t *bytes, size_t length)
 {
+    for (; length >= 8; bytes += 8, length -= 8) {
+        uint64_t words;
+        memcpy(&words, bytes, 8);
+        sum += (words & UINT32_MAX) + (words >> 32);
+    }
     for (; length >= 4; bytes += 4, length -= 4) {
         uint32_t word;
         memcpy(&word, bytes, 4);
@@ -72,6 +78,19 @@ uint16_t meshping__icmp_checksum(const uint8_t *bytes, size_t length, const mesh
     return get_be16(memory);
 }
 
+/* The rest of the payload: byte i is i, modulo 256. */
+#define RUN4(i) (i), (i) + 1, (i) + 2, (i) + 3
+#define RUN16(i) RUN4(i), RUN4((i) + 4), RUN4((i) + 8), RUN4((i) + 12)
+#define RUN64(i) RUN16(i), RUN16((i) + 16), RUN16((i) + 32), RUN16((i) + 48)
+static const uint8_t filler[256] = {RUN64(0), RUN64(64), RUN64(128), RUN64(192)};
+
+/* How many bytes of the filler stand in one piece from `at` on. */
+static size_t filler_piece(size_t at, size_t size)
+{
+    size_t length = sizeof filler - at % sizeof filler;
+    return length < size - at ? length : size - at;
+}
+
 void meshping__icmp_build_echo(uint8_t *out, uint8_t family, uint16_t identifier, uint16_t sequence, uint64_t number,
                                uint64_t cookie, uint16_t size)
 {
@@ -82,18 +101,22 @@ void meshping__icmp_build_echo(uint8_t *out, uint8_t family, uint16_t identifier
     uint8_t *payload = out + MESHPING__ICMP_HEADER;
     put_be64(payload, number);
     put_be64(payload + 8, cookie);
-    for (size_t i = MESHPING__ICMP_IDENTITY; i < size; i++)
-        payload[i] = (uint8_t)i;
+    for (size_t at = MESHPING__ICMP_IDENTITY, length; at < size; at += length) {
+        length = filler_piece(at, size);
+        memcpy(payload + at, filler + at % sizeof filler, length);
+    }
     if (family == MESHPING_FAMILY_IPV4)
         put_be16(out + 2, meshping__icmp_checksum(out, MESHPING__ICMP_HEADER + (size_t)size, NULL, NULL));
 }
 
 bool meshping__icmp_filler_ok(const uint8_t *payload, size_t size)
 {
-    uint8_t wrong = 0;
-    for (size_t i = MESHPING__ICMP_IDENTITY; i < size; i++)
-        wrong |= (uint8_t)(payload[i] ^ (uint8_t)i);
-    return wrong == 0;
+    for (size_t at = MESHPING__ICMP_IDENTITY, length; at < size; at += length) {
+        length = filler_piece(at, size);
+        if (memcmp(payload + at, filler + at % sizeof filler, length) != 0)
+            return false;
+    }
+    return true;
 }
 
 bool meshping__icmp_is_error(uint8_t family, uint8_t type)

@@ -2,6 +2,7 @@
 #include "core/idmap.h"
 
 #include "base/alloc.h"
+#include <string.h>
 
 static size_t home_of(const meshping__idmap *map, uint64_t id)
 {
@@ -33,9 +34,10 @@ meshping_status meshping__idmap_reserve(meshping__idmap *map, size_t count)
         capacity *= 2;
     if (capacity == map->capacity)
         return MESHPING_OK;
-    meshping__idmap grown = {.capacity = capacity, .slots = meshping__calloc(capacity, sizeof *grown.slots)};
+    meshping__idmap grown = {.capacity = capacity, .slots = meshping__malloc(capacity * sizeof *grown.slots)};
     if (!grown.slots)
         return MESHPING_NOMEM;
+    memset(grown.slots, 0, capacity * sizeof *grown.slots); /* fresh pages would fault twice: read, then written */
     for (size_t i = 0; i < map->capacity; i++)
         if (map->slots[i].id)
             meshping__idmap_put(&grown, map->slots[i].id, map->slots[i].value);

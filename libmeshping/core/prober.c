@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "core/schedule.h"
 #include "core/siphash.h"
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -134,8 +135,8 @@ uint64_t meshping__prober_cookie(const meshping_prober *prober, uint64_t number,
                                  uint16_t size)
 {
     uint8_t bytes[27];
-    for (unsigned i = 0; i < 8; i++)
-        bytes[i] = (uint8_t)(number >> (8 * i));
+    uint64_t number_le = htole64(number);
+    memcpy(bytes, &number_le, 8);
     memcpy(bytes + 8, address->bytes, 16);
     bytes[24] = address->family;
     bytes[25] = (uint8_t)size;
@@ -190,7 +191,7 @@ void meshping__prober_conclude(meshping_prober *prober, meshping__flight *flight
     result->target_id = target->id;
     if (ok) {
         prober->stats.received++;
-        target->stats.received++;
+        target->received++;
     } else if (meshping_outcome_classify(result->sample.outcome) == MESHPING_CLASS_FAIL) {
         meshping__prober_doubt_address(prober, index);
     }
@@ -309,7 +310,7 @@ static void send_batch(meshping_prober *prober, meshping__tx *packets, const uin
             meshping__probe_target *target = meshping__prober_target_of(prober, flight);
             prober->stats.sent++;
             if (target)
-                target->stats.sent++;
+                target->sent++;
             meshping__flights_launch(&prober->flights, flight);
         }
     }

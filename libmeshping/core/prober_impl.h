@@ -20,16 +20,23 @@ typedef struct meshping__way {
     char interface[MESHPING_INTERFACE_MAX]; /* empty: any */
 } meshping__way;
 
+/* What most targets never have. */
+typedef struct meshping__oddities {
+    uint64_t duplicates, late;
+    uint32_t rejected_by[MESHPING_REJECT_COUNT];
+} meshping__oddities;
+
 typedef struct meshping__probe_target {
-    uint64_t id;        /* 0: this place is free */
-    char *host;         /* owned */
-    meshping__way *way; /* owned; NULL: the routes decide */
+    uint64_t id;                  /* 0: this place is free */
+    char *host;                   /* owned; a name, or an address with a zone; NULL: `address` says it */
+    meshping__way *way;           /* owned; NULL: the routes decide */
+    meshping__oddities *oddities; /* owned; NULL: none */
+    uint64_t sent, received;
     uint64_t sequence;
     int64_t interval_ns, phase_ns;
     int64_t next_slot_unix_ns;
     int64_t resolved_mono_ns; /* the last answer of the resolver */
     meshping_address address;
-    meshping_prober_target_stats stats;
     uint32_t generation; /* changes with host and way: results of older flights are dropped */
     uint32_t queue;      /* of its timeout */
     uint32_t mark;       /* the last set_targets() that named it */

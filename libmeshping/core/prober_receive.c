@@ -3,16 +3,17 @@
  */
 #include "core/prober_impl.h"
 
+#include "base/alloc.h"
+#include <endian.h>
 #include <string.h>
 
 #define CLOCK_TOLERANCE_NS 100000 /* what two readings of two clocks, one after the other, may differ by */
 
 static uint64_t get_be64(const uint8_t *at)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < 8; i++)
-        value = value << 8 | at[i];
-    return value;
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return be64toh(value);
 }
 
 static bool same_host(const meshping_address *a, const meshping_address *b)
@@ -65,22 +66,29 @@ static int64_t measure_rtt_ns(const meshping__flight *flight, const meshping__rx
     return mono;
 }
 
-static void reject(meshping_prober *prober, const meshping__flight *flight, meshping_reject reason)
+/* Where a flight's target counts what is not a plain reply; NULL when it is gone, or there is no memory. */
+static meshping__oddities *oddities_of(meshping_prober *prober, const meshping__flight *flight)
 {
     meshping__probe_target *target = flight ? meshping__prober_target_of(prober, flight) : NULL;
+    if (target && !target->oddities)
+        target->oddities = meshping__calloc(1, sizeof *target->oddities);
+    return target ? target->oddities : NULL;
+}
+
+static void reject(meshping_prober *prober, const meshping__flight *flight, meshping_reject reason)
+{
+    meshping__oddities *oddities = oddities_of(prober, flight);
     prober->stats.rejected_by[reason]++;
-    if (target) {
-        target->stats.rejected++;
-        target->stats.rejected_by[reason]++;
-    }
+    if (oddities)
+        oddities->rejected_by[reason]++;
 }
 
 static void count_late(meshping_prober *prober, const meshping__flight *flight)
 {
-    meshping__probe_target *target = flight ? meshping__prober_target_of(prober, flight) : NULL;
+    meshping__oddities *oddities = oddities_of(prober, flight);
     prober->stats.late++;
-    if (target)
-        target->stats.late++;
+    if (oddities)
+        oddities->late++;
 }
 
 /* A valid reply to a known flight. */
@@ -90,10 +98,10 @@ static void accept_reply(meshping_prober *prober, meshping__flight *flight, cons
     bool in_time;
 
     if (flight->state == MESHPING__FLIGHT_ANSWERED) {
-        meshping__probe_target *target = meshping__prober_target_of(prober, flight);
+        meshping__oddities *oddities = oddities_of(prober, flight);
         prober->stats.duplicates++;
-        if (target)
-            target->stats.duplicates++;
+        if (oddities)
+            oddities->duplicates++;
         return;
     }
     int64_t rtt_ns =

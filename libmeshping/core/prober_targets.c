@@ -11,10 +11,12 @@
 
 /* What a new or changed target needs, made before anything is changed. */
 typedef struct prepared {
-    char *host;         /* owned; NULL: host and way stay */
+    bool other;         /* host or way are not the present target's */
+    char *host;         /* owned; as the target's */
     meshping__way *way; /* owned */
     uint32_t index;     /* of the present target, MESHPING__IDMAP_NONE: new */
     uint32_t queue;
+    int64_t phase_ns;
     meshping_address address;
     bool is_name, zoned;
 } prepared;
@@ -89,6 +91,14 @@ static bool same_way(const meshping__way *way, const meshping_target *target)
     return meshping_address_equal(&way->source, &target->source) && strcmp(way->interface, target->interface) == 0;
 }
 
+/* Is the target the one that was there? `host`: its canonical text. */
+static bool same_host(const meshping__probe_target *target, const char *host, const prepared *how)
+{
+    if (target->host)
+        return strcmp(target->host, host) == 0;
+    return !how->is_name && !how->zoned && meshping_address_equal(&target->address, &how->address);
+}
+
 static void forget(prepared *how)
 {
     meshping__free(how->host);
@@ -108,12 +118,21 @@ static meshping_status prepare(meshping_prober *prober, const meshping_target *t
     status = meshping__flights_queue(&prober->flights, &out->queue, target->timeout_ms);
     if (status != MESHPING_OK)
         return no_memory(err);
-    if (out->index != MESHPING__IDMAP_NONE && strcmp(prober->targets[out->index].host, host) == 0 &&
-        prober->targets[out->index].family == family_of(target) && same_way(prober->targets[out->index].way, target))
+    out->is_name = out->address.family == MESHPING_FAMILY_NONE;
+    out->zoned = strchr(host, '%') != NULL;
+    if (!prober->options.start_now)
+        out->phase_ns =
+            meshping__schedule_phase_ns(host, prober->options.phase_key, (int64_t)target->interval_ms * 1000000);
+    const meshping__probe_target *present = out->index != MESHPING__IDMAP_NONE ? &prober->targets[out->index] : NULL;
+    if (present && same_host(present, host, out) && present->family == family_of(target) &&
+        same_way(present->way, target))
         return MESHPING_OK;
-    out->host = meshping__strdup(host);
-    if (!out->host)
-        return no_memory(err);
+    out->other = true;
+    if (out->is_name || out->zoned) {
+        out->host = meshping__strdup(host);
+        if (!out->host)
+            return no_memory(err);
+    }
     if (!same_way(NULL, target)) {
         out->way = meshping__calloc(1, sizeof *out->way);
         if (!out->way)
@@ -121,8 +140,6 @@ static meshping_status prepare(meshping_prober *prober, const meshping_target *t
         out->way->source = target->source;
         memcpy(out->way->interface, target->interface, sizeof out->way->interface);
     }
-    out->is_name = out->address.family == MESHPING_FAMILY_NONE;
-    out->zoned = strchr(host, '%') != NULL;
     return MESHPING_OK;
 }
 
@@ -151,11 +168,11 @@ static uint32_t take_place(meshping_prober *prober)
     return index;
 }
 
-static void set_phase(meshping_prober *prober, meshping__probe_target *target, const meshping_now *now,
-                      int64_t delay_ns)
+static void set_phase(meshping_prober *prober, meshping__probe_target *target, const prepared *how,
+                      const meshping_now *now, int64_t delay_ns)
 {
     if (!prober->options.start_now) {
-        target->phase_ns = meshping__schedule_phase_ns(target->host, prober->options.phase_key, target->interval_ns);
+        target->phase_ns = how->phase_ns;
         return;
     }
     target->next_slot_unix_ns = (now->mono_ns + prober->offset_ns + delay_ns + 999) / 1000 * 1000;
@@ -186,7 +203,7 @@ static void apply(meshping_prober *prober, const meshping_target *from, prepared
     target->ttl = from->ttl;
     target->dont_fragment = from->dont_fragment;
     target->mark = prober->mark;
-    if (how->host) {
+    if (how->other) {
         meshping__free(target->host);
         target->host = how->host;
         how->host = NULL;
@@ -198,7 +215,9 @@ static void apply(meshping_prober *prober, const meshping_target *from, prepared
         target->address = how->address;
         target->is_name = target->waiting = how->is_name;
         target->zoned = how->zoned;
-        target->stats = (meshping_prober_target_stats){0};
+        target->sent = target->received = 0;
+        meshping__free(target->oddities);
+        target->oddities = NULL;
         if (target->resolving)
             prober->resolving--; /* its answer will find another generation */
         target->resolving = false;
@@ -210,7 +229,7 @@ static void apply(meshping_prober *prober, const meshping_target *from, prepared
     } else if (!new_interval || !prober->options.paced) {
         return;
     }
-    set_phase(prober, target, now, delay_ns);
+    set_phase(prober, target, how, now, delay_ns);
     meshping__prober_schedule(prober, index, now);
 }
 
@@ -259,6 +278,13 @@ out:
     return status;
 }
 
+static void free_owned(const meshping__probe_target *target)
+{
+    meshping__free(target->host);
+    meshping__free(target->way);
+    meshping__free(target->oddities);
+}
+
 static void remove_at(meshping_prober *prober, uint32_t index)
 {
     meshping__probe_target *target = &prober->targets[index];
@@ -268,8 +294,7 @@ static void remove_at(meshping_prober *prober, uint32_t index)
     if (target->resolving)
         prober->resolving--;
     prober->probes_per_s -= 1e9 / (double)target->interval_ns;
-    meshping__free(target->host);
-    meshping__free(target->way);
+    free_owned(target);
     *target = (meshping__probe_target){.next_free = prober->free_head};
     prober->free_head = index;
     prober->target_count--;
@@ -382,16 +407,21 @@ meshping_status meshping_prober_get_target_stats(const meshping_prober *prober, 
     uint32_t index = meshping__idmap_get(&prober->by_id, target_id);
     if (index == MESHPING__IDMAP_NONE)
         return MESHPING_NOT_FOUND;
-    *out = prober->targets[index].stats;
+    const meshping__probe_target *target = &prober->targets[index];
+    *out = (meshping_prober_target_stats){.sent = target->sent, .received = target->received};
+    if (target->oddities) {
+        out->duplicates = target->oddities->duplicates;
+        out->late = target->oddities->late;
+        for (unsigned i = 0; i < MESHPING_REJECT_COUNT; i++)
+            out->rejected += out->rejected_by[i] = target->oddities->rejected_by[i];
+    }
     return MESHPING_OK;
 }
 
 void meshping__prober_free_targets(meshping_prober *prober)
 {
-    for (uint32_t i = 0; i < prober->target_places; i++) {
-        meshping__free(prober->targets[i].host);
-        meshping__free(prober->targets[i].way);
-    }
+    for (uint32_t i = 0; i < prober->target_places; i++)
+        free_owned(&prober->targets[i]);
     meshping__free(prober->targets);
     meshping__idmap_dispose(&prober->by_id);
     meshping__heap_dispose(&prober->due);

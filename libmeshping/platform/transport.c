@@ -36,9 +36,12 @@ typedef struct real_transport {
     uint8_t *buffers;                 /* BATCH of buffer_size */
     size_t buffer_size;
     meshping__own_addresses own;
-    bool looked;             /* since process() began and since receive() last found nothing */
-    bool v4_waits, v6_waits; /* then: something was there, and the socket was not seen empty since */
-    bool deaf;               /* the sockets are not in the epoll set */
+    bool looked;                               /* since process() began and since receive() last found nothing */
+    bool v4_waits, v6_waits;                   /* then: something was there, and the socket was not seen empty since */
+    bool deaf;                                 /* the sockets are not in the epoll set */
+    bool v4_used, v6_used;                     /* something was sent: there may be answers */
+    const meshping__icmp_socket *prepared_for; /* whose messages are ready, */
+    size_t written;                            /* but for so many, which the kernel wrote into */
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
     meshping__socket_name names[BATCH];
@@ -66,6 +69,7 @@ static void transport_send(meshping__transport *self, meshping__tx *packets, siz
         bool v4 = packets[i].to.family == MESHPING_FAMILY_IPV4;
         for (run = 1; i + run < count && packets[i + run].to.family == packets[i].to.family;)
             run++;
+        *(v4 ? &transport->v4_used : &transport->v6_used) = true;
         meshping__icmp_send(v4 ? &transport->v4 : &transport->v6, packets + i, run, together);
     }
 }
@@ -88,7 +92,8 @@ static bool look(real_transport *transport)
     bool all = count < 0 || count == EVENTS; /* there may be more than was told */
     bool network = all;
     transport->looked = true;
-    transport->v4_waits = transport->v6_waits = all || transport->deaf;
+    transport->v4_waits = (all || transport->deaf) && transport->v4_used;
+    transport->v6_waits = (all || transport->deaf) && transport->v6_used;
     for (int i = 0; i < count; i++) {
         transport->v4_waits |= events[i].data.fd == TOLD_V4;
         transport->v6_waits |= events[i].data.fd == TOLD_V6;
@@ -152,19 +157,29 @@ static void prepare_message(real_transport *transport, const meshping__icmp_sock
     };
 }
 
+/* All of them for this socket; those that nothing was received into since are as they were. */
+static void prepare_messages(real_transport *transport, const meshping__icmp_socket *sock)
+{
+    size_t used = transport->prepared_for == sock ? transport->written : BATCH;
+    for (size_t i = 0; i < used; i++)
+        prepare_message(transport, sock, i);
+    transport->prepared_for = sock;
+    transport->written = 0;
+}
+
 static size_t receive_from(real_transport *transport, const meshping__icmp_socket *sock, meshping__rx *packets,
                            size_t max)
 {
     int count = -1;
     if (sock->fd < 0)
         return 0;
-    for (size_t i = 0; i < max; i++)
-        prepare_message(transport, sock, i);
+    prepare_messages(transport, sock);
     for (int i = 0; i < RECEIVE_TRIES && count < 0; i++) {
         count = recvmmsg(sock->fd, transport->messages, (unsigned)max, MSG_DONTWAIT, NULL);
         if (count < 0 && (sock->raw || errno == EAGAIN))
             return 0;
     }
+    transport->written = count > 0 ? (size_t)count : 0; /* the kernel wrote into these */
     meshping_now now = count > 0 ? meshping__read_clocks() : (meshping_now){0};
     if (count > 0)
         meshping__own_addresses_update(&transport->own, now.mono_ns);
@@ -204,6 +219,7 @@ static size_t receive_error(real_transport *transport, meshping__icmp_socket *so
         (void)meshping__icmp_socket_stamps_take(sock, &unused);
         return 0;
     }
+    transport->prepared_for = NULL;
     prepare_message(transport, sock, 0);
     ssize_t length = recvmsg(sock->fd, header, MSG_ERRQUEUE | MSG_DONTWAIT);
     if (length < 0)
@@ -292,6 +308,7 @@ static meshping_status transport_reserve(meshping__transport *self, size_t lengt
         return MESHPING_NOMEM;
     transport->buffers = buffers;
     transport->buffer_size = size;
+    transport->prepared_for = NULL;
     return MESHPING_OK;
 }
 

@@ -128,8 +128,8 @@ MESHPING_API meshping_status meshping_prober_remove_target(meshping_prober *prob
 MESHPING_API meshping_status meshping_prober_set_targets(meshping_prober *prober, const meshping_target_list *list,
                                                          const meshping_now *now, meshping_error *err);
 MESHPING_API void meshping_prober_get_stats(const meshping_prober *prober, meshping_prober_stats *out);
-/* Counters of one target, since it was added or its host changed; `rejected` holds those that name its probe.
- * NOT_FOUND. */
+/* Counters of one target, since it was added or its host changed; `rejected` holds those that name its probe. Without
+ * memory duplicates, late and rejected ones are counted in the totals only. NOT_FOUND. */
 typedef struct meshping_prober_target_stats {
     uint64_t sent, received, duplicates, late, rejected;
     uint32_t rejected_by[MESHPING_REJECT_COUNT];
