@@ -6,6 +6,7 @@
 #include "meshpingd/connection.h"
 #include "meshpingd/joining.h"
 #include "meshpingd/quarantine.h"
+#include "meshpingd/rekeying.h"
 #include "meshpingd/samples.h"
 #include "meshpingd/storing.h"
 #include <openssl/rand.h>
@@ -353,6 +354,9 @@ static void on_message(agent_connection *c, meshping_message *message)
         break;
     case MESHPING_EVENT_JOINED:
         joining_joined(c, &message->u.joined);
+        break;
+    case MESHPING_EVENT_REKEY:
+        rekeying_answer(c, &message->u.rekey);
         break;
     case MESHPING_EVENT_HANDSHAKE:
         connection_refuse(c, 1008, "a second handshake");

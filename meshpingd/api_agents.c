@@ -3,6 +3,7 @@
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
 #include "meshpingd/quarantine.h"
+#include "meshpingd/rekeying.h"
 
 #include <string.h>
 
@@ -114,6 +115,21 @@ void api_agent_hold(http_exchange *x)
 void api_agent_reinstate(http_exchange *x)
 {
     act(x, MESHPING_ACTION_REINSTATE);
+}
+
+void api_agent_rekey(http_exchange *x)
+{
+    agent_decision seen;
+    meshping_error err = {0};
+    if (!take_decision(x, &seen))
+        return;
+    agent_entry *agent = agent_of_path(x);
+    if (!agent)
+        return;
+    if (rekeying_ask(x->server, agent->record.id, &seen, x->identity.user, &err) != MESHPING_OK)
+        http_respond_error(x, &err);
+    else
+        http_respond_json(x, 202, live_agent_json(x->server, agent));
 }
 
 /* ---- many at once ---- */

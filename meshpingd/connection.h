@@ -43,6 +43,11 @@ typedef struct agent_connection {
     int64_t ticket_since_ms; /* monotonic */
     struct agent_connection *next_listed;
 
+    /* rekeying.c */
+    bool rekey_asked; /* and not answered */
+    uint8_t rekey_nonce[MESHPING_NONCE_LEN];
+    char rekey_user[MESHPING_USER_NAME_MAX]; /* who asked for it */
+
     bool close_after; /* once the outbox is empty */
     bool closing;
     struct agent_connection *next, **link; /* of all connections */

@@ -186,6 +186,7 @@ void api_agent_approve(http_exchange *x);
 void api_agent_reject(http_exchange *x);
 void api_agent_hold(http_exchange *x);
 void api_agent_reinstate(http_exchange *x);
+void api_agent_rekey(http_exchange *x);
 void api_agents_approve(http_exchange *x);
 void api_agent_quarantine(http_exchange *x);
 void api_agent_addresses(http_exchange *x);

@@ -111,6 +111,11 @@ void joining_approved(agent_entry *agent)
         issue(agent->connection, agent->record.ticket_confirmed);
 }
 
+void joining_renew(agent_connection *c)
+{
+    issue(c, 0);
+}
+
 void joining_joined(agent_connection *c, const meshping_joined *joined)
 {
     if (!c->ticket_serial && joined->serial == c->agent->record.ticket_confirmed)
@@ -169,6 +174,14 @@ static void refuse(agent_connection *c, const char *code, const char *message, u
     refused.u.refused.retry_s = retry;
     connection_send(c, &refused);
     c->close_after = true;
+}
+
+/* By name: who it was before is told apart from a stranger, for the right one has the new key. */
+static void refuse_rekeyed(agent_connection *c, const meshping_agent_info *info)
+{
+    log_warning("agents", "%s (%s) comes with a key that this agent has not had since it was given a new one", c->peer,
+                info->host_name);
+    refuse(c, "rekeyed", "this agent has another key now", REFUSED_RETRY_S);
 }
 
 static void bad_handshake(agent_connection *c, const meshping_error *err)
@@ -294,7 +307,9 @@ static void fill_arrival(agent_connection *c, meshping_arrival *out, agent_entry
 {
     server *s = c->server;
     bool retired = revocations_has(&s->revocations, REVOCATION_RETIRE, handshake->public_key, MESHPING_KEY_LEN);
-    *out = (meshping_arrival){.enrol = handshake->enrol, .known = agent != NULL};
+    *out = (meshping_arrival){.enrol = handshake->enrol,
+                              .known = agent != NULL,
+                              .rekeyed = revocations_new_key(&s->revocations, handshake->public_key) != NULL};
     if (agent) {
         out->state = agent->record.state;
         out->issued = agent->record.ticket_issued;
@@ -387,6 +402,10 @@ static void enrol(agent_connection *c, const meshping_handshake *handshake)
     }
     fill_arrival(c, &arrival, agent, handshake);
     meshping_registry_admit(&admission, &arrival);
+    if (admission.entry == MESHPING_ENTRY_REKEYED) {
+        refuse_rekeyed(c, &info);
+        return;
+    }
     if (!known)
         agent = make_pending(c, handshake, &info, &passphrase);
     if (!agent)
@@ -409,6 +428,10 @@ static void resume(agent_connection *c, const meshping_handshake *handshake)
     agent_entry *agent = server_agent_by_key(c->server, handshake->public_key);
     fill_arrival(c, &arrival, agent, handshake);
     meshping_registry_admit(&admission, &arrival);
+    if (admission.entry == MESHPING_ENTRY_REKEYED) {
+        refuse_rekeyed(c, &info);
+        return;
+    }
     if (admission.entry == MESHPING_ENTRY_UNKNOWN_KEY) {
         log_warning("agents", "%s (%s) resumes with a key that is not known here", c->peer, info.host_name);
         refuse(c, "unknown_key", "this agent's key is not known here: it needs a passphrase", REFUSED_RETRY_S);

@@ -15,6 +15,8 @@ void joining_joined(agent_connection *c, const meshping_joined *joined);
 bool joining_is_waiting(const agent_connection *c);
 /* An administrator approved it: it gets a ticket now, unless it has one of this connection. */
 void joining_approved(agent_entry *agent);
+/* Its key has changed: a ticket of the new one. */
+void joining_renew(agent_connection *c);
 /* Puts it on hold when its address is not approved (any more). */
 meshping_status joining_check_address(agent_connection *c, meshping_error *err);
 /* Ends the connections that come from blocked addresses. */

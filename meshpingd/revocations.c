@@ -11,21 +11,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define KIND_COUNT 4
+#define KIND_COUNT 5
 #define KEY_LEN 32
 #define TID_LEN 8
+#define LINE_MAX_BYTES 256
 
-static const char *const kind_names[KIND_COUNT] = {"reinstate", "blacklist", "retire", "revoke"};
+static const char *const kind_names[KIND_COUNT] = {"reinstate", "blacklist", "retire", "revoke", "rekey"};
 
 static size_t kind_length(revocation_kind kind)
 {
-    return kind == REVOCATION_REVOKE ? TID_LEN : KEY_LEN;
+    return kind == REVOCATION_REVOKE ? TID_LEN : kind == REVOCATION_REKEY ? 2 * KEY_LEN : KEY_LEN;
 }
 
+/* The last word of this length about `bytes`; of a changed key only the old one is looked at. */
 static revocation *find(const revocations *r, const uint8_t *bytes, size_t length)
 {
+    size_t compared = length == 2 * KEY_LEN ? KEY_LEN : length;
     for (size_t i = 0; i < r->count; i++)
-        if (r->items[i].length == length && memcmp(r->items[i].bytes, bytes, length) == 0)
+        if (r->items[i].length == length && memcmp(r->items[i].bytes, bytes, compared) == 0)
             return &r->items[i];
     return NULL;
 }
@@ -60,7 +63,7 @@ static bool parse_line(revocation *out, const char *line)
 {
     char kind[16], hex[2 * REVOCATION_BYTES_MAX + 2];
     *out = (revocation){0};
-    if (sscanf(line, "%" SCNd64 " %15s %65s", &out->unix_ms, kind, hex) != 3)
+    if (sscanf(line, "%" SCNd64 " %15s %129s", &out->unix_ms, kind, hex) != 3)
         return false;
     for (unsigned i = 0; i < KIND_COUNT; i++)
         if (strcmp(kind, kind_names[i]) == 0) {
@@ -73,7 +76,7 @@ static bool parse_line(revocation *out, const char *line)
 
 meshping_status revocations_open(revocations *r, const char *state_dir, meshping_error *err)
 {
-    char line[128];
+    char line[LINE_MAX_BYTES];
     meshping_status status = MESHPING_OK;
     *r = (revocations){0};
     snprintf(r->path, sizeof r->path, "%s/revocations", state_dir);
@@ -125,7 +128,7 @@ static bool append(const char *path, const char *line)
 meshping_status revocations_add(revocations *r, revocation_kind kind, const uint8_t *bytes, size_t length,
                                 int64_t unix_ms, meshping_error *err)
 {
-    char line[128];
+    char line[LINE_MAX_BYTES];
     revocation item = {.kind = kind, .length = length, .unix_ms = unix_ms};
     if (length != kind_length(kind))
         return meshping_error_set(err, MESHPING_INVALID, "a revocation of %zu bytes", length);
@@ -145,4 +148,19 @@ bool revocations_has(const revocations *r, revocation_kind kind, const uint8_t *
 {
     const revocation *item = find(r, bytes, length);
     return item && item->kind == kind;
+}
+
+meshping_status revocations_rekey(revocations *r, const uint8_t from[KEY_LEN], const uint8_t to[KEY_LEN],
+                                  int64_t unix_ms, meshping_error *err)
+{
+    uint8_t both[2 * KEY_LEN];
+    memcpy(both, from, KEY_LEN);
+    memcpy(both + KEY_LEN, to, KEY_LEN);
+    return revocations_add(r, REVOCATION_REKEY, both, sizeof both, unix_ms, err);
+}
+
+const uint8_t *revocations_new_key(const revocations *r, const uint8_t public_key[KEY_LEN])
+{
+    const revocation *item = find(r, public_key, 2 * KEY_LEN);
+    return item && memcmp(item->bytes + KEY_LEN, public_key, KEY_LEN) != 0 ? item->bytes + KEY_LEN : NULL;
 }

@@ -7,6 +7,7 @@
 #include "meshpingd/connection.h"
 #include "meshpingd/joining.h"
 #include "meshpingd/quarantine.h"
+#include "meshpingd/rekeying.h"
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,8 @@ meshping_status server_load_agents(server *s, meshping_error *err)
         status = load_blocked(s, err);
     if (status == MESHPING_OK)
         status = revocations_open(&s->revocations, s->config.state_dir, err);
+    if (status == MESHPING_OK)
+        status = rekeying_redo(s, err); /* what else is said is of the newer keys too */
     for (size_t i = 0; i < s->revocations.count && status == MESHPING_OK; i++)
         status = apply_revocation(s, &s->revocations.items[i], err);
     return status;
@@ -334,21 +337,29 @@ static meshping_status after_reject(server *s, const agent_entry *agent, const a
     return status;
 }
 
+meshping_status server_agent_check_seen(const agent_entry *agent, const agent_decision *seen, meshping_error *err)
+{
+    char own[MESHPING_FINGERPRINT_MAX];
+    if (seen->fingerprint &&
+        strcmp(seen->fingerprint, meshping_identity_fingerprint(own, agent->record.public_key)) != 0)
+        return meshping_error_set(err, MESHPING_STATE, "the agent's fingerprint is another one: look again");
+    if (seen->revision && seen->revision != agent->record.revision)
+        return meshping_error_set(err, MESHPING_STATE, "the agent has changed since you looked: look again");
+    return MESHPING_OK;
+}
+
 meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action action, const agent_decision *decision,
                                  const char *user, meshping_error *err)
 {
-    char own[MESHPING_FINGERPRINT_MAX];
     agent_entry *agent = server_agent_by_id(s, id);
     if (!agent)
         return meshping_error_set(err, MESHPING_NOT_FOUND, "no such agent");
-    if (decision->fingerprint &&
-        strcmp(decision->fingerprint, meshping_identity_fingerprint(own, agent->record.public_key)) != 0)
-        return meshping_error_set(err, MESHPING_STATE, "the agent's fingerprint is another one: look again");
-    if (decision->revision && decision->revision != agent->record.revision)
-        return meshping_error_set(err, MESHPING_STATE, "the agent has changed since you looked: look again");
+    meshping_status status = server_agent_check_seen(agent, decision, err);
+    if (status != MESHPING_OK)
+        return status;
     if (action == MESHPING_ACTION_APPROVE && decision->successor_of)
         return succeed(s, agent, decision, user, err);
-    meshping_status status = move(s, agent, action, "", decision, user, err);
+    status = move(s, agent, action, "", decision, user, err);
     if (status == MESHPING_OK && action == MESHPING_ACTION_REJECT)
         status = after_reject(s, agent, decision, user, err);
     return status;

@@ -52,6 +52,7 @@ const http_route http_routes[] = {
     {API "/agents/*/reject", api_agent_reject, HTTP_POST, HTTP_ADMIN, JSON, "agent.reject"},
     {API "/agents/*/hold", api_agent_hold, HTTP_POST, HTTP_ADMIN, JSON, "agent.hold"},
     {API "/agents/*/reinstate", api_agent_reinstate, HTTP_POST, HTTP_ADMIN, JSON, "agent.reinstate"},
+    {API "/agents/*/rekey", api_agent_rekey, HTTP_POST, HTTP_ADMIN, JSON, "agent.rekey"},
     {API "/agents/*/quarantine", api_agent_quarantine, HTTP_GET, HTTP_ADMIN, 0, NULL},
     {API "/agents/*/addresses", api_agent_addresses, HTTP_PUT, HTTP_ADMIN, JSON, "agent.addresses"},
     {API "/blocked", api_blocked_get, HTTP_GET, HTTP_ADMIN, 0, NULL},

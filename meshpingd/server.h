@@ -119,6 +119,8 @@ typedef struct agent_decision {
  */
 meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action action, const agent_decision *decision,
                                  const char *user, meshping_error *err);
+/* STATE: the agent is not as it was seen (fingerprint, revision). */
+meshping_status server_agent_check_seen(const agent_entry *agent, const agent_decision *seen, meshping_error *err);
 /* Sets the ranges that an approved or held agent may come from; one that is connected from elsewhere is held. */
 meshping_status server_agent_addresses(server *s, uint64_t id, const char *addresses, uint64_t revision,
                                        const char *user, meshping_error *err);

@@ -71,19 +71,25 @@ static void put_field(meshping__bytes *bytes, const void *data, size_t length)
     meshping__bytes_put(bytes, data, length);
 }
 
+/* Version, server, and the server's end of this connection: what every signature is bound to. */
+static void put_connection(meshping__bytes *out, const meshping_binding *binding)
+{
+    uint8_t version[4] = {0, 0, 0, MESHPING_PROTOCOL_VERSION}, server_id[8];
+    for (int i = 0; i < 8; i++)
+        server_id[i] = (uint8_t)(binding->server_id >> (56 - 8 * i));
+    put_field(out, version, sizeof version);
+    put_field(out, server_id, sizeof server_id);
+    put_field(out, binding->ekm, MESHPING_EKM_LEN);
+    put_field(out, binding->nonce_s, MESHPING_NONCE_LEN);
+}
+
 /* What is signed. NOMEM. */
 static meshping_status transcript(meshping__bytes *out, const meshping_handshake *handshake,
                                   const meshping_binding *binding)
 {
     const char *label = handshake->enrol ? "meshping/1 enrol" : "meshping/1 resume";
-    uint8_t version[4] = {0, 0, 0, MESHPING_PROTOCOL_VERSION}, server_id[8];
-    for (int i = 0; i < 8; i++)
-        server_id[i] = (uint8_t)(binding->server_id >> (56 - 8 * i));
     put_field(out, label, strlen(label));
-    put_field(out, version, sizeof version);
-    put_field(out, server_id, sizeof server_id);
-    put_field(out, binding->ekm, MESHPING_EKM_LEN);
-    put_field(out, binding->nonce_s, MESHPING_NONCE_LEN);
+    put_connection(out, binding);
     put_field(out, handshake->nonce_a, MESHPING_NONCE_LEN);
     put_field(out, handshake->public_key, MESHPING_KEY_LEN);
     if (handshake->enrol)
@@ -214,4 +220,61 @@ meshping_status meshping_handshake_open(meshping_agent_info *out, const meshping
     if (status != MESHPING_OK)
         return meshping_error_set(err, MESHPING_CRYPTO, "the passphrase's key does not open what the agent sent");
     return meshping__info_decode(out, (const char *)plain, length, err);
+}
+
+/* ---- another key ---- */
+
+/* What both keys sign. NOMEM. */
+static meshping_status rekey_transcript(meshping__bytes *out, const meshping_binding *binding,
+                                        const uint8_t nonce[MESHPING_NONCE_LEN],
+                                        const uint8_t old_key[MESHPING_KEY_LEN],
+                                        const uint8_t new_key[MESHPING_KEY_LEN])
+{
+    static const char label[] = "meshping/1 rekey";
+    put_field(out, label, sizeof label - 1);
+    put_connection(out, binding);
+    put_field(out, nonce, MESHPING_NONCE_LEN);
+    put_field(out, old_key, MESHPING_KEY_LEN);
+    put_field(out, new_key, MESHPING_KEY_LEN);
+    return out->failed ? MESHPING_NOMEM : MESHPING_OK;
+}
+
+meshping_status meshping_rekey_make(meshping_rekey *out, const meshping_binding *binding,
+                                    const uint8_t nonce[MESHPING_NONCE_LEN], const uint8_t old_seed[MESHPING_KEY_LEN],
+                                    const uint8_t new_seed[MESHPING_KEY_LEN], meshping_error *err)
+{
+    uint8_t old_key[MESHPING_KEY_LEN];
+    meshping__bytes data = {0};
+    memset(out, 0, sizeof *out);
+    meshping_status status = meshping_identity_public(old_key, old_seed);
+    if (status == MESHPING_OK)
+        status = meshping_identity_public(out->public_key, new_seed);
+    if (status == MESHPING_OK)
+        status = rekey_transcript(&data, binding, nonce, old_key, out->public_key);
+    if (status == MESHPING_OK)
+        status = meshping__ed25519_sign(out->old_signature, old_seed, data.data, data.length);
+    if (status == MESHPING_OK)
+        status = meshping__ed25519_sign(out->new_signature, new_seed, data.data, data.length);
+    meshping__bytes_dispose(&data);
+    return status == MESHPING_OK ? status : meshping_error_set(err, status, "cannot sign for the new key");
+}
+
+meshping_status meshping_rekey_check(const meshping_rekey *rekey, const meshping_binding *binding,
+                                     const uint8_t nonce[MESHPING_NONCE_LEN], const uint8_t old_key[MESHPING_KEY_LEN],
+                                     meshping_error *err)
+{
+    meshping__bytes data = {0};
+    if (memcmp(rekey->public_key, old_key, MESHPING_KEY_LEN) == 0)
+        return meshping_error_set(err, MESHPING_CRYPTO, "the new key is the old one");
+    if (meshping_identity_check(rekey->public_key) != MESHPING_OK)
+        return meshping_error_set(err, MESHPING_CRYPTO, "the new key is of small order");
+    meshping_status status = rekey_transcript(&data, binding, nonce, old_key, rekey->public_key);
+    if (status != MESHPING_OK)
+        meshping_error_set(err, status, "out of memory");
+    else if (meshping__ed25519_verify(rekey->old_signature, old_key, data.data, data.length) != MESHPING_OK)
+        status = meshping_error_set(err, MESHPING_CRYPTO, "the old key's signature does not fit this request");
+    else if (meshping__ed25519_verify(rekey->new_signature, rekey->public_key, data.data, data.length) != MESHPING_OK)
+        status = meshping_error_set(err, MESHPING_CRYPTO, "the new key's signature does not fit this request");
+    meshping__bytes_dispose(&data);
+    return status;
 }

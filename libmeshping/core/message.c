@@ -4,12 +4,11 @@
 
 #include "base/alloc.h"
 #include "core/json.h"
+#include "core/message.h"
 #include "core/readable.h"
 #include <string.h>
 
-#define ID_MAX ((UINT64_C(1) << 53) - 1)
-#define PARTS_MAX 4096u
-#define PART_TARGETS_MAX 1000u
+#define ID_MAX MESHPING__ID_MAX
 
 const char *meshping_event_name(unsigned event)
 {
@@ -187,92 +186,6 @@ static void refused_decode(meshping__fields *f, meshping_refused *m)
     m->retry_s = (uint32_t)meshping__field_u64_or(f, "retry_s", UINT32_MAX, 0);
 }
 
-/* ---- server_message: update_targets ---- */
-
-static json_object *target_encode(const meshping_target *target)
-{
-    json_object *object = json_object_new_object();
-    add_u64(object, "id", target->id);
-    add_text(object, "address", target->host);
-    if (target->name[0])
-        add_text(object, "name", target->name);
-    add_u64(object, "interval_ms", target->interval_ms);
-    add_u64(object, "timeout_ms", target->timeout_ms);
-    add_u64(object, "size", target->size);
-    add_u64(object, "dscp", target->dscp);
-    if (target->ttl)
-        add_u64(object, "ttl", target->ttl);
-    if (target->family)
-        add_u64(object, "family", target->family);
-    if (target->dont_fragment)
-        add(object, "dont_fragment", json_object_new_boolean(true));
-    if (target->source.family) {
-        char text[MESHPING_ADDRESS_TEXT_MAX];
-        add_text(object, "source", meshping_address_format(&target->source, text));
-    }
-    if (target->interface[0])
-        add_text(object, "interface", target->interface);
-    return object;
-}
-
-static void server_message_encode(json_object *data, const meshping_target_update *m)
-{
-    json_object *array = json_object_new_array_ext((int)m->list.count);
-    for (size_t i = 0; i < m->list.count; i++)
-        json_object_array_add(array, target_encode(&m->list.items[i]));
-    add_text(data, "type", "update_targets");
-    add_u64(data, "revision", m->revision);
-    add_u64(data, "part", m->part);
-    add_u64(data, "parts", m->parts);
-    add(data, "targets", array);
-}
-
-static void target_decode(meshping__fields *parent, json_object *object, meshping_target_list *list)
-{
-    meshping_target target;
-    meshping__fields f = {object, parent->err, MESHPING_OK};
-    meshping_target_init(&target);
-    if (!json_object_is_type(object, json_type_object)) {
-        meshping__field_fail(parent, "targets", "is not a list of objects");
-        return;
-    }
-    target.id = meshping__field_u64(&f, "id", 1, ID_MAX);
-    meshping__field_text(&f, "address", target.host, sizeof target.host, true);
-    meshping__field_text(&f, "name", target.name, sizeof target.name, false);
-    target.interval_ms = (uint32_t)meshping__field_u64_or(&f, "interval_ms", UINT32_MAX, target.interval_ms);
-    target.timeout_ms = (uint32_t)meshping__field_u64_or(&f, "timeout_ms", UINT32_MAX, target.timeout_ms);
-    target.size = (uint16_t)meshping__field_u64_or(&f, "size", UINT16_MAX, target.size);
-    target.dscp = (uint8_t)meshping__field_u64_or(&f, "dscp", UINT8_MAX, 0);
-    target.ttl = (uint8_t)meshping__field_u64_or(&f, "ttl", UINT8_MAX, 0);
-    target.family = (uint8_t)meshping__field_u64_or(&f, "family", UINT8_MAX, 0);
-    target.dont_fragment = meshping__field_flag(&f, "dont_fragment");
-    char source[MESHPING_ADDRESS_TEXT_MAX];
-    meshping__field_text(&f, "source", source, sizeof source, false);
-    if (source[0] && meshping_address_parse(&target.source, source, NULL) != MESHPING_OK)
-        meshping__field_fail(&f, "source", "is not an IP address");
-    meshping__field_text(&f, "interface", target.interface, sizeof target.interface, false);
-    if (f.status == MESHPING_OK)
-        f.status = meshping_target_list_append(list, &target, parent->err);
-    if (f.status != MESHPING_OK && parent->status == MESHPING_OK)
-        parent->status = f.status == MESHPING_NOMEM ? MESHPING_NOMEM : MESHPING_PROTOCOL;
-}
-
-static void server_message_decode(meshping__fields *f, meshping_target_update *m)
-{
-    char type[32];
-    meshping__field_text(f, "type", type, sizeof type, true);
-    if (f->status == MESHPING_OK && strcmp(type, "update_targets") != 0)
-        meshping__field_fail(f, "type", "is none that this version knows");
-    m->revision = meshping__field_u64(f, "revision", 0, ID_MAX);
-    m->parts = (uint32_t)meshping__field_u64(f, "parts", 1, PARTS_MAX);
-    m->part = (uint32_t)meshping__field_u64(f, "part", 0, m->parts - 1);
-    json_object *array = meshping__field_array(f, "targets", PART_TARGETS_MAX);
-    size_t count = array ? json_object_array_length(array) : 0;
-    m->list.revision = m->revision;
-    for (size_t i = 0; i < count && f->status == MESHPING_OK; i++)
-        target_decode(f, json_object_array_get_idx(array, i), &m->list);
-}
-
 /* ---- the small ones ---- */
 
 static void targets_applied_encode(json_object *data, const meshping_targets_applied *m)
@@ -356,6 +269,20 @@ static void gap_decode(meshping__fields *f, meshping_gap_message *m)
         meshping__field_fail(f, "to_us", "is before from_us");
 }
 
+static void rekey_encode(json_object *data, const meshping_rekey *m)
+{
+    add(data, "public_key", meshping__json_bytes(m->public_key, sizeof m->public_key));
+    add(data, "old_signature", meshping__json_bytes(m->old_signature, sizeof m->old_signature));
+    add(data, "new_signature", meshping__json_bytes(m->new_signature, sizeof m->new_signature));
+}
+
+static void rekey_decode(meshping__fields *f, meshping_rekey *m)
+{
+    meshping__field_bytes(f, "public_key", m->public_key, sizeof m->public_key);
+    meshping__field_bytes(f, "old_signature", m->old_signature, sizeof m->old_signature);
+    meshping__field_bytes(f, "new_signature", m->new_signature, sizeof m->new_signature);
+}
+
 static meshping_status monitoring_data_encode(json_object *data, const meshping_monitoring_data *m, meshping_error *err)
 {
     json_object *samples = NULL;
@@ -393,8 +320,7 @@ static meshping_status body_encode(json_object *data, const meshping_message *me
         refused_encode(data, &message->u.refused);
         return MESHPING_OK;
     case MESHPING_EVENT_SERVER_MESSAGE:
-        server_message_encode(data, &message->u.target_update);
-        return MESHPING_OK;
+        return meshping__server_message_encode(data, message, err);
     case MESHPING_EVENT_TARGETS_APPLIED:
         targets_applied_encode(data, &message->u.targets_applied);
         return MESHPING_OK;
@@ -411,6 +337,12 @@ static meshping_status body_encode(json_object *data, const meshping_message *me
         return MESHPING_OK;
     case MESHPING_EVENT_JOINED:
         joined_encode(data, &message->u.joined);
+        return MESHPING_OK;
+    case MESHPING_EVENT_REKEY:
+        rekey_encode(data, &message->u.rekey);
+        return MESHPING_OK;
+    case MESHPING_EVENT_PIN_STORED:
+        meshping__pins_encode(data, &message->u.pins);
         return MESHPING_OK;
     }
     return meshping_error_set(err, MESHPING_INVALID, "there is no event %u", (unsigned)message->event);
@@ -459,7 +391,7 @@ static void body_decode(meshping__fields *fields, meshping_message *out)
         refused_decode(fields, &out->u.refused);
         break;
     case MESHPING_EVENT_SERVER_MESSAGE:
-        server_message_decode(fields, &out->u.target_update);
+        meshping__server_message_decode(fields, out);
         break;
     case MESHPING_EVENT_TARGETS_APPLIED:
         targets_applied_decode(fields, &out->u.targets_applied);
@@ -479,12 +411,18 @@ static void body_decode(meshping__fields *fields, meshping_message *out)
     case MESHPING_EVENT_JOINED:
         joined_decode(fields, &out->u.joined);
         break;
+    case MESHPING_EVENT_REKEY:
+        rekey_decode(fields, &out->u.rekey);
+        break;
+    case MESHPING_EVENT_PIN_STORED:
+        meshping__pins_decode(fields, &out->u.pins);
+        break;
     }
 }
 
 static bool event_parse(meshping_event *out, const char *name)
 {
-    for (unsigned i = MESHPING_EVENT_WELCOME; i <= MESHPING_EVENT_JOINED; i++)
+    for (unsigned i = MESHPING_EVENT_WELCOME; i <= MESHPING_EVENT_PIN_STORED; i++)
         if (strcmp(meshping_event_name(i), name) == 0) {
             *out = (meshping_event)i;
             return true;
@@ -524,7 +462,7 @@ out:
 
 void meshping_message_dispose(meshping_message *message)
 {
-    if (message->event == MESHPING_EVENT_SERVER_MESSAGE)
+    if (message->event == MESHPING_EVENT_SERVER_MESSAGE && message->type == MESHPING_SERVER_MESSAGE_UPDATE_TARGETS)
         meshping_target_list_dispose(&message->u.target_update.list);
     if (message->event == MESHPING_EVENT_MONITORING_DATA)
         meshping__free(message->u.monitoring_data.block);

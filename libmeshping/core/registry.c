@@ -154,6 +154,10 @@ static void move(meshping_admission *out, meshping_agent_action action, meshping
 void meshping_registry_admit(meshping_admission *out, const meshping_arrival *arrival)
 {
     uint64_t serial = arrival->presented;
+    if (arrival->rekeyed) {
+        *out = (meshping_admission){.entry = MESHPING_ENTRY_REKEYED};
+        return;
+    }
     if (!arrival->known) {
         admit_stranger(out, arrival);
         return;

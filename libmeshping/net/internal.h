@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The session's parts: state_dir.c (files), link.c (libwebsockets), delivery.c (what goes out), session.c (the rest).
+/*
+ * The session's parts: state_dir.c (files), link.c (libwebsockets), delivery.c (what goes out), session_targets.c (what
+ * is to be probed), rekey.c (its key), session.c (the rest).
  */
 #ifndef MESHPING_NET_INTERNAL_H
 #define MESHPING_NET_INTERNAL_H
@@ -31,6 +33,10 @@ typedef struct server_state {
 meshping_status meshping__state_dir_open(int *lock_fd, const char *path, meshping_error *err);
 /* Reads the seed, or makes and stores one. */
 meshping_status meshping__state_identity(uint8_t seed[MESHPING_KEY_LEN], const char *dir, meshping_error *err);
+/* A seed that is to take the identity's place: stored beside it, read back (NOT_FOUND: there is none), put in place. */
+meshping_status meshping__state_next_save(const uint8_t seed[MESHPING_KEY_LEN], const char *dir, meshping_error *err);
+meshping_status meshping__state_next_load(uint8_t seed[MESHPING_KEY_LEN], const char *dir, meshping_error *err);
+meshping_status meshping__state_next_take(const char *dir, meshping_error *err);
 /* NOT_FOUND when there is none yet. */
 meshping_status meshping__state_server_load(server_state *out, const char *dir, meshping_error *err);
 meshping_status meshping__state_server_save(const server_state *state, const char *dir, meshping_error *err);
@@ -138,7 +144,23 @@ void meshping__link_send(meshping_session *session, const meshping_message *mess
 void meshping__link_resolve(meshping_session *session);
 void meshping__link_want_write(meshping_session *session);
 
-/* session.c, called by link.c */
+/* session_targets.c */
+/* Parts come in order; part 0 starts anew, so that a newer revision may follow half of an older one. */
+void meshping__targets_update(meshping_session *session, const meshping_target_update *update);
+/* An agent that is not, or no more, approved has no targets. On hold it goes on with those it has. */
+void meshping__targets_forget(meshping_session *session);
+
+/* rekey.c: another key for this agent */
+/* Makes one, stores it, and proves both to the server. */
+void meshping__rekey_asked(meshping_session *session, const meshping_rekey_request *request);
+/* The server has it. */
+void meshping__rekey_done(meshping_session *session, const meshping_rekeyed *rekeyed);
+/* The server refuses the old key by name: an answer of its was lost. False: there is no new one. */
+bool meshping__rekey_refused(meshping_session *session);
+
+/* session.c, called by the others */
+/* One line for the log, whatever the link's state is. */
+void meshping__session_tell(meshping_session *session, const char *message);
 void meshping__session_established(meshping_session *session);
 void meshping__session_message(meshping_session *session, const char *text, size_t length);
 void meshping__session_lost(meshping_session *session, const char *reason);

@@ -33,11 +33,16 @@ void meshping_session_options_init(meshping_session_options *options)
     *options = (meshping_session_options){.struct_size = sizeof *options, .silence_ms = 15000, .backoff_max_ms = 60000};
 }
 
+void meshping__session_tell(meshping_session *session, const char *message)
+{
+    if (session->options.callbacks.on_link)
+        session->options.callbacks.on_link(session->options.callbacks.user, session->link, message);
+}
+
 static void set_link(meshping_session *session, meshping_link link, const char *message)
 {
     session->link = link;
-    if (session->options.callbacks.on_link)
-        session->options.callbacks.on_link(session->options.callbacks.user, link, message);
+    meshping__session_tell(session, message);
 }
 
 /* ---- making one ---- */
@@ -264,17 +269,6 @@ static void note_enrolled(meshping_session *session)
         meshping__link_drop(session, err.message);
 }
 
-/* An agent that is not, or no more, approved has no targets. On hold it goes on with those it has. */
-static void forget_targets(meshping_session *session)
-{
-    if (!session->targets.count)
-        return;
-    meshping_target_list_dispose(&session->targets);
-    meshping__state_targets_save(&session->targets, session->state_dir, NULL);
-    if (session->options.callbacks.on_targets)
-        session->options.callbacks.on_targets(session->options.callbacks.user, &session->targets);
-}
-
 static void forget_key(meshping_session *session)
 {
     OPENSSL_cleanse(session->key, sizeof session->key);
@@ -351,7 +345,7 @@ static void on_registration_status(meshping_session *session, const meshping_reg
         meshping__delivery_stop(&session->delivery);
     }
     if (status->state == MESHPING_AGENT_PENDING || status->state == MESHPING_AGENT_BLACKLISTED)
-        forget_targets(session);
+        meshping__targets_forget(session);
     snprintf(message, sizeof message, "%s%s%s", meshping_agent_state_name(status->state),
              status->message[0] ? ": " : "", status->message);
     set_link(session, links[status->state], message);
@@ -361,6 +355,10 @@ static void on_registration_status(meshping_session *session, const meshping_reg
 static void on_refused(meshping_session *session, const meshping_refused *refused)
 {
     char message[MESHPING_AGENT_TEXT_MAX + 128];
+    if (strcmp(refused->code, "rekeyed") == 0 && meshping__rekey_refused(session)) {
+        meshping__link_drop(session, "the server has this agent's new key");
+        return;
+    }
     session->retry_s = refused->retry_s;
     /* the server does not know this key (or ticket) any more: with a passphrase at hand, ask to join anew */
     bool unknown = strcmp(refused->code, "unknown_key") == 0 || strcmp(refused->code, "ticket") == 0;
@@ -373,50 +371,21 @@ static void on_refused(meshping_session *session, const meshping_refused *refuse
     meshping__link_drop(session, message);
 }
 
-static void apply_targets(meshping_session *session)
+static void on_server_message(meshping_session *session, const meshping_message *message)
 {
-    meshping_error err;
-    char message[MESHPING_ERROR_MESSAGE_MAX + 64];
-    meshping_message reply = {.event = MESHPING_EVENT_TARGETS_APPLIED};
-    if (meshping_target_list_check(&session->incoming, &err) != MESHPING_OK) {
-        meshping__link_drop(session, err.message);
-        return;
+    switch (message->type) {
+    case MESHPING_SERVER_MESSAGE_UPDATE_TARGETS:
+        meshping__targets_update(session, &message->u.target_update);
+        break;
+    case MESHPING_SERVER_MESSAGE_REKEY:
+        meshping__rekey_asked(session, &message->u.rekey_request);
+        break;
+    case MESHPING_SERVER_MESSAGE_REKEYED:
+        meshping__rekey_done(session, &message->u.rekeyed);
+        break;
+    case MESHPING_SERVER_MESSAGE_PIN_CHANGE:
+        break;
     }
-    /* a full disk is no reason to measure what is not wanted any more; the server sends the list with each session */
-    if (meshping__state_targets_save(&session->incoming, session->state_dir, &err) != MESHPING_OK) {
-        snprintf(message, sizeof message, "the new target list is in force, but a restart forgets it: %s", err.message);
-        set_link(session, session->link, message);
-    }
-    meshping_target_list_dispose(&session->targets);
-    session->targets = session->incoming;
-    session->incoming = (meshping_target_list){0};
-    if (session->options.callbacks.on_targets)
-        session->options.callbacks.on_targets(session->options.callbacks.user, &session->targets);
-    reply.u.targets_applied.revision = session->targets.revision;
-    reply.u.targets_applied.count = (uint32_t)session->targets.count;
-    meshping__link_send(session, &reply);
-}
-
-/* Parts come in order; part 0 starts anew, so that a newer revision may follow half of an older one. */
-static void on_target_update(meshping_session *session, const meshping_target_update *update)
-{
-    if (update->part == 0) {
-        meshping_target_list_dispose(&session->incoming);
-        session->incoming.revision = update->revision;
-        session->incoming_part = 0;
-    }
-    if (update->part != session->incoming_part || update->revision != session->incoming.revision) {
-        meshping__link_drop(session, "the server sent a target list out of order");
-        return;
-    }
-    session->incoming_part++;
-    for (size_t i = 0; i < update->list.count; i++)
-        if (meshping_target_list_append(&session->incoming, &update->list.items[i], NULL) != MESHPING_OK) {
-            meshping__link_drop(session, "the server sent more targets than this agent takes");
-            return;
-        }
-    if (session->incoming_part == update->parts)
-        apply_targets(session);
 }
 
 static void send_status(meshping_session *session, uint64_t ping, uint64_t pong)
@@ -475,7 +444,7 @@ void meshping__session_message(meshping_session *session, const char *text, size
     else if (!session->answered)
         meshping__link_drop(session, "the server did not answer the handshake first");
     else if (message.event == MESHPING_EVENT_SERVER_MESSAGE)
-        on_target_update(session, &message.u.target_update);
+        on_server_message(session, &message);
     else if (message.event == MESHPING_EVENT_STATUS)
         on_status(session, &message.u.status);
     else if (message.event == MESHPING_EVENT_DATA_RECEIVED)

@@ -6,6 +6,7 @@
 #include "core/json.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,6 +17,8 @@
 #define PATH_LIMIT 4096
 #define FILE_LIMIT (16 << 20)
 #define TARGETS_A_PART 100
+#define IDENTITY "identity.key"
+#define NEXT_IDENTITY "identity.next"
 
 meshping_status meshping__random(void *out, size_t length)
 {
@@ -82,6 +85,15 @@ static bool write_all(int fd, const void *data, size_t length)
     return true;
 }
 
+static void sync_directory(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
 static meshping_status file_save(const char *dir, const char *name, const void *data, size_t length,
                                  meshping_error *err)
 {
@@ -103,11 +115,7 @@ static meshping_status file_save(const char *dir, const char *name, const void *
         unlink(temporary);
         return status;
     }
-    int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir_fd >= 0) {
-        fsync(dir_fd);
-        close(dir_fd);
-    }
+    sync_directory(dir);
     return MESHPING_OK;
 }
 
@@ -154,23 +162,53 @@ out:
     return status;
 }
 
-meshping_status meshping__state_identity(uint8_t seed[MESHPING_KEY_LEN], const char *dir, meshping_error *err)
+static meshping_status seed_load(uint8_t seed[MESHPING_KEY_LEN], const char *dir, const char *name, meshping_error *err)
 {
     char *data = NULL;
     size_t length = 0;
-    meshping_status status = file_load(&data, &length, dir, "identity.key", err);
-    if (status == MESHPING_NOT_FOUND) {
-        status = meshping__random(seed, MESHPING_KEY_LEN);
-        if (status != MESHPING_OK)
-            return meshping_error_set(err, status, "no random numbers to be had");
-        return file_save(dir, "identity.key", seed, MESHPING_KEY_LEN, err);
-    }
+    meshping_status status = file_load(&data, &length, dir, name, err);
     if (status == MESHPING_OK && length != MESHPING_KEY_LEN)
-        status = meshping_error_set(err, MESHPING_CORRUPT,
-                                    "%s/identity.key is damaged: restore it, or remove it and join anew", dir);
+        status = meshping_error_set(err, MESHPING_CORRUPT, "%s/%s is damaged: restore it, or remove it and join anew",
+                                    dir, name);
     if (status == MESHPING_OK)
         memcpy(seed, data, MESHPING_KEY_LEN);
+    if (data)
+        OPENSSL_cleanse(data, length);
     meshping__free(data);
+    return status;
+}
+
+meshping_status meshping__state_identity(uint8_t seed[MESHPING_KEY_LEN], const char *dir, meshping_error *err)
+{
+    meshping_status status = seed_load(seed, dir, IDENTITY, err);
+    if (status != MESHPING_NOT_FOUND)
+        return status;
+    status = meshping__random(seed, MESHPING_KEY_LEN);
+    if (status != MESHPING_OK)
+        return meshping_error_set(err, status, "no random numbers to be had");
+    return file_save(dir, IDENTITY, seed, MESHPING_KEY_LEN, err);
+}
+
+meshping_status meshping__state_next_save(const uint8_t seed[MESHPING_KEY_LEN], const char *dir, meshping_error *err)
+{
+    return file_save(dir, NEXT_IDENTITY, seed, MESHPING_KEY_LEN, err);
+}
+
+meshping_status meshping__state_next_load(uint8_t seed[MESHPING_KEY_LEN], const char *dir, meshping_error *err)
+{
+    return seed_load(seed, dir, NEXT_IDENTITY, err);
+}
+
+meshping_status meshping__state_next_take(const char *dir, meshping_error *err)
+{
+    char from[PATH_LIMIT], to[PATH_LIMIT];
+    meshping_status status = path_of(from, dir, NEXT_IDENTITY, "", err);
+    if (status == MESHPING_OK)
+        status = path_of(to, dir, IDENTITY, "", err);
+    if (status == MESHPING_OK && rename(from, to) != 0)
+        status = fail(err, "cannot write", to);
+    if (status == MESHPING_OK)
+        sync_directory(dir);
     return status;
 }
 
@@ -267,7 +305,7 @@ meshping_status meshping__state_targets_load(meshping_target_list *out, const ch
         status = meshping_message_decode(&message, at, (size_t)(end - at), err);
         if (status != MESHPING_OK)
             break;
-        if (message.event == MESHPING_EVENT_SERVER_MESSAGE) {
+        if (message.event == MESHPING_EVENT_SERVER_MESSAGE && message.type == MESHPING_SERVER_MESSAGE_UPDATE_TARGETS) {
             out->revision = message.u.target_update.revision;
             for (size_t i = 0; i < message.u.target_update.list.count && status == MESHPING_OK; i++)
                 status = meshping_target_list_append(out, &message.u.target_update.list.items[i], err);

@@ -234,7 +234,8 @@ static void on_message(void *user, const meshping_message *message)
         joined(a, &message->u.registration_status);
         break;
     case MESHPING_EVENT_SERVER_MESSAGE:
-        if (message->u.target_update.part + 1 < message->u.target_update.parts)
+        if (message->type != MESHPING_SERVER_MESSAGE_UPDATE_TARGETS ||
+            message->u.target_update.part + 1 < message->u.target_update.parts)
             break;
         reply.u.targets_applied.revision = message->u.target_update.revision;
         reply.u.targets_applied.count = a->crowd->options.targets;

@@ -27,7 +27,7 @@ static void check_bounds(const meshping_message *m)
         check_ranges(m->u.data_received.ranges, m->u.data_received.range_count);
     if (m->event == MESHPING_EVENT_HANDSHAKE)
         check(m->u.handshake.info_length <= MESHPING_INFO_MAX);
-    if (m->event == MESHPING_EVENT_SERVER_MESSAGE) {
+    if (m->event == MESHPING_EVENT_SERVER_MESSAGE && m->type == MESHPING_SERVER_MESSAGE_UPDATE_TARGETS) {
         check(m->u.target_update.part < m->u.target_update.parts);
         for (size_t i = 0; i < m->u.target_update.list.count; i++)
             check(meshping_target_check(&m->u.target_update.list.items[i], NULL) == MESHPING_OK);

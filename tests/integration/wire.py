@@ -131,6 +131,7 @@ class Speaker:
         welcome = connection.expect("welcome")
         assert welcome["version"] == 1
         nonce_s, nonce_a = unb64(welcome["nonce_s"]), os.urandom(32)
+        connection.server_id, connection.nonce_s = welcome["server_id"], nonce_s
         tid, info, label = self.ticket, self.info, b"meshping/1 resume"
         if mode == "enrol":
             label = b"meshping/1 enrol"

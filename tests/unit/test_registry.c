@@ -247,7 +247,28 @@ static void test_every_arrival_ends_as_the_table_says(void **unused)
                      meshping_agent_state_name(out.state), (unsigned long long)out.confirmed, out.ticket_good,
                      out.restored);
     }
-    assert_string_equal(meshping_entry_name(7), "unknown");
+    assert_string_equal(meshping_entry_name(8), "unknown");
+}
+
+/* Known or not, with a good ticket, a passphrase or nothing. */
+static void test_a_key_that_was_replaced_is_refused_whatever_it_shows(void **unused)
+{
+    (void)unused;
+    for (unsigned bits = 0; bits < 16; bits++) {
+        meshping_arrival arrival = {.rekeyed = true,
+                                    .known = bits & 1,
+                                    .state = MESHPING_AGENT_APPROVED,
+                                    .issued = 20,
+                                    .confirmed = 20,
+                                    .enrol = bits & 2,
+                                    .presented = bits & 4 ? 20 : 0,
+                                    .address_approved = bits & 8};
+        meshping_admission out;
+        meshping_registry_admit(&out, &arrival);
+        assert_int_equal(out.entry, MESHPING_ENTRY_REKEYED);
+        assert_false(out.ticket_good || out.restored);
+    }
+    assert_string_equal(meshping_entry_name(MESHPING_ENTRY_REKEYED), "rekeyed");
 }
 
 /* Two processes with copies of one state directory: whichever comes second is found out, then the first as well. */
@@ -365,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_a_ticket_with_any_changed_bit_is_refused),
         cmocka_unit_test(test_a_new_serial_is_above_all_that_were_seen),
         cmocka_unit_test(test_every_arrival_ends_as_the_table_says),
+        cmocka_unit_test(test_a_key_that_was_replaced_is_refused_whatever_it_shows),
         cmocka_unit_test(test_a_copied_state_is_found_out),
         cmocka_unit_test(test_an_address_is_looked_up_in_the_approved_set),
         cmocka_unit_test(test_approval_offers_one_range_a_family),

@@ -60,6 +60,28 @@ static void test_the_last_word_counts_also_after_a_restart(void **state)
     revocations_dispose(&r);
 }
 
+static void test_a_changed_key_is_known_by_its_old_one(void **state)
+{
+    static const uint8_t three[32] = {3};
+    revocations r = read_back(*state);
+    assert_null(revocations_new_key(&r, one));
+    assert_int_equal(revocations_rekey(&r, one, two, 1000, NULL), MESHPING_OK);
+    assert_int_equal(revocations_rekey(&r, two, three, 1001, NULL), MESHPING_OK);
+    assert_int_equal(revocations_add(&r, REVOCATION_BLACKLIST, one, 32, 1002, NULL), MESHPING_OK);
+    for (int again = 0; again < 2; again++) {
+        assert_memory_equal(revocations_new_key(&r, one), two, 32);
+        assert_memory_equal(revocations_new_key(&r, two), three, 32);
+        assert_null(revocations_new_key(&r, three));
+        assert_true(revocations_has(&r, REVOCATION_BLACKLIST, one, 32)); /* one word does not replace the other */
+        revocations_dispose(&r);
+        r = read_back(*state);
+    }
+    assert_int_equal(revocations_rekey(&r, two, two, 1003, NULL), MESHPING_OK); /* taken back */
+    assert_null(revocations_new_key(&r, two));
+    assert_memory_equal(revocations_new_key(&r, one), two, 32);
+    revocations_dispose(&r);
+}
+
 static void test_the_file_is_the_owners_alone(void **state)
 {
     struct stat st;
@@ -110,6 +132,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_last_word_counts_also_after_a_restart, make_directory,
                                         remove_directory),
+        cmocka_unit_test_setup_teardown(test_a_changed_key_is_known_by_its_old_one, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_the_file_is_the_owners_alone, make_directory, remove_directory),
         cmocka_unit_test_setup_teardown(test_a_damaged_line_costs_nobody_else_his_place, make_directory,
                                         remove_directory),

@@ -87,7 +87,9 @@ typedef struct meshping_binding {
     XX(8, MONITORING_DATA, "monitoring_data")                                                                          \
     XX(9, DATA_RECEIVED, "data_received")                                                                              \
     XX(10, GAP, "gap")                                                                                                 \
-    XX(11, JOINED, "joined")
+    XX(11, JOINED, "joined")                                                                                           \
+    XX(12, REKEY, "rekey")                                                                                             \
+    XX(13, PIN_STORED, "pin_stored")
 
 typedef enum meshping_event {
 #define XX(value, name, text) MESHPING_EVENT_##name = (value),
@@ -149,12 +151,49 @@ typedef struct meshping_refused {
     uint32_t retry_s;
 } meshping_refused;
 
-/* server_message of type update_targets: part `part` of `parts` of one revision, whole list. */
+/* ---- server_message ---- */
+
+#define MESHPING_SERVER_MESSAGE_MAP(XX)                                                                                \
+    XX(0, UPDATE_TARGETS, "update_targets")                                                                            \
+    XX(1, REKEY, "rekey")           /* make a new key */                                                               \
+    XX(2, REKEYED, "rekeyed")       /* the new key is in force */                                                      \
+    XX(3, PIN_CHANGE, "pin_change") /* by which keys the server is to be known */
+
+typedef enum meshping_server_message_type {
+#define XX(value, name, text) MESHPING_SERVER_MESSAGE_##name = (value),
+    MESHPING_SERVER_MESSAGE_MAP(XX)
+#undef XX
+} meshping_server_message_type;
+
+/* update_targets: part `part` of `parts` of one revision, whole list. */
 typedef struct meshping_target_update {
     uint64_t revision;
     uint32_t part, parts; /* part counts from 0 */
     meshping_target_list list;
 } meshping_target_update;
+
+/* server_message rekey: the agent is to make a new key and answer with event rekey. */
+typedef struct meshping_rekey_request {
+    uint8_t nonce[MESHPING_NONCE_LEN]; /* random, for this request */
+} meshping_rekey_request;
+
+/* server_message rekeyed: from now on the agent is known by this key. */
+typedef struct meshping_rekeyed {
+    uint8_t public_key[MESHPING_KEY_LEN];
+} meshping_rekeyed;
+
+/* By which keys the server is to be known: server_message pin_change, and the agent's pin_stored with the same. */
+typedef struct meshping_pins {
+    uint8_t pin[MESHPING_PIN_LEN];
+    uint8_t next[MESHPING_PIN_LEN]; /* as good as `pin`; all zero: none */
+} meshping_pins;
+
+/* Event rekey: a new key, and both keys' signatures: meshping_rekey_make. */
+typedef struct meshping_rekey {
+    uint8_t public_key[MESHPING_KEY_LEN];
+    uint8_t old_signature[MESHPING_SIGNATURE_LEN];
+    uint8_t new_signature[MESHPING_SIGNATURE_LEN];
+} meshping_rekey;
 
 typedef struct meshping_targets_applied {
     uint64_t revision;
@@ -192,18 +231,23 @@ typedef struct meshping_monitoring_data {
 
 typedef struct meshping_message {
     meshping_event event;
+    meshping_server_message_type type; /* of server_message */
     union {
         meshping_welcome welcome;
         meshping_handshake handshake;
         meshping_registration_status registration_status;
         meshping_refused refused;
-        meshping_target_update target_update; /* of server_message */
+        meshping_target_update target_update; /* server_message: update_targets */
+        meshping_rekey_request rekey_request; /* server_message: rekey */
+        meshping_rekeyed rekeyed;             /* server_message: rekeyed */
+        meshping_pins pins;                   /* server_message: pin_change; event pin_stored */
         meshping_targets_applied targets_applied;
         meshping_status_message status;
         meshping_monitoring_data monitoring_data;
         meshping_data_received data_received;
         meshping_gap_message gap;
         meshping_joined joined;
+        meshping_rekey rekey;
     } u;
 } meshping_message;
 
@@ -237,6 +281,26 @@ MESHPING_API meshping_status meshping_handshake_open(meshping_agent_info *out, c
                                                      const meshping_binding *binding,
                                                      const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN],
                                                      meshping_error *err);
+
+/* ---- another key for an agent ---- */
+
+/*
+ * Proves the old and the new key to the server that asked, on this connection: `binding` as of its handshake, but for
+ * nonce_a and public_key, which do not count; `nonce` is the request's. CRYPTO.
+ */
+MESHPING_API meshping_status meshping_rekey_make(meshping_rekey *out, const meshping_binding *binding,
+                                                 const uint8_t nonce[MESHPING_NONCE_LEN],
+                                                 const uint8_t old_seed[MESHPING_KEY_LEN],
+                                                 const uint8_t new_seed[MESHPING_KEY_LEN], meshping_error *err);
+/*
+ * The server's side. CRYPTO: the new key is the old one or of small order, or one of the two signatures does not fit
+ * its key, this connection and this request; the message is for the log.
+ */
+MESHPING_API meshping_status meshping_rekey_check(const meshping_rekey *rekey, const meshping_binding *binding,
+                                                  const uint8_t nonce[MESHPING_NONCE_LEN],
+                                                  const uint8_t old_key[MESHPING_KEY_LEN], meshping_error *err);
+/* Whether the pins name a next key. */
+MESHPING_API bool meshping_pins_have_next(const meshping_pins *pins);
 
 /* ---- block frames (binary) ---- */
 

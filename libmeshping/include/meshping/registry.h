@@ -76,6 +76,7 @@ MESHPING_API uint64_t meshping_ticket_next(uint64_t last, uint64_t presented, in
 /* An agent whose signature was good, and what the server has stored of its key. */
 typedef struct meshping_arrival {
     bool known;                 /* the key is in the registry; else the next three do not count */
+    bool rekeyed;               /* this agent has another key since: whatever it shows, it is refused */
     meshping_agent_state state; /* as stored */
     uint64_t issued, confirmed; /* serials of its last tickets; 0: none */
     bool enrol;                 /* it proved a passphrase; else it resumes */
@@ -91,7 +92,8 @@ typedef struct meshping_arrival {
     XX(3, COPY, "copy")                 /* on hold: its ticket is neither the issued nor the confirmed one */          \
     XX(4, MOVED, "moved")               /* on hold: it comes from an address that is not approved */                   \
     XX(5, UNKNOWN_KEY, "unknown_key")   /* refused: neither known nor with a passphrase */                             \
-    XX(6, BAD_TICKET, "bad_ticket")     /* refused, nothing changes */
+    XX(6, BAD_TICKET, "bad_ticket")     /* refused, nothing changes */                                                 \
+    XX(7, REKEYED, "rekeyed")           /* refused: the agent has another key */
 
 typedef enum meshping_entry {
 #define XX(value, name, text) MESHPING_ENTRY_##name = (value),

@@ -5,7 +5,8 @@
  *
  * libwebsockets' log level is the process's own; meshping_session_new switches its output off.
  *
- * State in state_dir (mode 0700): `identity.key` (Ed25519 seed, 0600), `server.json` (address, pin, server and agent
+ * State in state_dir (mode 0700): `identity.key` (Ed25519 seed, 0600), `identity.next` (one that is to take its place,
+ * when the server asked for a new key), `server.json` (address, pin, server and agent
  * id, 0600), and `targets.jsonl`, the last list, so that a restart without the server goes on pinging.
  */
 #ifndef MESHPING_SESSION_H
