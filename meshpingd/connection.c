@@ -59,7 +59,7 @@ void connection_bury(void)
 {
     for (agent_connection *c = connections, *next; c; c = next) {
         next = c->next;
-        if (c->closing)
+        if (c->closing && !c->ending) /* who is ending is not cut short before its close frame is out */
             lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
     }
 }
@@ -305,6 +305,7 @@ int agents_callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
             return -1;
         bool was_known = (*slot)->agent != NULL;
         result = receive(*slot, in, len);
+        (*slot)->ending = result < 0;
         if (!was_known && (*slot)->agent)
             unauthenticated--;
         return result;

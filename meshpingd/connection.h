@@ -49,7 +49,7 @@ typedef struct agent_connection {
     char rekey_user[MESHPING_USER_NAME_MAX]; /* who asked for it */
 
     bool close_after; /* once the outbox is empty */
-    bool closing;
+    bool closing, ending; /* refused; and libwebsockets is about to say so */
     struct agent_connection *next, **link; /* of all connections */
 } agent_connection;
 

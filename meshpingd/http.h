@@ -28,7 +28,7 @@ extern const size_t live_ws_per_session_size;
 #define HTTP_LINGER_S 5                  /* how long an answered connection is read out before it is closed */
 #define HTTP_QUERY_MAX 8
 #define HTTP_TIME_MS_MAX INT64_C(64060588800000) /* the year 4000 */
-#define HTTP_CHUNK_BYTES 16384 /* one lws_write */
+#define HTTP_CHUNK_BYTES 16384                   /* one lws_write */
 
 typedef struct http_query {
     char name[32];
