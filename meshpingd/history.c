@@ -48,8 +48,10 @@ void history_run(history *q, meshping_store *store)
         break;
     case HISTORY_SUMMARY:
         q->sum = calloc(1, sizeof *q->sum);
-        q->status = q->sum ? meshping_store_group(store, q->pairs, q->pair_count, from_us, to_us, q->sum, &q->error)
+        q->status = q->sum ? meshping_store_group(store, q->pairs, q->pair_count, &from_us, &to_us, q->sum, &q->error)
                            : meshping_error_set(&q->error, MESHPING_NOMEM, "out of memory");
+        q->from_ms = from_us / 1000;
+        q->to_ms = to_us / 1000;
         break;
     case HISTORY_WORST:
         q->status =
@@ -165,7 +167,7 @@ static void put_summary(text_buffer *out, const history *q)
                        {"90", 900}, {"95", 950}, {"99", 990}, {"99.9", 999}};
     uint64_t replies = q->sum->counts[MESHPING_OUTCOME_OK];
     const char *comma = "";
-    put_hours(out, q);
+    text_printf(out, "{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 ",", q->from_ms, q->to_ms);
     put_counts(out, q->sum->counts);
     text_puts(out, ",\"min_us\":");
     put_rtt(out, replies, q->sum->min_us, 0);

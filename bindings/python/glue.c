@@ -313,7 +313,7 @@ PyObject *glue_store_group(meshping_store *store, PyObject *pairs, int64_t from_
             goto out;
         list[i] = (meshping_pair){agent_id, target_id};
     }
-    Py_BEGIN_ALLOW_THREADS status = meshping_store_group(store, list, count, from_us, to_us, sum, err);
+    Py_BEGIN_ALLOW_THREADS status = meshping_store_group(store, list, count, &from_us, &to_us, sum, err);
     Py_END_ALLOW_THREADS if (status != MESHPING_OK)
     {
         glue_raise(status);
@@ -328,9 +328,10 @@ PyObject *glue_store_group(meshping_store *store, PyObject *pairs, int64_t from_
         Py_XDECREF(key);
         Py_XDECREF(value);
     }
-    result = Py_BuildValue("{s:N,s:K,s:k,s:k,s:N}", "counts", counts_dict(sum->counts), "sum_us",
-                           (unsigned long long)sum->sum_us, "min_us", (unsigned long)sum->min_us, "max_us",
-                           (unsigned long)sum->max_us, "percentiles_us", percentiles);
+    result =
+        Py_BuildValue("{s:L,s:L,s:N,s:K,s:k,s:k,s:N}", "from_us", (long long)from_us, "to_us", (long long)to_us,
+                      "counts", counts_dict(sum->counts), "sum_us", (unsigned long long)sum->sum_us, "min_us",
+                      (unsigned long)sum->min_us, "max_us", (unsigned long)sum->max_us, "percentiles_us", percentiles);
 out:
     Py_XDECREF(items);
     PyMem_Free(sum);

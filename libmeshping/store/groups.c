@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Queries over many pairs: everything of a group, the worst of all, the newest of each. */
+#include "store/edges.h"
 #include "store/internal.h"
 #include "store/pairs.h"
 #include "store/rollups.h"
@@ -36,44 +37,100 @@ static bool is_covered(const meshping_pair *pairs, size_t i)
     return false;
 }
 
-/* All agents to a target, but those of which all targets are in the group anyway. */
-static meshping_status scan_target(meshping__scan *s, const meshping_pair *pairs, size_t count, uint64_t target_id,
-                                   meshping_error *err)
+/* What is asked of each agent: whole hours of its roll-ups, or with `edge` a part of one out of raw samples. */
+typedef struct group {
+    meshping__scan scan;
+    meshping__edge *edge;
+    const meshping_pair *pairs; /* sorted */
+    size_t count;
+} group;
+
+static meshping_status take_agent(group *g, uint64_t agent_id, uint64_t target_id, meshping_error *err)
+{
+    return g->edge ? meshping__edge_agent(&g->scan, g->edge, agent_id, target_id, err)
+                   : meshping__scan_agent(&g->scan, agent_id, target_id, err);
+}
+
+/* All agents to a target, but those of which all targets are in the group anyway (of the first `count` pairs). */
+static meshping_status take_target(group *g, size_t count, uint64_t target_id, meshping_error *err)
 {
     uint64_t *ids = NULL;
     size_t agents = 0;
-    meshping_status status = meshping__scan_agents(s->sql, &ids, &agents, err);
+    meshping_status status = meshping__scan_agents(g->scan.sql, &ids, &agents, err);
     for (size_t k = 0; status == MESHPING_OK && k < agents; k++) {
         const meshping_pair whole = {ids[k], 0};
-        if (count == 0 || !bsearch(&whole, pairs, count, sizeof *pairs, compare_pairs))
-            status = meshping__scan_agent(s, ids[k], target_id, err);
+        if (count == 0 || !bsearch(&whole, g->pairs, count, sizeof *g->pairs, compare_pairs))
+            status = take_agent(g, ids[k], target_id, err);
     }
     meshping__free(ids);
     return status;
 }
 
-static meshping_status scan_pairs(meshping__scan *s, const meshping_pair *pairs, size_t count, meshping_error *err)
+static meshping_status take_pairs(group *g, meshping_error *err)
 {
+    const meshping_pair *pairs = g->pairs;
     meshping_status status = MESHPING_OK;
-    for (size_t i = 0; status == MESHPING_OK && i < count; i++) {
+    for (size_t i = 0; status == MESHPING_OK && i < g->count; i++) {
         uint64_t target_id = pairs[i].target_id ? pairs[i].target_id : MESHPING__ANY_TARGET;
         if (is_covered(pairs, i))
             continue;
         if (pairs[i].agent_id)
-            status = meshping__scan_agent(s, pairs[i].agent_id, target_id, err);
+            status = take_agent(g, pairs[i].agent_id, target_id, err);
         else /* "all of all" covers the rest */
-            status = scan_target(s, pairs, pairs[i].target_id ? count : 0, target_id, err);
+            status = take_target(g, pairs[i].target_id ? g->count : 0, target_id, err);
     }
     return status;
 }
 
-meshping_status meshping_store_group(meshping_store *store, const meshping_pair *pairs, size_t pair_count,
-                                     int64_t from_us, int64_t to_us, meshping_rollup *out, meshping_error *err)
+/* *done: from_us..to_us, which is in one hour, is added to *out. */
+static meshping_status take_edge(group *g, int64_t from_us, int64_t to_us, meshping_rollup *out, bool *done,
+                                 meshping_error *err)
 {
-    meshping__scan s = {.sql = &store->sql, .record = add_up, .user = out, .damages = &store->damages};
+    meshping__edge edge = {.hour = meshping__hour_of(from_us), .from_us = from_us, .to_us = to_us};
+    g->edge = &edge;
+    meshping_status status = take_pairs(g, err);
+    g->edge = NULL;
+    *done = status == MESHPING_OK && !edge.whole;
+    if (*done)
+        meshping_rollup_merge(out, &edge.sum);
+    return status;
+}
+
+/* The ends by raw samples where these are all there, the hours between by roll-ups. */
+static meshping_status take_time(group *g, int64_t *from_us, int64_t *to_us, meshping_rollup *out, meshping_error *err)
+{
+    int64_t first_us = meshping__step_floor(*from_us, MESHPING__HOUR_US);
+    int64_t last_us = meshping__step_floor(*to_us - 1, MESHPING__HOUR_US) + MESHPING__HOUR_US;
+    int64_t low_us = first_us, high_us = last_us; /* of the whole hours */
+    meshping_status status = MESHPING_OK;
+    bool done = false;
+    if (first_us < *from_us || (last_us > *to_us && last_us - first_us == MESHPING__HOUR_US)) {
+        int64_t end_us = first_us + MESHPING__HOUR_US < *to_us ? first_us + MESHPING__HOUR_US : *to_us;
+        status = take_edge(g, *from_us, end_us, out, &done, err);
+        low_us = done ? first_us + MESHPING__HOUR_US : first_us;
+    }
+    if (status == MESHPING_OK && last_us > *to_us && last_us - first_us > MESHPING__HOUR_US) {
+        bool end_done;
+        status = take_edge(g, last_us - MESHPING__HOUR_US, *to_us, out, &end_done, err);
+        high_us = end_done ? last_us - MESHPING__HOUR_US : last_us;
+    }
+    if (low_us == first_us)
+        *from_us = first_us;
+    if (high_us == last_us && !(done && last_us - first_us == MESHPING__HOUR_US))
+        *to_us = last_us;
+    g->scan.from_hour = low_us / MESHPING__HOUR_US;
+    g->scan.to_hour = high_us / MESHPING__HOUR_US;
+    return status == MESHPING_OK && low_us < high_us ? take_pairs(g, err) : status;
+}
+
+meshping_status meshping_store_group(meshping_store *store, const meshping_pair *pairs, size_t pair_count,
+                                     int64_t *from_us, int64_t *to_us, meshping_rollup *out, meshping_error *err)
+{
+    group g = {.scan = {.sql = &store->sql, .record = add_up, .user = out, .damages = &store->damages},
+               .count = pair_count};
     meshping__damages_dispose(&store->damages);
     *out = (meshping_rollup){0};
-    if (pair_count == 0 || pair_count > MESHPING_PAIRS_MAX || !meshping__scan_set_hours(&s, from_us, to_us))
+    if (pair_count == 0 || pair_count > MESHPING_PAIRS_MAX || !meshping__scan_set_hours(&g.scan, *from_us, *to_us))
         return meshping_error_set(err, MESHPING_INVALID,
                                   "a group needs 1 to %u pairs, a begin from 1970 on and a later end",
                                   MESHPING_PAIRS_MAX);
@@ -81,10 +138,11 @@ meshping_status meshping_store_group(meshping_store *store, const meshping_pair 
     if (!sorted)
         return meshping__no_memory(err);
     qsort(sorted, pair_count, sizeof *sorted, compare_pairs);
+    g.pairs = sorted;
     meshping_status status = meshping__sql_begin_reading(&store->sql, err);
     if (status == MESHPING_OK)
-        status = meshping__sql_end_reading(&store->sql, scan_pairs(&s, sorted, pair_count, err));
-    meshping__unzip_dispose(&s.unzip);
+        status = meshping__sql_end_reading(&store->sql, take_time(&g, from_us, to_us, out, err));
+    meshping__unzip_dispose(&g.scan.unzip);
     meshping__free(sorted);
     return status;
 }

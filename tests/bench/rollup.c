@@ -127,7 +127,8 @@ static void read_back(run *r, int64_t end_us)
         points_ms[i] = (now_us() - start) / 1e3;
         meshping_free(points);
         start = now_us();
-        check(meshping_store_group(r->store, &row, 1, end_us - 86400000000, end_us, &sum, &err), &err);
+        int64_t group_from_us = end_us - 86400000000, group_to_us = end_us;
+        check(meshping_store_group(r->store, &row, 1, &group_from_us, &group_to_us, &sum, &err), &err);
         group_ms[i] = (now_us() - start) / 1e3;
         start = now_us();
         check(meshping_store_worst(r->store, 0, end_us - 86400000000, end_us, 20, &worst, &count, &err), &err);

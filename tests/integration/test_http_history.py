@@ -104,7 +104,7 @@ def test_a_summary_of_a_pair_a_row_a_column_and_all(mesh):
     times = f"from_ms={begin_ms}&to_ms={end_ms}"
     pair = server.call("GET", f"/api/v1/summary?agent={agent}&target={targets[0]}&{times}")
     assert [pair["ok"], pair["lost"], pair["local_errors"]] == [REPLIES, LOST, OWN]
-    assert pair["from_ms"] % HOUR_MS == 0 and pair["to_ms"] % HOUR_MS == 0
+    assert (pair["from_ms"], pair["to_ms"]) == (begin_ms, end_ms)
     truth = sorted(round((1 + i / 1000) * 1000) for i in range(REPLIES + LOST + OWN)
                    if not (i % 80 == 40 and i < 80 * LOST) and not (i % 50 == 3 and i < 50 * OWN))
     assert pair["min_us"] == truth[0] and pair["max_us"] == truth[-1]
@@ -121,7 +121,12 @@ def test_a_summary_of_a_pair_a_row_a_column_and_all(mesh):
             "from_ms": begin_ms, "to_ms": end_ms}
     assert server.call("POST", "/api/v1/summary", body) == row
     today = server.call("GET", f"/api/v1/summary?target={targets[1]}")
-    assert today["ok"] == 1 and today["to_ms"] - today["from_ms"] <= 25 * HOUR_MS
+    assert today["ok"] == 1 and today["to_ms"] - today["from_ms"] == 24 * HOUR_MS
+    cut_ms = begin_ms + 31 * HOUR_MS + 123456  # no sample on both sides of it, or on neither
+    halves = [server.call("GET", f"/api/v1/summary?agent={agent}&from_ms={low}&to_ms={high}")
+              for low, high in ((begin_ms, cut_ms), (cut_ms, end_ms))]
+    assert halves[0]["to_ms"] == halves[1]["from_ms"] == cut_ms
+    assert all(half["ok"] for half in halves) and halves[0]["ok"] + halves[1]["ok"] == row["ok"]
 
 
 def test_the_worst_pairs(mesh):

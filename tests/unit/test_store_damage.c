@@ -73,7 +73,8 @@ static uint64_t replies(const fixture *f, uint64_t agent_id, uint64_t target_id)
     static meshping_rollup sum;
     const meshping_pair pair = {agent_id, target_id};
     meshping_error err = {0};
-    if (meshping_store_group(f->store, &pair, 1, START, ALL, &sum, &err) != MESHPING_OK)
+    int64_t from_us = START, to_us = ALL;
+    if (meshping_store_group(f->store, &pair, 1, &from_us, &to_us, &sum, &err) != MESHPING_OK)
         fail_msg("%s", err.message);
     return sum.counts[MESHPING_OUTCOME_OK] / (ROUNDS - 1); /* in hours */
 }

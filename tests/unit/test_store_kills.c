@@ -83,7 +83,8 @@ static void check_counts(fixture *f, uint64_t last)
     size_t count;
     int64_t step_us, end_us = block_us(last + 2);
     uint64_t target = 1 + roll(TARGETS), told = 0;
-    assert_int_equal(meshping_store_group(f->store, &row, 1, START, end_us, &sum, NULL), MESHPING_OK);
+    int64_t from_us = START, to_us = end_us;
+    assert_int_equal(meshping_store_group(f->store, &row, 1, &from_us, &to_us, &sum, NULL), MESHPING_OK);
     assert_int_equal(sum.counts[MESHPING_OUTCOME_OK], last * SAMPLES_A_BLOCK);
     size_t most = 2 + (size_t)roll(roll(2) ? 100 : 20000);
     assert_int_equal(

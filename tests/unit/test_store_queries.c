@@ -148,24 +148,33 @@ static size_t check_points(fixture *f, uint64_t agent_id, uint64_t target_id, in
     return whole_hours;
 }
 
-static void check_group(fixture *f, const meshping_pair *pairs, size_t count, int64_t from_us, int64_t to_us)
+/* What of the hours at both ends was answered by raw samples: 0, 1 or 2 ends. An end is as asked, or a whole hour. */
+static int check_group(fixture *f, const meshping_pair *pairs, size_t count, int64_t asked_from_us, int64_t asked_to_us)
 {
     static meshping_rollup told, sum;
     meshping_error err = {0};
+    int64_t from_us = asked_from_us, to_us = asked_to_us;
     memset(&sum, 0, sizeof sum);
-    from_us = from_us / HOUR * HOUR;
+    if (meshping_store_group(f->store, pairs, count, &from_us, &to_us, &told, &err) != MESHPING_OK)
+        fail_msg("%s", err.message);
+    assert_true(from_us == asked_from_us || from_us == asked_from_us / HOUR * HOUR);
+    assert_true(to_us == asked_to_us || to_us == (asked_to_us + HOUR - 1) / HOUR * HOUR);
     for (size_t i = 0; i < model_count; i++) {
         bool in = false;
         for (size_t k = 0; k < count && !in; k++)
             in = (!pairs[k].agent_id || pairs[k].agent_id == model[i].agent_id) &&
                  (!pairs[k].target_id || pairs[k].target_id == model[i].target_id);
-        if (in && model[i].sample.slot_unix_us >= from_us &&
-            model[i].sample.slot_unix_us < (to_us + HOUR - 1) / HOUR * HOUR)
+        if (in && model[i].sample.slot_unix_us >= from_us && model[i].sample.slot_unix_us < to_us)
             meshping_rollup_add(&sum, &model[i].sample);
     }
-    if (meshping_store_group(f->store, pairs, count, from_us, to_us, &told, &err) != MESHPING_OK)
-        fail_msg("%s", err.message);
     assert_memory_equal(&told, &sum, sizeof sum);
+    return (from_us == asked_from_us) + (to_us == asked_to_us);
+}
+
+/* Nothing is missing: every end is as asked. */
+static void check_exact(fixture *f, const meshping_pair *pairs, size_t count, int64_t from_us, int64_t to_us)
+{
+    assert_int_equal(check_group(f, pairs, count, from_us, to_us), 2);
 }
 
 static void check_groups(fixture *f, int64_t from_us, int64_t to_us)
@@ -178,11 +187,11 @@ static void check_groups(fixture *f, int64_t from_us, int64_t to_us)
                                    {0, target_ids[3]},
                                    {99, 99}};
     const meshping_pair everything[] = {{agent_ids[0], target_ids[0]}, {0, 0}, {agent_ids[1], 0}, {0, target_ids[1]}};
-    check_group(f, all, 1, from_us, to_us);
-    check_group(f, agent, 1, from_us, to_us);
-    check_group(f, target, 1, from_us, to_us);
-    check_group(f, mixed, 6, from_us, to_us);
-    check_group(f, everything, 4, from_us, to_us);
+    check_exact(f, all, 1, from_us, to_us);
+    check_exact(f, agent, 1, from_us, to_us);
+    check_exact(f, target, 1, from_us, to_us);
+    check_exact(f, mixed, 6, from_us, to_us);
+    check_exact(f, everything, 4, from_us, to_us);
 }
 
 static double badness(const meshping_rollup *sum, unsigned permille)
@@ -265,6 +274,9 @@ static void check_all(fixture *f, int64_t now_us)
     check_points(f, agent_id, target_id, START - DAY, now_us + DAY, 2 + (size_t)roll(200));
     check_points(f, agent_id, target_id, START, now_us + 1, 4000);
     check_groups(f, from_us, to_us);
+    check_groups(f, from_us, from_us + 1 + (int64_t)roll((uint64_t)HOUR));
+    check_groups(f, from_us / HOUR * HOUR, to_us);
+    check_groups(f, from_us, (to_us + HOUR) / HOUR * HOUR);
     check_groups(f, START - DAY, now_us + DAY);
     check_worst(f, 0, from_us, to_us, 1 + (size_t)roll(30));
     check_worst(f, 950, from_us, to_us, 1 + (size_t)roll(30));
@@ -317,6 +329,12 @@ static void test_raw_samples_go_and_their_hours_stay(void **state)
         assert_true(check_points(f, AGENT, 1, START, now_us, 50000) > 0); /* in whole hours now */
         assert_int_equal(check_points(f, AGENT, 33, START, now_us, 20), 0);
         check_groups(f, START, now_us);
+        const meshping_pair any = {0, 0}, one = {AGENT, 33};
+        int64_t gone_us = before_us - 2 * HOUR + 7 * 60 * SECOND, there_us = now_us - 50 * 60 * SECOND;
+        assert_int_equal(check_group(f, &any, 1, gone_us, there_us), 1); /* one end by raw samples, one a whole hour */
+        assert_int_equal(check_group(f, &one, 1, gone_us, gone_us + 60 * SECOND), 0);
+        assert_int_equal(check_group(f, &one, 1, gone_us - HOUR, gone_us), 0);
+        assert_int_equal(check_group(f, &one, 1, there_us - 60 * SECOND, there_us), 2);
         check_worst(f, 990, START, now_us, 5);
     }
     assert_true(all > 0);
@@ -335,15 +353,17 @@ static void test_nothing_asked_for_nothing_there(void **state)
     int64_t step_us;
     begin(f);
     check_points(f, AGENT, 1, START, START + DAY, 100);
-    check_group(f, &pair, 1, START, START + DAY);
+    check_exact(f, &pair, 1, START, START + DAY);
+    check_exact(f, &pair, 1, START + 1, START + 2);
     check_worst(f, 0, START, START + DAY, 10);
     check_last(f, 0, 0);
     assert_int_equal(meshping_store_points(f->store, AGENT, 1, DAY, DAY, 100, &points, &count, &step_us, NULL),
                      MESHPING_INVALID);
     assert_int_equal(meshping_store_points(f->store, AGENT, 1, 0, DAY, 1, &points, &count, &step_us, NULL),
                      MESHPING_INVALID);
-    assert_int_equal(meshping_store_group(f->store, &pair, 0, 0, DAY, &sum, NULL), MESHPING_INVALID);
-    assert_int_equal(meshping_store_group(f->store, &pair, 1, DAY, 0, &sum, NULL), MESHPING_INVALID);
+    int64_t from_us = 0, to_us = DAY;
+    assert_int_equal(meshping_store_group(f->store, &pair, 0, &from_us, &to_us, &sum, NULL), MESHPING_INVALID);
+    assert_int_equal(meshping_store_group(f->store, &pair, 1, &to_us, &from_us, &sum, NULL), MESHPING_INVALID);
     assert_int_equal(meshping_store_worst(f->store, 1001, 0, DAY, 1, &worst, &count, NULL), MESHPING_INVALID);
     assert_int_equal(meshping_store_worst(f->store, 0, 0, DAY, 0, &worst, &count, NULL), MESHPING_INVALID);
     assert_int_equal(meshping_store_worst(f->store, 0, 0, DAY, 1001, &worst, &count, NULL), MESHPING_INVALID);

@@ -116,7 +116,8 @@ static void assert_hidden(const fixture *f, uint64_t agent_id)
     assert_int_equal(meshping_store_series(s, agent_id, 7, INT64_MIN, INT64_MAX, &series, NULL), MESHPING_OK);
     assert_int_equal(series.count + series.damaged_count, 0);
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(meshping_store_group(s, &pairs[i], 1, START, START + 200 * HOUR, &sum, NULL), MESHPING_OK);
+        int64_t from_us = START, to_us = START + 200 * HOUR;
+        assert_int_equal(meshping_store_group(s, &pairs[i], 1, &from_us, &to_us, &sum, NULL), MESHPING_OK);
         assert_int_equal(sum.counts[MESHPING_OUTCOME_OK], 0);
     }
     for (size_t most = 20; most <= 2000; most *= 100) {

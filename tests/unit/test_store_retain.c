@@ -67,7 +67,7 @@ static uint64_t replies(fixture *f, uint64_t target_id, int64_t from_us, int64_t
 {
     static meshping_rollup sum;
     const meshping_pair pair = {AGENT, target_id};
-    assert_int_equal(meshping_store_group(f->store, &pair, 1, from_us, to_us, &sum, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_group(f->store, &pair, 1, &from_us, &to_us, &sum, NULL), MESHPING_OK);
     return sum.counts[MESHPING_OUTCOME_OK];
 }
 

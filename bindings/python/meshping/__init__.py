@@ -378,8 +378,8 @@ class Store:
         return self._told(self._open().points(agent_id, target_id, from_us, to_us, max_points))
 
     def group(self, pairs: Sequence[Tuple[int, int]], from_us: int, to_us: int) -> dict:
-        """All of a group of (agent id, target id), 0 for any, in the whole hours of a time: counts, sum_us, min_us,
-        max_us, percentiles_us."""
+        """All of a group of (agent id, target id), 0 for any, in a time: from_us and to_us (an end within an hour whose
+        raw samples are gone is moved to the whole hour), counts, sum_us, min_us, max_us, percentiles_us."""
         return self._told(self._open().group(pairs, from_us, to_us))
 
     def worst(self, from_us: int, to_us: int, permille: int = 0, limit: int = 20) -> List[Tuple[int, int, dict]]:

@@ -90,6 +90,9 @@ def test_history_of_a_pair_as_points(filled):
 def test_a_group_the_worst_and_the_last(filled):
     end_us = START_US + 3 * HOUR_US
     pair = filled.group([(9, 1)], START_US, end_us)
+    part = filled.group([(9, 1)], START_US + 20_000_000, START_US + HOUR_US + 1)
+    assert (part["from_us"], part["to_us"]) == (START_US + 20_000_000, START_US + HOUR_US + 1)
+    assert part["counts"] == {"ok": 178, "timeout": 1, "send_error": 1}
     assert pair["counts"] == {"ok": 534, "timeout": 5, "send_error": 1}
     assert (pair["min_us"], pair["max_us"]) == (1000, 1539)
     assert abs(pair["percentiles_us"][50.0] - 1268) <= 1268 / 32

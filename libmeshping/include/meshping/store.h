@@ -220,12 +220,13 @@ typedef struct meshping_pair {
 #define MESHPING_PAIRS_MAX 10000u /* of one group */
 
 /*
- * Everything of a group of pairs (a pair that is named twice counts once) in the hours that from_us..to_us touches; the
- * current hour is as far as it is stored. *out is set anew. INVALID: no pair or over MESHPING_PAIRS_MAX, or the times
- * as in meshping_points_step.
+ * Everything of a group of pairs (a pair that is named twice counts once) with *from_us <= slot < *to_us; the current
+ * hour is as far as it is stored. An end within an hour of which some raw samples are gone, or too many would have to
+ * be read (over 16 million), is moved to the whole hour: *from_us and *to_us are set to what the answer is of. *out is
+ * set anew. INVALID: no pair or over MESHPING_PAIRS_MAX, or the times as in meshping_points_step.
  */
 MESHPING_API meshping_status meshping_store_group(meshping_store *store, const meshping_pair *pairs, size_t pair_count,
-                                                  int64_t from_us, int64_t to_us, meshping_rollup *out,
+                                                  int64_t *from_us, int64_t *to_us, meshping_rollup *out,
                                                   meshping_error *err);
 
 #define MESHPING_WORST_MAX 1000u
