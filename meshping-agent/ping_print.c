@@ -38,6 +38,15 @@ static void add_time(text_line *line, const char *before, double ms)
     line_ms(line, (uint64_t)llround(ms * 1000));
 }
 
+static void add_errno(text_line *line, int sys_errno)
+{
+    if (sys_errno == 0)
+        return;
+    line_text(line, ",\"error\":\"");
+    line_text(line, strerrorname_np(sys_errno));
+    line_text(line, "\"");
+}
+
 /* Nothing in a target needs escaping. */
 void ping_print_json(const char *target, const meshping_probe_result *result)
 {
@@ -64,11 +73,7 @@ void ping_print_json(const char *target, const meshping_probe_result *result)
         line_text(&line, ",\"local_error\":true");
     if (result->via_loopback)
         line_text(&line, ",\"via_loopback\":true");
-    if (result->sys_errno) {
-        line_text(&line, ",\"error\":\"");
-        line_text(&line, strerrorname_np(result->sys_errno));
-        line_text(&line, "\"");
-    }
+    add_errno(&line, result->sys_errno);
     if (!ok && result->from.family) {
         line_text(&line, ",\"from\":\"");
         line_address(&line, &result->from);
@@ -118,6 +123,47 @@ void ping_print_live(const char *target, const meshping_probe_result *result)
     line_end(&line, stdout);
 }
 
+/* How many misses of a class, and why: "timeout 2, unreachable 1". */
+static void add_misses(text_line *line, const char *title, uint64_t count, const ping_stats *stats,
+                       meshping_outcome_class class)
+{
+    const char *before = " (";
+    if (count == 0)
+        return;
+    add_count(line, title, count);
+    for (unsigned i = 0; stats->misses && i < MESHPING_OUTCOME_COUNT; i++) {
+        if (!stats->misses[i] || meshping_outcome_classify(i) != class)
+            continue;
+        line_text(line, before);
+        line_text(line, meshping_outcome_name(i));
+        add_count(line, " ", stats->misses[i]);
+        before = ", ";
+    }
+    if (!stats->misses)
+        return;
+    if (class == MESHPING_CLASS_LOCAL_ERROR && stats->sys_errno) {
+        line_text(line, ": ");
+        line_text(line, strerror(stats->sys_errno));
+    }
+    line_text(line, ")");
+}
+
+/* ,"reasons":{"timeout":2,"send_error":1},"error":"ENETUNREACH" */
+static void add_json_misses(text_line *line, const ping_stats *stats)
+{
+    const char *before = ",\"reasons\":{\"";
+    for (unsigned i = 0; i < MESHPING_OUTCOME_COUNT; i++) {
+        if (!stats->misses[i])
+            continue;
+        line_text(line, before);
+        line_text(line, meshping_outcome_name(i));
+        add_count(line, "\":", stats->misses[i]);
+        before = ",\"";
+    }
+    line_text(line, "}");
+    add_errno(line, stats->sys_errno);
+}
+
 /* {"cookie":3}: the reasons that there were. */
 static void add_reasons(text_line *line, const uint32_t *by)
 {
@@ -147,6 +193,8 @@ void ping_print_json_summary(const char *target, uint8_t family, const ping_stat
     add_count(&line, ",\"received\":", stats->received);
     add_count(&line, ",\"lost\":", stats->lost);
     add_count(&line, ",\"local_errors\":", stats->local_errors);
+    if (stats->misses)
+        add_json_misses(&line, stats);
     add_count(&line, ",\"duplicates\":", counts->duplicates);
     add_count(&line, ",\"late\":", counts->late);
     add_count(&line, ",\"rejected\":", counts->rejected);
@@ -197,8 +245,8 @@ void ping_print_summary(const char *target, uint8_t family, const ping_stats *st
         add_time(&line, "/", summary->p99);
         add_time(&line, ", jitter = ", summary->jitter);
     }
-    if (stats->local_errors)
-        add_count(&line, ", local errors = ", stats->local_errors);
+    add_misses(&line, ", lost = ", stats->lost, stats, MESHPING_CLASS_FAIL);
+    add_misses(&line, ", local errors = ", stats->local_errors, stats, MESHPING_CLASS_LOCAL_ERROR);
     if (counts->duplicates || counts->late || counts->rejected) {
         add_count(&line, ", dup/late/rejected = ", counts->duplicates);
         add_count(&line, "/", counts->late);

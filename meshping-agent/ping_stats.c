@@ -31,6 +31,16 @@ static void keep(ping_stats *stats, uint32_t rtt_us, uint32_t before)
     }
 }
 
+static void keep_reason(ping_stats *stats, const meshping_probe_result *result)
+{
+    if (!stats->misses)
+        stats->misses = calloc(MESHPING_OUTCOME_COUNT, sizeof *stats->misses);
+    if (stats->misses)
+        stats->misses[result->sample.outcome]++;
+    if (result->sys_errno)
+        stats->sys_errno = result->sys_errno;
+}
+
 void ping_stats_add(ping_stats *stats, const meshping_probe_result *result)
 {
     uint32_t rtt_us = result->sample.rtt_us;
@@ -39,9 +49,11 @@ void ping_stats_add(ping_stats *stats, const meshping_probe_result *result)
     switch (meshping_outcome_classify(result->sample.outcome)) {
     case MESHPING_CLASS_FAIL:
         stats->lost++;
+        keep_reason(stats, result);
         return;
     case MESHPING_CLASS_LOCAL_ERROR:
         stats->local_errors++;
+        keep_reason(stats, result);
         return;
     default:
         break;
@@ -94,5 +106,6 @@ void ping_stats_summarise(ping_stats *stats, ping_summary *out)
 void ping_stats_dispose(ping_stats *stats)
 {
     free(stats->rtts_us);
+    free(stats->misses);
     *stats = (ping_stats){0};
 }

@@ -13,7 +13,9 @@ typedef struct ping_stats {
     uint32_t rtt_count, rtt_capacity;
     uint32_t min_us, max_us, last_us;
     double sum_us, jitter_sum_us;
-    bool no_memory; /* percentiles are of fewer round-trip times than came */
+    uint64_t *misses; /* owned; of each outcome, MESHPING_OUTCOME_COUNT; NULL: there were none, or no memory */
+    int sys_errno;    /* of the last one that could not be sent */
+    bool no_memory;   /* percentiles are of fewer round-trip times than came */
 } ping_stats;
 
 typedef struct ping_summary {

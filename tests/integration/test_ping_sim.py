@@ -151,7 +151,13 @@ def test_no_route_is_our_trouble_and_no_answer_is_the_targets(net):
         assert probes[away][0]["reason"] == "send_error" and probes[away][0]["local_error"] is True
         assert probes[away][0]["error"] == "ENETUNREACH"
         assert (summaries[away]["sent"], summaries[away]["lost"], summaries[away]["local_errors"]) == (0, 0, 1)
-    assert probes["198.18.0.1"][0]["reason"] == "timeout"
+        assert summaries[away]["reasons"] == {"send_error": 1} and summaries[away]["error"] == "ENETUNREACH"
+    assert probes["198.18.0.1"][0]["reason"] == "timeout" and summaries["198.18.0.1"]["reasons"] == {"timeout": 1}
+    text = subprocess.run(net.command("-W", "0.2", "203.0.113.1", "198.18.0.1", "127.0.0.1"), capture_output=True, text=True).stdout
+    assert text.splitlines()[:2] == [
+        "203.0.113.1 : xmt/rcv/%loss = 0/0/0%, local errors = 1 (send_error 1: Network is unreachable)",
+        "198.18.0.1 : xmt/rcv/%loss = 1/0/100%, lost = 1 (timeout 1)"], text
+    assert "lost" not in text.splitlines()[2]
     assert summaries["127.0.0.1"]["received"] == summaries["::1"]["received"] == 1
 
 
