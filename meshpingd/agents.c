@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "meshpingd/connection.h"
 #include "meshpingd/joining.h"
+#include "meshpingd/pin_change.h"
 #include "meshpingd/quarantine.h"
 #include "meshpingd/rekeying.h"
 #include "meshpingd/samples.h"
@@ -120,6 +121,7 @@ void agents_tell_state(server *s, agent_entry *agent)
     if (!c)
         return;
     agents_tell_status(c);
+    pin_change_tell(c);
     agents_tell_targets(s, agent);
     if (agent->record.state == MESHPING_AGENT_BLACKLISTED)
         c->close_after = true;
@@ -354,6 +356,9 @@ static void on_message(agent_connection *c, meshping_message *message)
         break;
     case MESHPING_EVENT_JOINED:
         joining_joined(c, &message->u.joined);
+        break;
+    case MESHPING_EVENT_PIN_STORED:
+        pin_change_stored(c, &message->u.pins);
         break;
     case MESHPING_EVENT_REKEY:
         rekeying_answer(c, &message->u.rekey);

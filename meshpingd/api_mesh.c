@@ -2,6 +2,7 @@
 /* What the mesh shows: matrix, events, the server itself. A pair's series: api_series.c. */
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
+#include "meshpingd/keys.h"
 
 #include <ifaddrs.h>
 #include <inttypes.h>
@@ -116,7 +117,7 @@ void api_server(http_exchange *x)
     json_object *json = json_object_new_object(), *thresholds = json_object_new_object();
     snprintf(id, sizeof id, "%016" PRIx64, s->server_id);
     for (size_t i = 0; i < MESHPING_PIN_LEN; i++)
-        snprintf(pin + 2 * i, 3, "%02x", s->pin[i]);
+        snprintf(pin + 2 * i, 3, "%02x", s->keys->pins.pin[i]);
     json_object_object_add(json, "version", json_object_new_string(meshping_version()));
     json_object_object_add(json, "server_id", json_object_new_string(id));
     json_object_object_add(json, "started_ms", json_object_new_int64(s->started_unix_ms));

@@ -96,6 +96,8 @@ meshping_status certificates_open(certificates *out, const server_config *config
     snprintf(out->certificate_path, sizeof out->certificate_path, "%s",
              own ? keys->certificate_path : config->certificate_file);
     snprintf(out->key_path, sizeof out->key_path, "%s", own ? keys->key_path : config->key_file);
+    snprintf(out->agents_certificate_path, sizeof out->agents_certificate_path, "%s", keys->certificate_path);
+    snprintf(out->agents_key_path, sizeof out->agents_key_path, "%s", keys->key_path);
     out->agents = SSL_CTX_new(TLS_server_method());
     if (!out->agents)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
@@ -126,4 +128,14 @@ meshping_status certificates_reload(certificates *c, meshping_error *err)
 {
     meshping_status status = check(c->certificate_path, c->key_path, err);
     return status == MESHPING_OK ? load(c->browsers, c->certificate_path, c->key_path, err) : status;
+}
+
+meshping_status certificates_reload_agents(certificates *c, meshping_error *err)
+{
+    meshping_status status = check(c->agents_certificate_path, c->agents_key_path, err);
+    if (status == MESHPING_OK)
+        status = load(c->agents, c->agents_certificate_path, c->agents_key_path, err);
+    if (status == MESHPING_OK && strcmp(c->key_path, c->agents_key_path) == 0)
+        status = load(c->browsers, c->certificate_path, c->key_path, err);
+    return status;
 }

@@ -18,6 +18,7 @@ typedef struct certificates {
     SSL_CTX *browsers;                    /* libwebsockets'; NULL until certificates_take */
     char certificate_path[KEYS_PATH_MAX]; /* of the browsers' */
     char key_path[KEYS_PATH_MAX];
+    char agents_certificate_path[KEYS_PATH_MAX], agents_key_path[KEYS_PATH_MAX];
 } certificates;
 
 /* INVALID: certificate_file and key_file are not both there, cannot be read, or do not belong together. */
@@ -28,5 +29,8 @@ void certificates_dispose(certificates *c);
 void certificates_take(certificates *c, SSL_CTX *ctx);
 /* Reads the browsers' certificate anew; connections go on with what they have. On errors the old one stays. */
 meshping_status certificates_reload(certificates *c, meshping_error *err);
+
+/* Reads the agents' key anew, after it was changed, and the browsers' when theirs is the same. */
+meshping_status certificates_reload_agents(certificates *c, meshping_error *err);
 
 #endif

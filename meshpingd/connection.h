@@ -43,13 +43,15 @@ typedef struct agent_connection {
     int64_t ticket_since_ms; /* monotonic */
     struct agent_connection *next_listed;
 
+    meshping_pins pins_told; /* pin_change.c: on this connection */
+
     /* rekeying.c */
     bool rekey_asked; /* and not answered */
     uint8_t rekey_nonce[MESHPING_NONCE_LEN];
     char rekey_user[MESHPING_USER_NAME_MAX]; /* who asked for it */
 
-    bool close_after; /* once the outbox is empty */
-    bool closing, ending; /* refused; and libwebsockets is about to say so */
+    bool close_after;                      /* once the outbox is empty */
+    bool closing, ending;                  /* refused; and libwebsockets is about to say so */
     struct agent_connection *next, **link; /* of all connections */
 } agent_connection;
 

@@ -209,6 +209,11 @@ void api_matrix(http_exchange *x);
 void api_series(http_exchange *x);
 void api_events(http_exchange *x);
 void api_server(http_exchange *x);
+/* api_server_key.c */
+void api_server_key_get(http_exchange *x);
+void api_server_key_begin(http_exchange *x);
+void api_server_key_switch(http_exchange *x);
+void api_server_key_abort(http_exchange *x);
 /* api_history.c */
 void api_history(http_exchange *x);
 void api_summary(http_exchange *x);

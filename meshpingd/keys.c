@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
@@ -192,16 +193,80 @@ static meshping_status pin_of(uint8_t pin[MESHPING_PIN_LEN], EVP_PKEY *key)
     return good ? MESHPING_OK : MESHPING_CRYPTO;
 }
 
+static void sync_directory_of(const char *path)
+{
+    char directory[KEYS_PATH_MAX];
+    snprintf(directory, sizeof directory, "%s", path);
+    int fd = open(dirname(directory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
+/* Nothing when there is none. */
+static meshping_status next_open(server_keys *keys, meshping_error *err)
+{
+    EVP_PKEY *key = NULL;
+    memset(keys->pins.next, 0, sizeof keys->pins.next);
+    if (access(keys->next_key_path, F_OK) != 0)
+        return MESHPING_OK;
+    meshping_status status = key_open(&key, keys->next_key_path, err);
+    if (status == MESHPING_OK)
+        status = pin_of(keys->pins.next, key);
+    EVP_PKEY_free(key);
+    return status;
+}
+
+meshping_status keys_next_make(server_keys *keys, meshping_error *err)
+{
+    EVP_PKEY *key = NULL;
+    if (meshping_pins_have_next(&keys->pins))
+        return meshping_error_set(err, MESHPING_STATE, "the server's key is being changed already");
+    meshping_status status = key_open(&key, keys->next_key_path, err);
+    EVP_PKEY_free(key);
+    sync_directory_of(keys->next_key_path);
+    return status == MESHPING_OK ? next_open(keys, err) : status;
+}
+
+meshping_status keys_next_drop(server_keys *keys, meshping_error *err)
+{
+    if (unlink(keys->next_key_path) != 0 && errno != ENOENT)
+        return meshping_error_set_errno(err, MESHPING_IO, errno, "cannot remove %s", keys->next_key_path);
+    sync_directory_of(keys->next_key_path);
+    return next_open(keys, err);
+}
+
+meshping_status keys_next_take(server_keys *keys, const char *names, meshping_error *err)
+{
+    EVP_PKEY *key = NULL;
+    meshping_status status = key_open(&key, keys->next_key_path, err);
+    if (status == MESHPING_OK && rename(keys->next_key_path, keys->key_path) != 0)
+        status = meshping_error_set_errno(err, MESHPING_IO, errno, "cannot write %s", keys->key_path);
+    if (status == MESHPING_OK) {
+        sync_directory_of(keys->key_path);
+        keys->pins = (meshping_pins){0};
+        status = pin_of(keys->pins.pin, key);
+    }
+    if (status == MESHPING_OK)
+        status = certificate_open(keys->certificate_path, key, names, err);
+    EVP_PKEY_free(key);
+    return status;
+}
+
 meshping_status keys_open(server_keys *out, const char *state_dir, const char *names, meshping_error *err)
 {
     EVP_PKEY *key = NULL;
     snprintf(out->key_path, sizeof out->key_path, "%s/server.key", state_dir);
     snprintf(out->certificate_path, sizeof out->certificate_path, "%s/server.crt", state_dir);
+    snprintf(out->next_key_path, sizeof out->next_key_path, "%s/server.next.key", state_dir);
     meshping_status status = key_open(&key, out->key_path, err);
     if (status == MESHPING_OK)
         status = certificate_open(out->certificate_path, key, names, err);
     if (status == MESHPING_OK)
-        status = pin_of(out->pin, key);
+        status = pin_of(out->pins.pin, key);
+    if (status == MESHPING_OK)
+        status = next_open(out, err);
     if (status == MESHPING_OK)
         status = secret_open(out->seal_key, state_dir, "seal.key", "open passphrases are then lost", err);
     if (status == MESHPING_OK)

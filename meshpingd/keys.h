@@ -10,15 +10,22 @@
 typedef struct server_keys {
     char certificate_path[KEYS_PATH_MAX];
     char key_path[KEYS_PATH_MAX];
-    uint8_t pin[MESHPING_PIN_LEN];
+    char next_key_path[KEYS_PATH_MAX];
+    meshping_pins pins;     /* of server.key, and of server.next.key while there is one */
     uint8_t seal_key[32];   /* seals passphrases' keys in the database */
     uint8_t ticket_key[32]; /* makes join tickets */
 } server_keys;
 
 /*
  * Reads what is there and makes what is missing: the agents' permanent P-256 key (server.key, 0600), a self-signed
- * certificate for it (server.crt) with `names` ("a, b:1") in it, seal.key and ticket.key (0400).
+ * certificate for it (server.crt) with `names` ("a, b:1") in it, seal.key and ticket.key (0400). A next key
+ * (server.next.key) is read when it is there.
  */
 meshping_status keys_open(server_keys *out, const char *state_dir, const char *names, meshping_error *err);
+/* Makes the next key. STATE: there is one. */
+meshping_status keys_next_make(server_keys *keys, meshping_error *err);
+meshping_status keys_next_drop(server_keys *keys, meshping_error *err);
+/* The next key takes the place of the one in use, which is gone then; a new certificate is made. One rename decides. */
+meshping_status keys_next_take(server_keys *keys, const char *names, meshping_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Targets and passphrases: what an administrator gives out. */
 #include "common/log.h"
+#include "meshpingd/keys.h"
 #include "meshpingd/server.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -140,7 +141,7 @@ meshping_status server_passphrase_issue(server *s, const passphrase_request *req
     meshping_status status = parse_advertise(&passphrase, advertise, err);
     if (status != MESHPING_OK)
         return status;
-    memcpy(passphrase.pin, s->pin, MESHPING_PIN_LEN);
+    memcpy(passphrase.pin, s->keys->pins.pin, MESHPING_PIN_LEN);
     if (RAND_bytes(passphrase.key, sizeof passphrase.key) != 1)
         return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers to be had");
     record->created_ms = server_unix_ms();

@@ -5,6 +5,7 @@
 #include "meshpingd/keys.h"
 #include "meshpingd/listener.h"
 #include "meshpingd/maintain.h"
+#include "meshpingd/pin_change.h"
 #include "meshpingd/server.h"
 #include "meshpingd/web.h"
 #include <errno.h>
@@ -233,11 +234,13 @@ static int serve(server *s)
     if (status == MESHPING_OK)
         status = keys_open(&keys, s->config.state_dir, s->config.advertise, &err);
     if (status == MESHPING_OK) {
-        memcpy(s->pin, keys.pin, sizeof s->pin);
+        s->keys = &keys;
         memcpy(s->seal_key, keys.seal_key, sizeof s->seal_key);
         memcpy(s->ticket_key, keys.ticket_key, sizeof s->ticket_key);
         status = server_load(s, &err);
     }
+    if (status == MESHPING_OK)
+        status = pin_change_open(s, &err);
     if (status == MESHPING_OK)
         status = http_start(s, &err);
     if (status == MESHPING_OK)

@@ -76,6 +76,10 @@ const http_route http_routes[] = {
     {API "/worst", api_worst, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/events", api_events, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/server", api_server, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/server/key", api_server_key_get, HTTP_GET, HTTP_ADMIN, 0, NULL},
+    {API "/server/key/begin", api_server_key_begin, HTTP_POST, HTTP_ADMIN, JSON | FRESH, "server.key_begin"},
+    {API "/server/key/switch", api_server_key_switch, HTTP_POST, HTTP_ADMIN, JSON | FRESH, "server.key_switch"},
+    {API "/server/key/abort", api_server_key_abort, HTTP_POST, HTTP_ADMIN, JSON | FRESH, "server.key_abort"},
     {LIVE_PATH, live_get, HTTP_GET, HTTP_VIEWER, HTTP_ROUTE_SOCKET, NULL},
 
     /* the original's */

@@ -41,6 +41,8 @@ typedef struct agent_entry {
     int64_t clock_noted_mono_us;
     uint64_t quarantine_bytes; /* what it sent on hold */
     bool clock_skewed;         /* by more than a second */
+    meshping_pins pins;        /* by which it knows the server, as it said last; pin_change.c */
+    bool pins_known;           /* it said so */
     bool same_host_name;       /* another agent has it too; live.c keeps it */
     meshping_cell *cells;      /* one a target, in the order of server.targets; NULL until the first sample */
     struct shown_cell *shown;  /* live.c: what viewers were told of each */
@@ -75,7 +77,8 @@ typedef struct server {
     int64_t trial_ms;        /* storing.c: when one agent is let try again, monotonic */
     uint64_t trial_agent_id; /* the last that was */
     uint64_t server_id;
-    uint8_t pin[MESHPING_PIN_LEN];
+    struct server_keys *keys; /* main's; pin_change.c changes them */
+    struct web *web;
     uint8_t seal_key[32];                        /* seals passphrase keys in the database */
     uint8_t ticket_key[MESHPING_TICKET_KEY_LEN]; /* makes join tickets */
     revocations revocations;

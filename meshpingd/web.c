@@ -112,6 +112,7 @@ meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_
     if (!w)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     w->server = s;
+    s->web = w;
     *out = w;
     status = certificates_open(&w->certificates, &s->config, keys, &s->descriptors, err);
     if (status == MESHPING_OK)
@@ -124,6 +125,11 @@ meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_
 meshping_status web_reload(web *w, meshping_error *err)
 {
     return certificates_reload(&w->certificates, err);
+}
+
+meshping_status web_reload_agents(web *w, meshping_error *err)
+{
+    return certificates_reload_agents(&w->certificates, err);
 }
 
 void web_stop(web *w)

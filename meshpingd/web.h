@@ -13,6 +13,8 @@ typedef struct web web;
 meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_t *port, meshping_error *err);
 /* Reads the browsers' certificate anew; nobody is disconnected. On errors the old one stays. */
 meshping_status web_reload(web *w, meshping_error *err);
+/* Shows agents the key that is in force now; connections go on with what they have. */
+meshping_status web_reload_agents(web *w, meshping_error *err);
 /* Takes no more connections and closes those there are. Run the loop afterwards until it is empty. */
 void web_stop(web *w);
 void web_free(web *w);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The session's parts: state_dir.c (files), link.c (libwebsockets), delivery.c (what goes out), session_targets.c (what
- * is to be probed), rekey.c (its key), session.c (the rest).
+ * is to be probed), rekey.c (its key), pins.c (the server's), session.c (the rest).
  */
 #ifndef MESHPING_NET_INTERNAL_H
 #define MESHPING_NET_INTERNAL_H
@@ -19,10 +19,11 @@
 typedef struct server_state {
     char host[MESHPING_HOST_MAX];
     uint16_t port;
-    uint8_t pin[MESHPING_PIN_LEN];
-    uint64_t server_id; /* 0: never met */
-    bool enrolled;      /* the server knows our key: resume needs no passphrase */
-    bool has_ticket;    /* the last join ticket, shown when resuming */
+    meshping_pins pins;                       /* the server's key, and the one that will take its place */
+    uint8_t passphrase_pin[MESHPING_PIN_LEN]; /* of the passphrase that it joined with, whatever came since */
+    uint64_t server_id;                       /* 0: never met */
+    bool enrolled;                            /* the server knows our key: resume needs no passphrase */
+    bool has_ticket;                          /* the last join ticket, shown when resuming */
     uint8_t ticket[MESHPING_TICKET_LEN];
 } server_state;
 
@@ -90,6 +91,7 @@ struct meshping_session {
     uint8_t public_key[MESHPING_KEY_LEN];
     char fingerprint[MESHPING_FINGERPRINT_MAX];
     server_state server;
+    server_state former; /* enrolled: the server that was ours before a passphrase with a key that was not known here */
     bool server_unsaved; /* the passphrase names another address than the file */
     bool has_key;        /* a passphrase's key is at hand */
     uint8_t key[MESHPING_PASSPHRASE_KEY_LEN];
@@ -110,7 +112,7 @@ struct meshping_session {
     meshping__bytes received;
     outbox_item outbox[OUTBOX_MAX];
     size_t outbox_count;
-    char close_reason[192]; /* not empty: the connection is to end */
+    char close_reason[256]; /* not empty: the connection is to end */
 
     /* session.c */
     meshping_link link;
@@ -149,6 +151,17 @@ void meshping__link_want_write(meshping_session *session);
 void meshping__targets_update(meshping_session *session, const meshping_target_update *update);
 /* An agent that is not, or no more, approved has no targets. On hold it goes on with those it has. */
 void meshping__targets_forget(meshping_session *session);
+
+/* pins.c: by which keys the server is known */
+/* Whether a server with this key is ours. */
+bool meshping__pins_match(meshping_session *session, const uint8_t pin[MESHPING_PIN_LEN]);
+/* The server says by which keys it is to be known: durable, then answered. */
+void meshping__pins_told(meshping_session *session, const meshping_pins *pins);
+/* Whether a passphrase is of the server that is stored, though that one's key may have changed since. */
+bool meshping__pins_are_of(const server_state *state, const uint8_t passphrase_pin[MESHPING_PIN_LEN]);
+/* A server with another key than any known, met by a new passphrase: when it is the former one, what it gave is good.
+ */
+void meshping__pins_recognise(meshping_session *session, uint64_t server_id);
 
 /* rekey.c: another key for this agent */
 /* Makes one, stores it, and proves both to the server. */

@@ -35,13 +35,14 @@ static int verify_pin(X509_STORE_CTX *store, void *arg)
     unsigned char *spki = NULL, digest[SHA256_DIGEST_LENGTH];
     X509 *certificate = X509_STORE_CTX_get0_cert(store);
     int length = certificate ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &spki) : -1;
-    bool good = length > 0 && SHA256(spki, (size_t)length, digest) &&
-                CRYPTO_memcmp(digest, session->server.pin, MESHPING_PIN_LEN) == 0;
+    bool good = length > 0 && SHA256(spki, (size_t)length, digest) && meshping__pins_match(session, digest);
     OPENSSL_free(spki);
     X509_STORE_CTX_set_error(store, good ? X509_V_OK : X509_V_ERR_APPLICATION_VERIFICATION);
     if (!good)
         snprintf(session->close_reason, sizeof session->close_reason,
-                 "the server's key is not the one of the passphrase: another server, or someone in between");
+                 "the server's key is not the one of the passphrase: another server, or someone in between; if its "
+                 "administrator changed the server's key while this agent was away, give it a new passphrase and "
+                 "restart it");
     return good;
 }
 

@@ -62,15 +62,17 @@ static meshping_status settle_server(meshping_session *session, meshping_error *
     status = meshping_passphrase_decode(&passphrase, session->options.passphrase, err);
     if (status != MESHPING_OK)
         return known ? MESHPING_OK : status; /* a spoilt file does not stop an agent that needs it no more */
-    bool same = known && memcmp(session->server.pin, passphrase.pin, MESHPING_PIN_LEN) == 0;
-    if (!same)
+    if (!known || !meshping__pins_are_of(&session->server, passphrase.pin)) {
+        session->former = session->server;
         session->server = (server_state){0};
+        memcpy(session->server.pins.pin, passphrase.pin, MESHPING_PIN_LEN);
+        memcpy(session->server.passphrase_pin, passphrase.pin, MESHPING_PIN_LEN);
+    }
     session->server_unsaved =
         session->server.port != passphrase.port || strcmp(session->server.host, passphrase.host) != 0;
     /* the same server may have moved: the passphrase's address is the newer one */
     memcpy(session->server.host, passphrase.host, sizeof session->server.host);
     session->server.port = passphrase.port;
-    memcpy(session->server.pin, passphrase.pin, MESHPING_PIN_LEN);
     memcpy(session->key, passphrase.key, sizeof session->key);
     session->has_key = true;
     OPENSSL_cleanse(&passphrase, sizeof passphrase);
@@ -228,6 +230,7 @@ static void on_welcome(meshping_session *session, const meshping_welcome *welcom
     snprintf(info.version, sizeof info.version, "%s", meshping_version());
     info.epoch = meshping_buffer_epoch(session->delivery.buffer);
     session->server.server_id = welcome->server_id;
+    meshping__pins_recognise(session, welcome->server_id);
     meshping_status status =
         session->server.enrolled
             ? meshping_handshake_resume(&reply.u.handshake, &session->binding, session->seed,
@@ -384,6 +387,7 @@ static void on_server_message(meshping_session *session, const meshping_message 
         meshping__rekey_done(session, &message->u.rekeyed);
         break;
     case MESHPING_SERVER_MESSAGE_PIN_CHANGE:
+        meshping__pins_told(session, &message->u.pins);
         break;
     }
 }

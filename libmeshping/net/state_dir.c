@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "core/json.h"
+#include "core/message.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -228,7 +229,10 @@ meshping_status meshping__state_server_load(server_state *out, const char *dir, 
     }
     meshping__field_text(&fields, "host", out->host, sizeof out->host, true);
     out->port = (uint16_t)meshping__field_u64(&fields, "port", 1, 65535);
-    meshping__field_bytes(&fields, "pin", out->pin, sizeof out->pin);
+    meshping__pins_decode(&fields, &out->pins);
+    memcpy(out->passphrase_pin, out->pins.pin, sizeof out->passphrase_pin);
+    if (meshping__field_has(&fields, "passphrase_pin"))
+        meshping__field_bytes(&fields, "passphrase_pin", out->passphrase_pin, sizeof out->passphrase_pin);
     out->server_id = meshping__field_hex64(&fields, "server_id", true);
     out->enrolled = meshping__field_u64(&fields, "enrolled", 0, 1) == 1;
     out->has_ticket = meshping__field_has(&fields, "ticket");
@@ -247,7 +251,9 @@ meshping_status meshping__state_server_save(const server_state *state, const cha
         return status;
     json_object_object_add(object, "host", json_object_new_string(state->host));
     json_object_object_add(object, "port", json_object_new_int(state->port));
-    json_object_object_add(object, "pin", meshping__json_bytes(state->pin, sizeof state->pin));
+    meshping__pins_encode(object, &state->pins);
+    json_object_object_add(object, "passphrase_pin",
+                           meshping__json_bytes(state->passphrase_pin, sizeof state->passphrase_pin));
     json_object_object_add(object, "server_id", meshping__json_hex64(state->server_id));
     json_object_object_add(object, "enrolled", json_object_new_int(state->enrolled));
     if (state->has_ticket)

@@ -211,6 +211,8 @@ def test_good_calls_are_answered_as_the_file_says_and_logged_once(server, people
     targets = good("put", api + "/targets", {"targets": ["192.0.2.1 gateway", {"address": "2001:db8::1"}]})
     good("get", api + "/targets")
     good("post", api + "/targets/preview", {"targets": ["192.0.2.1 gateway", "192.0.2.7"]})
+    for what in ("begin", "abort", "begin", "switch"):
+        good("post", api + f"/server/key/{what}", {})
     passphrase = good("post", api + "/passphrases", {"label": "rack 7"})
     good("get", api + "/passphrases")
     passphrase = good("post", api + "/passphrases/{id}/rotate", {}, id=passphrase["id"])
