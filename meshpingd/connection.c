@@ -66,30 +66,49 @@ void connection_bury(void)
 
 /* ---- sending ---- */
 
+typedef struct queued_message {
+    struct queued_message *next;
+    size_t length;
+    uint8_t bytes[]; /* LWS_PRE of room, then the text */
+} queued_message;
+
 void connection_send(agent_connection *c, const meshping_message *message)
 {
-    char *text = NULL, *padded = NULL;
+    char *text = NULL;
     size_t length = 0;
-    meshping_error err;
+    queued_message *queued = NULL;
     if (c->closing)
         return;
     if (c->outbox_count == CONNECTION_OUTBOX_MAX) {
         connection_refuse(c, 1008, "it does not read what it is sent");
         return;
     }
-    if (meshping_message_encode(&text, &length, message, &err) == MESHPING_OK)
-        padded = malloc(LWS_PRE + length);
-    if (!padded) {
+    if (meshping_message_encode(&text, &length, message, NULL) == MESHPING_OK)
+        queued = malloc(sizeof *queued + LWS_PRE + length);
+    if (!queued) {
         meshping_free(text);
         connection_refuse(c, 1011, "out of memory");
         return;
     }
-    memcpy(padded + LWS_PRE, text, length);
+    queued->next = NULL;
+    queued->length = length;
+    memcpy(queued->bytes + LWS_PRE, text, length);
     meshping_free(text);
-    size_t at = (c->outbox_first + c->outbox_count++) % CONNECTION_OUTBOX_MAX;
-    c->outbox[at].text = padded;
-    c->outbox[at].length = length;
+    *(c->outbox ? &c->outbox_last->next : &c->outbox) = queued;
+    c->outbox_last = queued;
+    c->outbox_count++;
     lws_callback_on_writable(c->wsi);
+}
+
+/* The oldest, which is the caller's then; NULL: none. */
+static queued_message *next_queued(agent_connection *c)
+{
+    queued_message *queued = c->outbox;
+    if (queued) {
+        c->outbox = queued->next;
+        c->outbox_count--;
+    }
+    return queued;
 }
 
 static int writeable(agent_connection *c)
@@ -108,13 +127,10 @@ static int writeable(agent_connection *c)
         return 0;
     if (!c->outbox_count)
         return c->close_after ? -1 : 0;
-    size_t at = c->outbox_first, length = c->outbox[at].length;
-    char *text = c->outbox[at].text;
-    c->outbox_first = (at + 1) % CONNECTION_OUTBOX_MAX;
-    c->outbox_count--;
-    int put = lws_write(c->wsi, (unsigned char *)text + LWS_PRE, length, LWS_WRITE_TEXT);
-    free(text);
-    if (put < (int)length)
+    queued_message *queued = next_queued(c);
+    int missing = (int)queued->length - lws_write(c->wsi, queued->bytes + LWS_PRE, queued->length, LWS_WRITE_TEXT);
+    free(queued);
+    if (missing > 0)
         return -1;
     if (c->outbox_count || c->ack_due || c->targets_due || c->close_after)
         lws_callback_on_writable(c->wsi);
@@ -282,10 +298,8 @@ static void close_connection(agent_connection **slot)
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;
-    for (; c->outbox_count; c->outbox_count--) {
-        free(c->outbox[c->outbox_first].text);
-        c->outbox_first = (c->outbox_first + 1) % CONNECTION_OUTBOX_MAX;
-    }
+    for (queued_message *queued; (queued = next_queued(c)) != NULL;)
+        free(queued);
     let_go(c);
     free(c);
 }

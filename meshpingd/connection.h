@@ -22,11 +22,8 @@ typedef struct agent_connection {
     uint8_t *received;
     size_t received_length, received_capacity;
 
-    struct {
-        char *text; /* LWS_PRE bytes of room before it */
-        size_t length;
-    } outbox[CONNECTION_OUTBOX_MAX];
-    size_t outbox_first, outbox_count;
+    struct queued_message *outbox, *outbox_last; /* the oldest first */
+    size_t outbox_count;
     bool targets_due; /* the list in force is to be told from this part on; a newer one begins anew */
     uint32_t targets_part;
     bool paused;       /* storing.c: no credit for now, and what comes is not taken */

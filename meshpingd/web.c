@@ -11,9 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TIMEOUT_S 10          /* of a stalled TLS or HTTP exchange */
-#define HEADER_BYTES_MAX 8192 /* of a request */
-#define RECEIVE_BYTES 16384   /* handed up at once */
+#define TIMEOUT_S 10             /* of a stalled TLS or HTTP exchange */
+#define HEADER_BYTES_MAX 8192    /* of a request */
+#define RECEIVE_BYTES 16384      /* handed up at once */
+#define AGENT_RECEIVE_BYTES 2048 /* the same of an agent: each connection holds so much for as long as it lasts */
 
 struct web {
     server *server;
@@ -62,7 +63,7 @@ static meshping_status create_context(web *w, meshping_error *err)
     struct lws_context_creation_info info = {0};
     protocols[0] = (struct lws_protocols){"http", first_callback, http_per_session_size, RECEIVE_BYTES, 0, NULL, 0};
     protocols[1] = (struct lws_protocols){
-        MESHPING_SUBPROTOCOL, agents_callback, agents_per_session_size, RECEIVE_BYTES, 0, NULL, 0};
+        MESHPING_SUBPROTOCOL, agents_callback, agents_per_session_size, AGENT_RECEIVE_BYTES, 0, NULL, 0};
     protocols[2] =
         (struct lws_protocols){LIVE_SUBPROTOCOL, live_ws_callback, live_ws_per_session_size, RECEIVE_BYTES, 0, NULL, 0};
     lws_set_log_level(LLL_ERR | LLL_WARN, take_log);
