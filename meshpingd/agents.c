@@ -17,7 +17,6 @@
 
 #define AUTHENTICATION_MS 10000
 #define STATUS_MS 10000
-#define TARGETS_A_PART 100
 #define AGENTS_A_RETRY_SECOND 250 /* retry_s = agents / 250: docs/PROTOCOL.md, Delivery */
 
 static uint32_t retry_s(const server *s)
@@ -55,19 +54,12 @@ void agents_next_targets(agent_connection *c)
         c->targets_due = false;
         return;
     }
-    uint32_t parts = (uint32_t)((s->targets.count + TARGETS_A_PART - 1) / TARGETS_A_PART);
-    if (!parts)
-        parts = 1;
-    size_t first = (size_t)c->targets_part * TARGETS_A_PART, rest = s->targets.count - first;
-    meshping_message message = {.event = MESHPING_EVENT_SERVER_MESSAGE};
-    meshping_target_update *update = &message.u.target_update;
-    update->revision = s->targets.revision;
-    update->part = c->targets_part;
-    update->parts = parts;
-    update->list.items = s->targets.items ? s->targets.items + first : NULL;
-    update->list.count = rest < TARGETS_A_PART ? rest : TARGETS_A_PART;
-    c->targets_due = ++c->targets_part < parts;
-    connection_send(c, &message);
+    const target_part *part = target_parts_get(&s->target_parts, &s->targets, c->targets_part);
+    c->targets_due = ++c->targets_part < target_parts_count(&s->targets);
+    if (part)
+        connection_send_text(c, part->text, part->length);
+    else
+        connection_refuse(c, 1011, "out of memory");
 }
 
 /* What the agent need not send again. */

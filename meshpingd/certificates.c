@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/certificates.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#define HELLO_STALE_MS 5000 /* agents give up after 10 s: libmeshping/net/link.c */
 
 /* Set on every context: on one that SNI chooses later, alone, it would let TLS 1.2 through. */
 static void harden(SSL_CTX *ctx)
@@ -31,8 +36,19 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 }
 
 /*
- * Exactly the agents' name: libwebsockets would take any name that this one begins with. When descriptors are
- * very short agents end here, before the handshake has cost anything.
+ * Who has waited so long for his turn, in the kernel's queue, is about to give up: his handshake would be for nothing,
+ * and make those behind him wait as long. That is how a server under more load than it can take lets nobody in at all.
+ */
+static bool is_stale(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 && info.tcpi_last_data_recv > HELLO_STALE_MS;
+}
+
+/*
+ * Exactly the agents' name: libwebsockets would take any name that this one begins with. Agents that are
+ * too many or too late end here, before the handshake has cost anything.
  */
 static int choose_key(SSL *ssl, int *alert, void *arg)
 {
@@ -40,7 +56,7 @@ static int choose_key(SSL *ssl, int *alert, void *arg)
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     if (!name || strcmp(name, MESHPING_AGENT_SNI) != 0)
         return SSL_TLSEXT_ERR_OK;
-    if (SSL_get_fd(ssl) >= c->descriptors->half_below) {
+    if (SSL_get_fd(ssl) >= c->descriptors->half_below || is_stale(SSL_get_fd(ssl))) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }

@@ -72,32 +72,37 @@ typedef struct queued_message {
     uint8_t bytes[]; /* LWS_PRE of room, then the text */
 } queued_message;
 
-void connection_send(agent_connection *c, const meshping_message *message)
+void connection_send_text(agent_connection *c, const char *text, size_t length)
 {
-    char *text = NULL;
-    size_t length = 0;
-    queued_message *queued = NULL;
     if (c->closing)
         return;
     if (c->outbox_count == CONNECTION_OUTBOX_MAX) {
         connection_refuse(c, 1008, "it does not read what it is sent");
         return;
     }
-    if (meshping_message_encode(&text, &length, message, NULL) == MESHPING_OK)
-        queued = malloc(sizeof *queued + LWS_PRE + length);
+    queued_message *queued = malloc(sizeof *queued + LWS_PRE + length);
     if (!queued) {
-        meshping_free(text);
         connection_refuse(c, 1011, "out of memory");
         return;
     }
     queued->next = NULL;
     queued->length = length;
     memcpy(queued->bytes + LWS_PRE, text, length);
-    meshping_free(text);
     *(c->outbox ? &c->outbox_last->next : &c->outbox) = queued;
     c->outbox_last = queued;
     c->outbox_count++;
     lws_callback_on_writable(c->wsi);
+}
+
+void connection_send(agent_connection *c, const meshping_message *message)
+{
+    char *text = NULL;
+    size_t length = 0;
+    if (meshping_message_encode(&text, &length, message, NULL) == MESHPING_OK)
+        connection_send_text(c, text, length);
+    else
+        connection_refuse(c, 1011, "out of memory");
+    meshping_free(text);
 }
 
 /* The oldest, which is the caller's then; NULL: none. */

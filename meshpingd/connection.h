@@ -54,6 +54,8 @@ typedef struct agent_connection {
 
 /* Queues a message; a full queue ends the connection. */
 void connection_send(agent_connection *c, const meshping_message *message);
+/* The same of one that is encoded already; it is copied. */
+void connection_send_text(agent_connection *c, const char *text, size_t length);
 /* Ends it with a WebSocket close code, and one log line; it stays valid until the callback or the tick is over. */
 void connection_refuse(agent_connection *c, uint16_t code, const char *format, ...) MESHPING_PRINTF(3, 4);
 

@@ -103,6 +103,7 @@ void server_dispose(server *s)
     agent_index_dispose(&s->agent_index);
     revocations_dispose(&s->revocations);
     rate_dispose(&s->failed_enrolments);
+    target_parts_dispose(&s->target_parts);
     quarantine_dispose(s);
     meshping_target_list_dispose(&s->targets);
     free(s->columns);

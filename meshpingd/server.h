@@ -12,6 +12,7 @@
 #include "meshpingd/descriptors.h"
 #include "meshpingd/rate.h"
 #include "meshpingd/revocations.h"
+#include "meshpingd/target_parts.h"
 #include <json-c/json.h>
 #include <meshping/cache.h>
 #include <meshping/cell.h>
@@ -70,6 +71,7 @@ typedef struct server {
     agent_index agent_index;
     bool names_changed; /* who shares a host name with another is to be worked out anew */
     meshping_target_list targets;
+    target_parts target_parts;     /* of it */
     struct target_column *columns; /* of all targets, ascending by id; NULL: none, or out of memory */
     meshping_cell_thresholds thresholds;
     server_counters counters;

@@ -4,7 +4,9 @@
 import contextlib
 import os
 import re
+import signal
 import socket
+import ssl
 import struct
 import time
 
@@ -151,6 +153,36 @@ def readable(server):
         return server.request("GET", "/readyz")[0] == 200
     except OSError:
         return False
+
+
+# ---- who has waited too long ----
+
+def hello(name):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
+
+
+def test_an_agent_that_waited_till_it_gives_up_costs_no_handshake(small):
+    server, opened = small
+    waiting = {}
+    server.daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        for name in ("agents.meshping", "localhost"):
+            waiting[name] = server.connect()
+            waiting[name].sendall(hello(name))
+            opened.append(waiting[name])
+        time.sleep(6)
+        waiting["fresh"] = server.connect()
+        waiting["fresh"].sendall(hello("agents.meshping"))
+        opened.append(waiting["fresh"])
+    finally:
+        server.daemon.process.send_signal(signal.SIGCONT)
+    alert, handshake = 21, 22  # RFC 8446 section 5.1
+    assert [waiting[name].recv(1)[0] for name in ("agents.meshping", "localhost", "fresh")] == [alert, handshake, handshake]
 
 
 # ---- frames that are not whole yet ----
