@@ -11,6 +11,7 @@
 #define RATE_RETRY_S 60
 #define TICKETS_MAX 256       /* in one transaction */
 #define COMMIT_MS 10          /* tickets to be given out wait for company */
+#define COMMIT_REST 4         /* and four times as long as the last commit took: this thread has other things to do */
 #define COMMIT_JOINED_MS 1000 /* confirmed ones are in no hurry: until then the one before is good as well */
 #define CLOSE_TRY_AGAIN 1013
 
@@ -18,6 +19,7 @@
 
 static uv_timer_t commit_timer;
 static agent_connection *listed; /* with a ticket to commit: issued, or confirmed */
+static uint64_t rest_ms;
 
 static void on_commit_timer(uv_timer_t *timer);
 
@@ -29,6 +31,7 @@ void joining_start(server *s)
 
 static void arm(uint64_t delay_ms)
 {
+    delay_ms = delay_ms > rest_ms ? delay_ms : rest_ms;
     if (!uv_is_active((uv_handle_t *)&commit_timer) || uv_timer_get_due_in(&commit_timer) > delay_ms)
         uv_timer_start(&commit_timer, on_commit_timer, delay_ms, 0);
 }
@@ -59,7 +62,9 @@ static void commit_tickets(server *s)
         tickets[count] = (meshping_ticket_record){record->id, record->ticket_issued, record->ticket_confirmed};
         taken[count++] = c;
     }
+    int64_t began_ms = server_mono_ms();
     meshping_status status = count ? meshping_store_tickets_save(s->store, tickets, count, &err) : MESHPING_OK;
+    rest_ms = COMMIT_REST * (uint64_t)(server_mono_ms() - began_ms);
     if (status != MESHPING_OK)
         log_error("store", "join tickets cannot be stored: %s", err.message);
     for (size_t i = 0; i < count; i++) {
@@ -211,7 +216,10 @@ static bool put_text(char *out, const char *text)
     return true;
 }
 
-/* What the agent says of itself; the row is written when something in it has changed. */
+/*
+ * What the agent says of itself; the row is written when something in it has changed: at once where a person has yet to
+ * decide by it, else with the next tick, many at once.
+ */
 static meshping_status note_info(agent_connection *c, const meshping_agent_info *info, meshping_error *err)
 {
     agent_entry *agent = c->agent;
@@ -225,6 +233,10 @@ static meshping_status note_info(agent_connection *c, const meshping_agent_info 
         return MESHPING_OK;
     c->server->names_changed = true;
     record->last_seen_ms = agent->last_seen_ms;
+    if (record->revision && record->state == MESHPING_AGENT_APPROVED) {
+        agent->unsaved = true;
+        return MESHPING_OK;
+    }
     return server_agent_save(c->server, agent, err);
 }
 

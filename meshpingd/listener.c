@@ -12,10 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WAITING_MAX 512         /* connections that have not said a byte yet */
-#define FIRST_BYTE_MS 10000     /* how long they may take */
-#define PAUSE_MS 1000           /* after descriptors ran out */
-#define ACCEPTS_A_TURN 8        /* then those who are further on have their turn: see incoming */
+#define WAITING_MAX 512     /* connections that have not said a byte yet */
+#define FIRST_BYTE_MS 10000 /* how long they may take */
+#define PAUSE_MS 1000       /* after descriptors ran out */
+#define ACCEPTS_A_TURN 8    /* then those who are further on have their turn: see incoming */
+#define ACCEPT_EACH_MS 4    /* but after a long turn as many as come back in that time: docs/PROTOCOL.md, retry_s */
+#define ACCEPTS_MAX 32
 #define DEAD_AFTER_MS 60000     /* what was sent is not acknowledged for so long: the kernel ends the connection */
 #define TLS_HANDSHAKE_RECORD 22 /* RFC 8446 section 5.1 */
 #define TELL_EVERY_MS 60000
@@ -39,7 +41,7 @@ struct listener {
     int fd;
     waiting *first;
     size_t count;
-    uint64_t told_ms, crowded_ms;
+    uint64_t told_ms, crowded_ms, turn_ms;
     listener_adopt_fn adopt;
     void *user;
 };
@@ -233,8 +235,10 @@ static void pause_accepting(listener *l, const char *why)
 static void incoming(uv_poll_t *poll, int status, int events)
 {
     listener *l = poll->data;
+    uint64_t now_ms = uv_now(l->loop), many = ACCEPTS_A_TURN + (now_ms - l->turn_ms) / ACCEPT_EACH_MS;
     (void)events;
-    for (int i = 0; status >= 0 && i < ACCEPTS_A_TURN; i++) {
+    l->turn_ms = now_ms;
+    for (uint64_t i = 0; status >= 0 && i < many && i < ACCEPTS_MAX; i++) {
         struct sockaddr_storage sa;
         socklen_t length = sizeof sa;
         int fd = accept4(l->fd, (struct sockaddr *)&sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -66,7 +66,9 @@ agent_entry *server_agent_by_key(server *s, const uint8_t public_key[MESHPING_KE
 meshping_status server_agent_save(server *s, agent_entry *agent, meshping_error *err)
 {
     s->live_version++;
-    return meshping_store_agent_save(s->store, &agent->record, err);
+    meshping_status status = meshping_store_agent_save(s->store, &agent->record, err);
+    agent->unsaved &= status != MESHPING_OK;
+    return status;
 }
 
 static meshping_status make_entry(server *s, const uint8_t public_key[MESHPING_KEY_LEN], agent_entry **out,

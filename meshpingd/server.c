@@ -154,6 +154,28 @@ static void save_seen(server *s)
         meshping_store_agents_seen(s->store, records, count, NULL); /* for people: not worth more than this try */
 }
 
+/* What agents said of themselves when they connected; what cannot be written now is written later. */
+static void save_changed(server *s)
+{
+    meshping_agent_record *records[SEEN_A_TICK];
+    agent_entry *changed[SEEN_A_TICK];
+    meshping_error err;
+    size_t count = 0;
+    for (size_t i = 0; i < s->agent_count && count < SEEN_A_TICK; i++)
+        if (s->agents[i]->unsaved) {
+            changed[count] = s->agents[i];
+            records[count++] = &s->agents[i]->record;
+        }
+    if (!count)
+        return;
+    if (meshping_store_agents_save(s->store, records, count, &err) != MESHPING_OK) {
+        log_debug("store", "what %zu agents say of themselves is not written yet: %s", count, err.message);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        changed[i]->unsaved = false;
+}
+
 static void update_online(server *s)
 {
     int64_t limit_ms = server_mono_ms() - (int64_t)s->config.offline_s * 1000;
@@ -174,6 +196,7 @@ void server_tick(server *s)
     agents_tick(s);
     storing_tick(s);
     update_online(s);
+    save_changed(s);
     save_seen(s);
     server_lapse(s);
     quarantine_tick(s);

@@ -45,6 +45,7 @@ typedef struct agent_entry {
     meshping_pins pins;        /* by which it knows the server, as it said last; pin_change.c */
     bool pins_known;           /* it said so */
     bool same_host_name;       /* another agent has it too; live.c keeps it */
+    bool unsaved;              /* what it says of itself: written with the next tick */
     meshping_cell *cells;      /* one a target, in the order of server.targets; NULL until the first sample */
     struct shown_cell *shown;  /* live.c: what viewers were told of each */
     size_t cell_count;

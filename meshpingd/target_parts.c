@@ -7,7 +7,7 @@
 
 void target_parts_dispose(target_parts *p)
 {
-    for (uint32_t i = 0; i < p->count; i++)
+    for (uint32_t i = 0; p->parts && i < p->count; i++)
         meshping_free(p->parts[i].text);
     free(p->parts);
     *p = (target_parts){0};
