@@ -2,7 +2,7 @@
 // The one door to the server's API: adds the CSRF token, turns problem JSON into errors, notices a session's end.
 import { signal } from '@preact/signals';
 import type {
-  Agent, AgentAction, IssuedPassphrase, Passphrase, Series, ServerEvent, ServerInfo, Session, Target, TargetList,
+  IssuedPassphrase, Passphrase, PassphraseRequest, Series, ServerEvent, ServerInfo, Session, Target, TargetList,
 } from './types.ts';
 
 /** undefined: not asked yet; null: signed out. */
@@ -129,13 +129,6 @@ export async function signOut(): Promise<void> {
   }
 }
 
-export const getAgents = () => call<{ agents: Agent[] }>('/api/v1/agents').then((answer) => answer.agents);
-export const actOnAgent = (agent: Agent, action: AgentAction) =>
-  call<Agent>(`/api/v1/agents/${encodeURIComponent(agent.id)}/${action}`, {
-    method: 'POST',
-    body: { fingerprint: agent.fingerprint, revision: agent.revision },
-  });
-
 export const getTargets = () => call<TargetList>('/api/v1/targets');
 export interface TargetsPreview {
   added: Omit<Target, 'id'>[];
@@ -150,8 +143,10 @@ export const putTargets = (targets: unknown[], revision: number) =>
 
 export const getPassphrases = () =>
   call<{ passphrases: Passphrase[] }>('/api/v1/passphrases').then((answer) => answer.passphrases);
-export const issuePassphrase = (request: { advertise?: string; label?: string; hours: number; uses: number }) =>
+export const issuePassphrase = (request: PassphraseRequest) =>
   call<IssuedPassphrase>('/api/v1/passphrases', { method: 'POST', body: request });
+export const rotatePassphrase = (id: string) =>
+  call<IssuedPassphrase>(`/api/v1/passphrases/${encodeURIComponent(id)}/rotate`, { method: 'POST', body: {} });
 export const revokePassphrase = (id: string) =>
   call<void>(`/api/v1/passphrases/${encodeURIComponent(id)}`, { method: 'DELETE' });
 

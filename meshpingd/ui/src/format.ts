@@ -56,3 +56,9 @@ export function offset(us: number): string {
   if (s < 7200) return `${sign}${(s / 60).toFixed(1)} min`;
   return s < 172800 ? `${sign}${(s / 3600).toFixed(1)} h` : `${sign}${(s / 86400).toFixed(1)} d`;
 }
+
+/** 900 -> "900 B", 65536 -> "64 KiB". */
+export function bytes(n: number): string {
+  if (n < 1024) return `${n} B`;
+  return n < 1 << 20 ? `${Math.round(n / 1024)} KiB` : `${(n / (1 << 20)).toFixed(1)} MiB`;
+}

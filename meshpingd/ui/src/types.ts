@@ -15,6 +15,7 @@ export interface Agent {
   observed_address: string;
   approved_addresses: string;
   reason: string;
+  quarantine_bytes: number;
   first_seen_ms: number;
   last_seen_ms: number;
   state_changed_ms: number;
@@ -27,6 +28,19 @@ export interface Agent {
   clock_offset_us: number | null;
   clock_error_us: number | null;
   clock_skewed: boolean;
+}
+
+/** What an agent sent on hold: one process of it, from one address. */
+export interface QuarantineSource {
+  id: number;
+  epoch: string;
+  address: string;
+  decided: boolean;
+  blocks: number;
+  samples: number;
+  bytes: number;
+  first_ms: number;
+  last_ms: number;
 }
 
 export interface Target {
@@ -111,6 +125,19 @@ export interface Passphrase {
   uses_max: number;
   uses: number;
   revoked: boolean;
+  /** The first so many are approved at once when they come from these ranges; so many were. */
+  preapprove: number;
+  preapproved: number;
+  preapprove_from: string;
+}
+
+export interface PassphraseRequest {
+  advertise?: string;
+  label?: string;
+  hours: number;
+  uses: number;
+  preapprove?: number;
+  preapprove_from?: string;
 }
 
 export interface IssuedPassphrase {

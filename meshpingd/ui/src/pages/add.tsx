@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A passphrase for new agents, and the commands to paste on their hosts.
 import { useState } from 'preact/hooks';
-import { getPassphrases, getServer, issuePassphrase, message, revokePassphrase } from '../api.ts';
+import { getPassphrases, getServer, issuePassphrase, message, revokePassphrase, rotatePassphrase } from '../api.ts';
 import { isLoopback } from '../addresses.ts';
 import { count, dateTime, duration } from '../format.ts';
 import { serverNow } from '../live.ts';
@@ -20,7 +20,7 @@ function Issued({ issued, close }: { issued: IssuedPassphrase; close: () => void
   return (
     <section class="panel pad issued" aria-labelledby="issued-title" data-testid="issued">
       <header class="panel-head flat"><h2 id="issued-title">Passphrase{issued.label ? ` for ${issued.label}` : ''}</h2><button type="button" class="quiet" onClick={close}>Done</button></header>
-      <Notice kind="warn">Copy it now: it is shown only once. Who has it may ask to join until {dateTime(issued.expires_ms)}; you still approve each agent.</Notice>
+      <Notice kind="warn">Copy it now: it is shown only once. Who has it may ask to join until {dateTime(issued.expires_ms)}; you still approve each agent, but for those approved beforehand.</Notice>
       <div class="code"><code data-testid="passphrase">{issued.passphrase}</code><CopyButton text={issued.passphrase} label="Copy the passphrase" /></div>
       {Object.entries(issued.commands).map(([kind, command]) => (
         <div key={kind}>
@@ -45,6 +45,8 @@ function IssueForm({ server, onIssued }: { server: ServerInfo; onIssued: (issued
   const [label, setLabel] = useState('');
   const [hours, setHours] = useState('24');
   const [uses, setUses] = useState('50');
+  const [first, setFirst] = useState('');
+  const [from, setFrom] = useState('');
   const [error, setError] = useState('');
   const [busy, setBusy] = useState(false);
   const advertise = chosen === OTHER ? other.trim() : chosen;
@@ -54,8 +56,11 @@ function IssueForm({ server, onIssued }: { server: ServerInfo; onIssued: (issued
     setBusy(true);
     setError('');
     try {
-      onIssued(await issuePassphrase({ advertise: advertise || undefined, label: label.trim() || undefined, hours: Number(hours), uses: Number(uses) }));
+      onIssued(await issuePassphrase({ advertise: advertise || undefined, label: label.trim() || undefined, hours: Number(hours), uses: Number(uses),
+        ...(Number(first) > 0 && { preapprove: Number(first), preapprove_from: from.trim() }) }));
       setLabel('');
+      setFirst('');
+      setFrom('');
     } catch (cause) {
       setError(message(cause));
     }
@@ -75,11 +80,19 @@ function IssueForm({ server, onIssued }: { server: ServerInfo; onIssued: (issued
       <label>Label<input placeholder="rack 7" maxLength={64} value={label} data-testid="label" onInput={(event) => setLabel(event.currentTarget.value)} /></label>
       <label>Valid for, hours<input type="number" min={1} max={8760} required value={hours} onInput={(event) => setHours(event.currentTarget.value)} /></label>
       <label>Uses<input type="number" min={1} max={100000} required value={uses} onInput={(event) => setUses(event.currentTarget.value)} /></label>
+      <fieldset class="full preapprove">
+        <legend>Approve the first ones at once</legend>
+        <label>How many<input type="number" min={1} max={Number(uses) || 1} value={first} placeholder="none" data-testid="preapprove" onInput={(event) => setFirst(event.currentTarget.value)} /></label>
+        <label>When they come from<input class="mono" value={from} required={Number(first) > 0} disabled={!(Number(first) > 0)} spellcheck={false} autocapitalize="none" autocomplete="off" placeholder="10.0.0.0/24, 2001:db8::/64" data-testid="preapprove-from" onInput={(event) => setFrom(event.currentTarget.value)} /></label>
+        <p class="hint">Nobody compares their fingerprints. Who comes from elsewhere, or later, waits for you.</p>
+      </fieldset>
       {error && <div class="full"><Notice kind="error">{error}</Notice></div>}
       <div class="actions start full"><button type="submit" class="primary" disabled={busy} data-testid="issue">Issue a passphrase</button></div>
     </form>
   );
 }
+
+const nameOf = (passphrase: Passphrase): string => passphrase.label || passphrase.id.slice(0, 8);
 
 function status(passphrase: Passphrase): string {
   const now = serverNow();
@@ -93,14 +106,23 @@ export function AddPage() {
   const server = usePolled(getServer, 0);
   const list = usePolled(getPassphrases, 5000);
   const [issued, setIssued] = useState<IssuedPassphrase>();
-  const [asked, setAsked] = useState<Passphrase>();
+  const [asked, setAsked] = useState<{ passphrase: Passphrase; what: 'revoke' | 'rotate' }>();
   const [failed, setFailed] = useState('');
   const [busy, setBusy] = useState(false);
-  const revoke = async () => {
+  const act = async () => {
     if (!asked) return;
     setBusy(true);
     setFailed('');
-    await revokePassphrase(asked.id).catch((cause) => setFailed(`Not revoked: ${message(cause)}`));
+    try {
+      if (asked.what === 'revoke') {
+        await revokePassphrase(asked.passphrase.id);
+      } else {
+        setIssued(await rotatePassphrase(asked.passphrase.id));
+        scrollTo(0, 0);
+      }
+    } catch (cause) {
+      setFailed(`${asked.what === 'revoke' ? 'Not revoked' : 'Not replaced'}: ${message(cause)}`);
+    }
     setBusy(false);
     setAsked(undefined);
     list.reload();
@@ -127,10 +149,14 @@ export function AddPage() {
                     <tr key={passphrase.id} data-testid="passphrase-row" data-status={now}>
                       <td>{passphrase.label || <span class="mono soft">{passphrase.id.slice(0, 8)}</span>}</td>
                       <td class={valid ? '' : 'soft'} data-label="Status">{now}</td>
-                      <td class="num" data-label="Uses">{passphrase.uses} of {passphrase.uses_max}</td>
+                      <td class="num" data-label="Uses">{passphrase.uses} of {passphrase.uses_max}
+                        {passphrase.preapprove > 0 && <div class="soft beforehand" data-testid="beforehand">{passphrase.preapproved} of {passphrase.preapprove} approved beforehand, from {passphrase.preapprove_from}</div>}</td>
                       <td class="nowrap" data-label="Issued">{dateTime(passphrase.created_ms)}</td>
                       <td class="nowrap" data-label="Expires">{dateTime(passphrase.expires_ms)}</td>
-                      <td class="row-actions">{valid && <button type="button" onClick={() => setAsked(passphrase)} aria-label={`Revoke ${passphrase.label || passphrase.id.slice(0, 8)}`}>Revoke</button>}</td>
+                      <td class="row-actions">{valid && <>
+                        <button type="button" onClick={() => setAsked({ passphrase, what: 'rotate' })} aria-label={`Replace ${nameOf(passphrase)}`}>Replace</button>
+                        <button type="button" onClick={() => setAsked({ passphrase, what: 'revoke' })} aria-label={`Revoke ${nameOf(passphrase)}`}>Revoke</button>
+                      </>}</td>
                     </tr>
                   );
                 })}
@@ -140,8 +166,8 @@ export function AddPage() {
         )}
       </section>
       {asked && (
-        <Confirm title="Revoke this passphrase?" yes="Revoke" danger busy={busy} onYes={revoke} onNo={() => setAsked(undefined)}>
-          <p>{asked.label ? <b>{asked.label}</b> : <span class="mono">{asked.id}</span>} was used {count(asked.uses, 'time')}. Agents that joined with it stay; nobody else can join with it.</p>
+        <Confirm title={asked.what === 'revoke' ? 'Revoke this passphrase?' : 'Replace this passphrase?'} yes={asked.what === 'revoke' ? 'Revoke' : 'Replace'} danger busy={busy} onYes={act} onNo={() => setAsked(undefined)}>
+          <p><b>{nameOf(asked.passphrase)}</b> was used {count(asked.passphrase.uses, 'time')}. Agents that joined with it stay; nobody else can join with it.{asked.what === 'rotate' && ' Another one with the same address and limits is issued, and shown once.'}</p>
         </Confirm>
       )}
     </>

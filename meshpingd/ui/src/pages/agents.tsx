@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Agents by status, and what an administrator may do with each.
 import { useState } from 'preact/hooks';
-import { actOnAgent, getAgents, may, message } from '../api.ts';
-import { ago, count, dateTime, offset } from '../format.ts';
+import { ActionDialog, AddressesDialog, BulkDialog, addressesOf, verbOf } from '../agent_dialogs.tsx';
+import { getAgents, getBlocked, putBlocked } from '../agents_api.ts';
+import { may, message } from '../api.ts';
+import { ago, bytes, count, dateTime, offset } from '../format.ts';
 import { mesh, meshShape, serverNow } from '../live.ts';
 import { usePolled } from '../polled.ts';
 import type { Agent, AgentAction, AgentState } from '../types.ts';
-import { Confirm, Notice } from '../widgets.tsx';
+import { Notice } from '../widgets.tsx';
 
 const groups: { state: AgentState; title: string; words: string }[] = [
   { state: 'pending', title: 'Pending', words: 'They proved a passphrase and wait for you. Compare the fingerprint with the one the agent prints.' },
@@ -22,69 +24,132 @@ const actions: Record<AgentState, AgentAction[]> = {
   blacklisted: ['reinstate'],
 };
 
-const actionWords: Record<AgentAction, { verb: string; title: string; danger: boolean }> = {
-  approve: { verb: 'Approve', title: 'Approve this agent?', danger: false },
-  reject: { verb: 'Reject', title: 'Reject this agent?', danger: true },
-  hold: { verb: 'Hold', title: 'Put this agent on hold?', danger: true },
-  reinstate: { verb: 'Reinstate', title: 'Let this agent ask again?', danger: false },
-};
+type Asked = { agent: Agent; what: AgentAction | 'addresses' } | { agents: Agent[] };
 
-function addresses(agent: Agent): string {
-  const { observed_address: seen, reported_address: said } = agent;
-  return said && said !== seen ? `${seen} (says ${said})` : seen;
+/** Pending agents that are ticked, to be approved at once. */
+interface Choice {
+  has: (agent: Agent) => boolean;
+  toggle: (agent: Agent) => void;
 }
 
-function AgentRow({ agent, ask }: { agent: Agent; ask: (agent: Agent, action: AgentAction) => void }) {
+function Delivery({ agent }: { agent: Agent }) {
+  return (
+    <>
+      {agent.buffered_samples.toLocaleString('en')} kept
+      {agent.dropped_samples > 0 && <div class="warn-text" title="Told as gaps: connection trouble with the agent">{agent.dropped_samples.toLocaleString('en')} dropped</div>}
+      {agent.quarantine_bytes > 0 && <div class="warn-text" title="What it sent on hold, until you decide">{bytes(agent.quarantine_bytes)} in quarantine</div>}
+    </>
+  );
+}
+
+function AgentRow({ agent, ask, choice }: { agent: Agent; ask: (asked: Asked) => void; choice: Choice | undefined }) {
   const pending = agent.state === 'pending';
+  const editable = agent.state === 'approved' || agent.state === 'hold';
   return (
     <tr data-testid="agent" data-agent={agent.host_name} data-agent-id={agent.id} data-state={agent.state} data-online={agent.online}>
       <td>
-        <b>{agent.host_name}</b>
+        {choice ? <label class="check"><input type="checkbox" checked={choice.has(agent)} onChange={() => choice.toggle(agent)} aria-label={`Select ${agent.host_name}`} /><b>{agent.host_name}</b></label> : <b>{agent.host_name}</b>}
         {agent.same_host_name && <span class="tag warn" title="Another agent has the same host name">same name</span>}
         {agent.reason && <div class="soft">{agent.reason}</div>}
       </td>
       <td data-label="Presence"><span class={`presence ${agent.online ? 'on' : 'off'}`}><i aria-hidden="true" />{agent.online ? 'online' : 'offline'}</span>
         {!agent.online && <div class="soft nowrap">seen {ago(agent.last_seen_ms, serverNow())}</div>}</td>
-      <td class="mono" data-label="Address">{addresses(agent)}</td>
+      <td class="mono" data-label="Address">{addressesOf(agent)}
+        {editable && agent.approved_addresses !== agent.observed_address && <div class="soft ranges" title="It may come from these ranges">may come from {agent.approved_addresses}</div>}</td>
       <td class="mono fingerprint" data-label="Fingerprint">{agent.fingerprint}</td>
       <td class="nowrap" data-label="Version">{pending ? <>{agent.version}<div class="soft">since {dateTime(agent.first_seen_ms)}</div></> : agent.version}</td>
-      <td class="nowrap" data-label="Buffer">{pending ? '–' : <>{agent.buffered_samples.toLocaleString('en')} kept
-        {agent.dropped_samples > 0 && <div class="warn-text">{agent.dropped_samples.toLocaleString('en')} dropped</div>}</>}</td>
+      <td class="nowrap" data-label="Buffer">{pending ? '–' : <Delivery agent={agent} />}</td>
       <td class="nowrap" data-label="Clock" data-testid="clock">{agent.clock_offset_us === null ? '–' : <>
         <span class={agent.clock_skewed ? 'warn-text' : ''}>{offset(agent.clock_offset_us)}</span>
         <div class="soft">± {offset(agent.clock_error_us ?? 0).slice(1)}</div></>}</td>
       <td class="row-actions">
         {may('admin') && actions[agent.state].map((action) => (
-          <button key={action} type="button" class={action === 'approve' ? 'primary' : ''} data-testid={action} onClick={() => ask(agent, action)}
-            aria-label={`${actionWords[action].verb} ${agent.host_name}`}>{actionWords[action].verb}</button>
+          <button key={action} type="button" class={action === 'approve' ? 'primary' : ''} data-testid={action} onClick={() => ask({ agent, what: action })}
+            aria-label={`${verbOf(action)} ${agent.host_name}`}>{verbOf(action)}</button>
         ))}
+        {may('admin') && editable && <button type="button" data-testid="addresses" onClick={() => ask({ agent, what: 'addresses' })} aria-label={`Addresses of ${agent.host_name}`}>Addresses</button>}
       </td>
     </tr>
+  );
+}
+
+function Group({ state, title, words, members, ask }: { state: AgentState; title: string; words: string; members: Agent[]; ask: (asked: Asked) => void }) {
+  const [chosen, setChosen] = useState(new Set<string>());
+  const many = state === 'pending' && members.length > 1 && may('admin');
+  const ticked = members.filter((agent) => chosen.has(agent.id));
+  const choice: Choice | undefined = many ? {
+    has: (agent) => chosen.has(agent.id),
+    toggle: (agent) => setChosen((old) => new Set(old.has(agent.id) ? [...old].filter((id) => id !== agent.id) : [...old, agent.id])),
+  } : undefined;
+  return (
+    <section class={`panel group-${state}`} aria-labelledby={`group-${state}`}>
+      <header class="panel-head">
+        <h2 id={`group-${state}`}>{title} <span class="count">{members.length}</span></h2>
+        {words ? <p class="soft">{words}</p> : <p class="soft">{count(members.filter((agent) => agent.online).length, 'agent')} online</p>}
+        {many && (
+          <div class="actions start full">
+            <button type="button" class="quiet" onClick={() => setChosen(new Set(ticked.length === members.length ? [] : members.map((agent) => agent.id)))}>{ticked.length === members.length ? 'Select none' : 'Select all'}</button>
+            <button type="button" class="primary" disabled={!ticked.length} data-testid="approve-selected" onClick={() => ask({ agents: ticked.slice(0, 256) })}>Approve {ticked.length || 'the selected ones'}</button>
+          </div>
+        )}
+      </header>
+      <div class="table-wrap" tabIndex={0} role="group" aria-labelledby={`group-${state}`}>
+        <table class="stack">
+          <thead><tr><th scope="col">Host</th><th scope="col">Presence</th><th scope="col">Address</th><th scope="col">Fingerprint</th><th scope="col">Version</th><th scope="col">Buffer</th><th scope="col">Clock</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
+          <tbody>{members.map((agent) => <AgentRow key={agent.id} agent={agent} ask={ask} choice={choice} />)}</tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+/** Addresses that no agent may come from. */
+function Blocked() {
+  const { data, error, put, reload } = usePolled(getBlocked, 0);
+  const [text, setText] = useState<string>();
+  const [failed, setFailed] = useState('');
+  const [busy, setBusy] = useState(false);
+  const now = text ?? data ?? '';
+  const save = async (event: Event) => {
+    event.preventDefault();
+    setBusy(true);
+    setFailed('');
+    try {
+      put(await putBlocked(now.trim()));
+      setText(undefined);
+    } catch (cause) {
+      setFailed(message(cause));
+    }
+    setBusy(false);
+  };
+  return (
+    <details class="panel pad" onToggle={(event) => event.currentTarget.open && text === undefined && reload()}>
+      <summary>Blocked addresses</summary>
+      <form class="blocked" data-testid="blocked-form" onSubmit={save}>
+        <label>No agent may connect from these addresses and networks
+          <input class="mono" value={now} disabled={data === undefined} spellcheck={false} autocapitalize="none" autocomplete="off" placeholder="none" data-testid="blocked" onInput={(event) => setText(event.currentTarget.value)} /></label>
+        <button type="submit" disabled={busy || text === undefined || text.trim() === data}>Save</button>
+      </form>
+      {(failed || error) && <Notice kind="error">{failed || error}</Notice>}
+    </details>
   );
 }
 
 export function AgentsPage() {
   const shape = meshShape.value; // a snapshot says that agents changed
   const { data: agents, error, reload } = usePolled(getAgents, 3000, [shape]);
-  const [asked, setAsked] = useState<{ agent: Agent; action: AgentAction }>();
-  const [busy, setBusy] = useState(false);
-  const [failed, setFailed] = useState('');
+  const [asked, setAsked] = useState<Asked>();
+  const [told, setTold] = useState('');
   const shown = agents ?? (shape ? mesh.agents : undefined);
-
-  const act = async () => {
-    if (!asked) return;
-    setBusy(true);
-    setFailed('');
-    try {
-      await actOnAgent(asked.agent, asked.action);
-    } catch (cause) {
-      setFailed(`${actionWords[asked.action].verb} ${asked.agent.host_name}: ${message(cause)}`);
-    }
-    setBusy(false);
-    setAsked(undefined);
+  const ask = (next: Asked) => {
+    setTold('');
+    setAsked(next);
+  };
+  const close = () => setAsked(undefined);
+  const done = (what: string) => {
+    setTold(what);
     reload();
   };
-
   return (
     <>
       <div class="page-head">
@@ -92,40 +157,17 @@ export function AgentsPage() {
         {may('admin') && <a class="button" href="#/add">Add an agent</a>}
       </div>
       {error && <Notice kind="error">The agents could not be loaded: {error}</Notice>}
-      {failed && <Notice kind="error">{failed}</Notice>}
+      {told && <Notice kind="good">{told}</Notice>}
       {!shown ? <p class="soft" role="status">Loading…</p> : shown.length === 0 ? (
         <p class="panel empty">No agent has joined yet. {may('admin') ? <><a href="#/add">Add an agent</a>: it takes a passphrase and one command on the other host.</> : 'An administrator adds agents.'}</p>
-      ) : groups.map(({ state, title, words }) => {
-        const members = shown.filter((agent) => agent.state === state);
-        if (!members.length) return null;
-        return (
-          <section key={state} class={`panel group-${state}`} aria-labelledby={`group-${state}`}>
-            <header class="panel-head">
-              <h2 id={`group-${state}`}>{title} <span class="count">{members.length}</span></h2>
-              {words ? <p class="soft">{words}</p> : <p class="soft">{count(members.filter((agent) => agent.online).length, 'agent')} online</p>}
-            </header>
-            <div class="table-wrap" tabIndex={0} role="group" aria-labelledby={`group-${state}`}>
-              <table class="stack">
-                <thead><tr><th scope="col">Host</th><th scope="col">Presence</th><th scope="col">Address</th><th scope="col">Fingerprint</th><th scope="col">Version</th><th scope="col">Buffer</th><th scope="col">Clock</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-                <tbody>{members.map((agent) => <AgentRow key={agent.id} agent={agent} ask={(of, action) => { setFailed(''); setAsked({ agent: of, action }); }} />)}</tbody>
-              </table>
-            </div>
-          </section>
-        );
+      ) : groups.map((group) => {
+        const members = shown.filter((agent) => agent.state === group.state);
+        return members.length ? <Group key={group.state} {...group} members={members} ask={ask} /> : null;
       })}
-      {asked && (
-        <Confirm title={actionWords[asked.action].title} yes={actionWords[asked.action].verb} danger={actionWords[asked.action].danger} busy={busy} onYes={act} onNo={() => setAsked(undefined)}>
-          <dl class="facts wide">
-            <div><dt>Host</dt><dd>{asked.agent.host_name}</dd></div>
-            <div><dt>Address</dt><dd class="mono">{addresses(asked.agent)}</dd></div>
-            <div><dt>Fingerprint</dt><dd class="mono fingerprint">{asked.agent.fingerprint}</dd></div>
-          </dl>
-          {asked.action === 'approve' && <p>It must be the fingerprint that the agent itself prints. Approved, it gets the targets and its samples count.</p>}
-          {asked.action === 'reject' && <p>It is disconnected and refused from now on, until you reinstate it.</p>}
-          {asked.action === 'hold' && <p>It keeps pinging the targets it has and gets no new ones, until you approve it again.</p>}
-          {asked.action === 'reinstate' && <p>It becomes pending again, and may then be approved.</p>}
-        </Confirm>
-      )}
+      {may('admin') && <Blocked />}
+      {asked && ('agents' in asked ? <BulkDialog agents={asked.agents} done={done} close={close} />
+        : asked.what === 'addresses' ? <AddressesDialog agent={asked.agent} done={done} close={close} />
+          : <ActionDialog agent={asked.agent} action={asked.what} all={shown ?? []} done={done} close={close} />)}
     </>
   );
 }

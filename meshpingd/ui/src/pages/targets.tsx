@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The list of targets: an editor with a line each, and the list as the server has it.
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { Problem, getAgents, getTargets, may, message, previewTargets, putTargets, type TargetsPreview } from '../api.ts';
+import { getAgents } from '../agents_api.ts';
+import { Problem, getTargets, may, message, previewTargets, putTargets, type TargetsPreview } from '../api.ts';
 import { count } from '../format.ts';
 import { mesh, meshShape } from '../live.ts';
 import { usePolled } from '../polled.ts';
