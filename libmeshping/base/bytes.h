@@ -24,6 +24,12 @@ void meshping__bytes_varint(meshping__bytes *bytes, uint64_t value);
 size_t meshping__varint_length(uint64_t value); /* bytes that it takes */
 void meshping__bytes_zigzag(meshping__bytes *bytes, int64_t value);
 
+static inline uint64_t meshping__load_u64(const uint8_t *at)
+{
+    return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 | (uint64_t)at[3] << 24 |
+           (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 | (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
+}
+
 typedef struct meshping__reader {
     const uint8_t *at;
     const uint8_t *end;

@@ -46,6 +46,19 @@ void meshping__column_write(meshping__bytes *out, const uint64_t *values, size_t
     meshping__bits_end(&writer);
 }
 
+/* low + each number of packed[0..length); width 1 to WIDTH_MAX. A word at a time, as far as there are whole ones. */
+static void unpack(uint64_t *values, size_t count, uint64_t low, unsigned width, const uint8_t *packed, size_t length)
+{
+    const uint64_t mask = ((uint64_t)1 << width) - 1;
+    size_t i = 0, bit = 0;
+    for (; i < count && bit / 8 + 8 <= length; i++, bit += width)
+        values[i] = low + (meshping__load_u64(packed + bit / 8) >> bit % 8 & mask);
+    meshping__bit_reader rest = {.bytes = meshping__reader_of(packed + bit / 8, length - bit / 8)};
+    meshping__bits_get(&rest, bit % 8);
+    for (; i < count; i++)
+        values[i] = low + meshping__bits_get(&rest, width);
+}
+
 bool meshping__column_read(meshping__reader *reader, uint64_t *values, size_t count)
 {
     uint8_t width = meshping__read_u8(reader);
@@ -68,8 +81,9 @@ bool meshping__column_read(meshping__reader *reader, uint64_t *values, size_t co
             if (low > UINT64_MAX - meshping__bits_get(&check, width))
                 return false;
     }
-    meshping__bit_reader bits = {.bytes = meshping__reader_of(packed, length)};
-    for (size_t i = 0; i < count; i++)
-        values[i] = width ? low + meshping__bits_get(&bits, width) : low;
+    if (width)
+        unpack(values, count, low, width, packed, length);
+    for (size_t i = 0; i < count && !width; i++)
+        values[i] = low;
     return true;
 }

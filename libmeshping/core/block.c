@@ -278,8 +278,9 @@ meshping_status meshping_block_reader_entry(const meshping_block_reader *reader,
     return MESHPING_OK;
 }
 
-/* The chunk's samples into reader->last. */
-static meshping_status decode_chunk(const meshping_block_reader *reader, uint32_t index, meshping_error *err)
+/* The samples of the chunk's first `wanted` entries into reader->last. */
+static meshping_status decode_chunk(const meshping_block_reader *reader, uint32_t index, size_t wanted,
+                                    meshping_error *err)
 {
     const meshping__block_chunk *chunk = &reader->directory.chunks[index];
     decoded *last = reader->last;
@@ -293,8 +294,8 @@ static meshping_status decode_chunk(const meshping_block_reader *reader, uint32_
         if (!last->samples)
             return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     }
-    meshping_status status = meshping__chunk_decode(&reader->directory, chunk, last->unzip, last->samples, err);
-    if (status == MESHPING_OK)
+    meshping_status status = meshping__chunk_decode(&reader->directory, chunk, wanted, last->unzip, last->samples, err);
+    if (status == MESHPING_OK && wanted == chunk->entry_count)
         last->chunk = index;
     return status;
 }
@@ -313,14 +314,25 @@ meshping_status meshping_block_reader_samples(const meshping_block_reader *reade
     const meshping__block_chunk *chunk = &reader->directory.chunks[entry->chunk];
     meshping_status status;
     if (chunk->entry_count == 1) {
-        status = meshping__chunk_decode(&reader->directory, chunk, reader->last->unzip, samples, err);
+        status = meshping__chunk_decode(&reader->directory, chunk, 1, reader->last->unzip, samples, err);
     } else {
-        status = decode_chunk(reader, entry->chunk, err);
+        status = decode_chunk(reader, entry->chunk, chunk->entry_count, err);
         if (status == MESHPING_OK)
             memcpy(samples, reader->last->samples + entry->start, entry->entry.sample_count * sizeof *samples);
     }
     if (status == MESHPING_OK)
         *count = entry->entry.sample_count;
+    return status;
+}
+
+meshping_status meshping__block_reader_one(const meshping_block_reader *reader, size_t i,
+                                           const meshping_sample **samples, size_t *count)
+{
+    const meshping__block_entry *entry = &reader->directory.entries[i];
+    const meshping__block_chunk *chunk = &reader->directory.chunks[entry->chunk];
+    meshping_status status = decode_chunk(reader, entry->chunk, i - chunk->first_entry + 1, NULL);
+    *samples = reader->last->samples + entry->start;
+    *count = status == MESHPING_OK ? entry->entry.sample_count : 0;
     return status;
 }
 

@@ -77,6 +77,12 @@ meshping_status meshping__block_reader_make(meshping_block_reader **out, meshpin
 /* Opens the next block; the reader shows nothing after an error. `trusted`: these bytes passed the checksum before. */
 meshping_status meshping__block_reader_open(meshping_block_reader *reader, const uint8_t *bytes, size_t length,
                                             bool trusted, meshping_error *err);
+/*
+ * The samples of target number i, for who wants no other of the block: what is behind them in the chunk is not decoded.
+ * *samples is the reader's, until the next call.
+ */
+meshping_status meshping__block_reader_one(const meshping_block_reader *reader, size_t i,
+                                           const meshping_sample **samples, size_t *count);
 /* Magic, version, length and checksum, no more. */
 meshping_status meshping__block_reader_check(const uint8_t *bytes, size_t length, meshping_error *err);
 
@@ -98,9 +104,13 @@ struct ZSTD_CCtx_s;
 /* block_chunk.c: whole series, in rows[0..count). `packer`: see meshping__section_write. */
 void meshping__chunk_encode(struct ZSTD_CCtx_s *packer, meshping__bytes *out, const meshping__block_row *rows,
                             size_t count, meshping__block_effort effort);
-/* samples[chunk->sample_count]: the series of the chunk's entries one after the other. */
+/*
+ * samples[chunk->sample_count]: the series of the chunk's first `wanted` entries one after the other. What is behind
+ * them is not looked at.
+ */
 meshping_status meshping__chunk_decode(const meshping__block_directory *directory, const meshping__block_chunk *chunk,
-                                       meshping__unzip *unzip, meshping_sample *samples, meshping_error *err);
+                                       size_t wanted, meshping__unzip *unzip, meshping_sample *samples,
+                                       meshping_error *err);
 
 /* The common step of rows[0..count), 0 when there is none. */
 uint64_t meshping__block_step(const meshping__block_row *rows, size_t count);

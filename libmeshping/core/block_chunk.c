@@ -216,7 +216,9 @@ static bool decode_reply(source *from, meshping__predict_params params, meshping
     return true;
 }
 
-static bool decode_codes(source *from, const meshping__block_entry *entries, size_t count, meshping_sample *samples)
+/* Of the first `wanted` series; the chunk has `count`. */
+static bool decode_codes(source *from, const meshping__block_entry *entries, size_t count, size_t wanted,
+                         meshping_sample *samples)
 {
     uint64_t covered = 0; /* entries for which the parameters at hand hold */
     meshping__predict_params params = {0, 0};
@@ -229,7 +231,7 @@ static bool decode_codes(source *from, const meshping__block_entry *entries, siz
             return false;
         done += series;
     }
-    for (size_t i = 0; i < count; i++, covered--) {
+    for (size_t i = 0; i < wanted; i++, covered--) {
         if (covered == 0) {
             covered = meshping__read_varint(&runs);
             uint8_t packed = meshping__read_u8(&runs);
@@ -240,12 +242,13 @@ static bool decode_codes(source *from, const meshping__block_entry *entries, siz
             if (samples->outcome == MESHPING_OUTCOME_OK && !decode_reply(from, params, samples))
                 return false;
     }
-    return !from->meta.failed && !from->symbols.failed && from->symbols.at == from->symbols.end &&
-           meshping__bits_at_end(&from->bits);
+    if (from->meta.failed || from->symbols.failed || from->bits.bytes.failed)
+        return false;
+    return wanted < count || (from->symbols.at == from->symbols.end && meshping__bits_at_end(&from->bits));
 }
 
 static const char *decode(source *from, const meshping__block_entry *entries, const meshping__block_chunk *chunk,
-                          meshping_sample *samples)
+                          size_t wanted, meshping_sample *samples)
 {
     memset(samples, 0, chunk->sample_count * sizeof *samples);
     if (!decode_runs(&from->meta, samples, chunk->sample_count, false))
@@ -255,13 +258,15 @@ static const char *decode(source *from, const meshping__block_entry *entries, co
     for (size_t i = 0; i < chunk->entry_count; i++)
         if (!decode_slots(&from->meta, &entries[i], samples + entries[i].start))
             return "a series' slots are damaged";
-    if (!decode_codes(from, entries, chunk->entry_count, samples))
+    if (!decode_codes(from, entries, chunk->entry_count, wanted, samples))
         return "a chunk's results are damaged";
-    return from->meta.at == from->meta.end ? NULL : "there are bytes after a chunk's end";
+    return wanted < chunk->entry_count || from->meta.at == from->meta.end ? NULL
+                                                                          : "there are bytes after a chunk's end";
 }
 
 meshping_status meshping__chunk_decode(const meshping__block_directory *directory, const meshping__block_chunk *chunk,
-                                       meshping__unzip *unzip, meshping_sample *samples, meshping_error *err)
+                                       size_t wanted, meshping__unzip *unzip, meshping_sample *samples,
+                                       meshping_error *err)
 {
     meshping__reader reader = meshping__reader_of(chunk->bytes, chunk->length);
     uint8_t *meta = NULL, *symbols = NULL;
@@ -277,7 +282,7 @@ meshping_status meshping__chunk_decode(const meshping__block_directory *director
         source from = {.meta = meshping__reader_of(meta, meta_length),
                        .symbols = meshping__reader_of(symbols, symbol_length),
                        .bits = {.bytes = reader}};
-        wrong = decode(&from, directory->entries + chunk->first_entry, chunk, samples);
+        wrong = decode(&from, directory->entries + chunk->first_entry, chunk, wanted, samples);
     }
     meshping__free(meta);
     meshping__free(symbols);

@@ -2,6 +2,7 @@
 #include "core/series.h"
 
 #include "base/alloc.h"
+#include "core/block.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +49,6 @@ void meshping__collector_init(meshping__collector *all, uint64_t target_id, int6
 void meshping__collector_dispose(meshping__collector *all)
 {
     meshping__free(all->items);
-    meshping__free(all->samples);
     meshping__free(all->damaged);
 }
 
@@ -69,29 +69,30 @@ meshping_status meshping__collector_take(meshping__collector *all, const meshpin
                                          const int64_t *received_us)
 {
     meshping_block_entry entry;
+    const meshping_sample *samples;
     size_t i = meshping_block_reader_find(reader, all->target_id), count;
     if (i == SIZE_MAX)
         return MESHPING_OK;
     meshping_block_reader_entry(reader, i, &entry);
     if (entry.last_unix_us < all->from_us || entry.first_unix_us >= all->to_us)
         return MESHPING_OK;
-    if (!room((void **)&all->samples, &all->sample_capacity, entry.sample_count, sizeof *all->samples) ||
-        !room((void **)&all->items, &all->capacity, all->count + entry.sample_count, sizeof *all->items))
+    if (!room((void **)&all->items, &all->capacity, all->count + entry.sample_count, sizeof *all->items))
         return MESHPING_NOMEM;
-    meshping_status status = meshping_block_reader_samples(reader, i, all->samples, entry.sample_count, &count, NULL);
+    meshping_status status = meshping__block_reader_one(reader, i, &samples, &count);
     if (status != MESHPING_OK)
         return status;
-    if (received_us)
-        meshping_samples_mark_late(all->samples, count, *received_us);
     for (size_t j = 0; j < count; j++) {
-        int64_t slot_us = all->samples[j].slot_unix_us;
+        int64_t slot_us = samples[j].slot_unix_us;
         if (slot_us < all->from_us || slot_us >= all->to_us)
             continue;
         if (all->count == MESHPING__SERIES_SAMPLES_MAX)
             return MESHPING_LIMIT;
         if (all->count && slot_us <= all->items[all->count - 1].sample.slot_unix_us)
             all->unordered = true;
-        all->items[all->count++] = (meshping__found){all->samples[j], place};
+        meshping__found *found = &all->items[all->count++];
+        *found = (meshping__found){samples[j], place};
+        if (received_us)
+            meshping_samples_mark_late(&found->sample, 1, *received_us);
     }
     return MESHPING_OK;
 }

@@ -19,8 +19,6 @@ typedef struct meshping__collector {
     meshping__found *items;
     size_t count, capacity;
     bool unordered;
-    meshping_sample *samples; /* scratch, of one block */
-    size_t sample_capacity;
     meshping_damage *damaged;
     size_t damaged_count, damaged_capacity;
 } meshping__collector;
