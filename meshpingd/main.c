@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/log.h"
 #include "meshpingd/admin_cli.h"
+#include "meshpingd/filling.h"
 #include "meshpingd/joining.h"
 #include "meshpingd/keys.h"
 #include "meshpingd/listener.h"
@@ -254,6 +255,7 @@ static int serve(server *s)
     else
         log_error("server", "%s", err.message[0] ? err.message : meshping_status_text(status));
     joining_stop(s);
+    filling_stop(s);
     http_stop(s);
     web_stop(w);
     unwatch(&watching);

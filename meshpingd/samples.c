@@ -3,6 +3,7 @@
 #include "meshpingd/samples.h"
 
 #include "common/log.h"
+#include "meshpingd/filling.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -17,7 +18,9 @@
 typedef struct taker {
     server *server;
     agent_entry *agent;
-    bool live; /* it has just come, and counts */
+    bool live;        /* it has just come, and counts */
+    bool seldom;      /* not live: only targets that are seldom probed, else only all others */
+    int64_t ahead_us; /* how far the agent's clock is, when it is wrong */
     meshping_sample *samples;
     size_t capacity;
 } taker;
@@ -26,53 +29,73 @@ typedef struct taker {
  * Which sample is the newest is told on our clock: one whose agent's clock was set back is not an old one, and nothing
  * comes from the future.
  */
-static void add_to_cell(const agent_entry *agent, meshping_cell *cell, const meshping_sample *sample,
-                        int64_t received_unix_us)
+static void add_to_cell(const taker *t, meshping_cell *cell, const meshping_sample *sample, int64_t received_unix_us)
 {
     meshping_sample here = *sample;
-    int64_t offset_us, error_us;
-    if (meshping_clock_read(&agent->clock, server_mono_ms() * 1000, &offset_us, &error_us) &&
-        llabs(offset_us) > MESHPING_CLOCK_SKEW_US)
-        here.slot_unix_us -= offset_us;
+    here.slot_unix_us -= t->ahead_us;
     if (here.slot_unix_us > received_unix_us)
         here.slot_unix_us = received_unix_us;
     meshping_cell_add(cell, &here, received_unix_us);
 }
 
-static void take_sample(taker *t, uint64_t target_id, const meshping_sample *sample, int64_t received_unix_us)
+static void count_sample(taker *t, const meshping_sample *sample)
 {
     server_counters *counters = &t->server->counters;
-    meshping_cell *cell = live_cell(t->server, t->agent, target_id);
-    if (cell)
-        add_to_cell(t->agent, cell, sample, received_unix_us);
-    if (!t->live)
-        return;
     if (sample->outcome < MESHPING_OUTCOME_COUNT)
         counters->samples[sample->outcome]++;
     if (sample->flags & MESHPING_FLAG_LATE_DATA)
         counters->samples_late++;
 }
 
-static meshping_status take_block(void *user, const meshping_stored_block *block, const meshping_block_reader *reader)
+/* How long the last verdicts take to come, which a cell remembers. */
+static int64_t window_us(const meshping_target *target)
 {
-    taker *t = user;
+    return (int64_t)target->interval_ms * 1000 * (MESHPING_CELL_WINDOW + 3);
+}
+
+/* The target's samples into t->samples. STATE: they are not wanted, or damaged. */
+static meshping_status read_entry(taker *t, const meshping_stored_block *block, const meshping_block_reader *reader,
+                                  size_t i, const meshping_cell *cell, size_t *count)
+{
+    if (!t->live &&
+        (!cell || (window_us(&t->server->targets.items[cell - t->agent->cells]) > WINDOW_LEAST_US) != t->seldom))
+        return MESHPING_STATE;
+    meshping_block_entry entry;
+    meshping_block_reader_entry(reader, i, &entry);
+    if (!t->samples || entry.sample_count > t->capacity) {
+        meshping_sample *grown = realloc(t->samples, entry.sample_count * sizeof *grown);
+        if (!grown)
+            return MESHPING_NOMEM;
+        t->samples = grown;
+        t->capacity = entry.sample_count;
+    }
+    if (meshping_block_reader_samples(reader, i, t->samples, t->capacity, count, NULL) != MESHPING_OK)
+        return MESHPING_STATE;
+    if (block->id)
+        meshping_samples_mark_late(t->samples, *count, block->received_unix_us);
+    return MESHPING_OK;
+}
+
+static meshping_status take_block(taker *t, const meshping_stored_block *block, const meshping_block_reader *reader)
+{
+    int64_t offset_us, error_us;
+    bool wrong = meshping_clock_read(&t->agent->clock, server_mono_ms() * 1000, &offset_us, &error_us) &&
+                 llabs(offset_us) > MESHPING_CLOCK_SKEW_US;
+    t->ahead_us = wrong ? offset_us : 0;
     for (size_t i = 0; i < meshping_block_reader_target_count(reader); i++) {
         meshping_block_entry entry;
-        size_t count = 0;
+        size_t count;
         meshping_block_reader_entry(reader, i, &entry);
-        if (entry.sample_count > t->capacity) {
-            meshping_sample *grown = realloc(t->samples, entry.sample_count * sizeof *grown);
-            if (!grown)
-                return MESHPING_NOMEM;
-            t->samples = grown;
-            t->capacity = entry.sample_count;
+        meshping_cell *cell = live_cell(t->server, t->agent, entry.target_id);
+        meshping_status status = read_entry(t, block, reader, i, cell, &count);
+        if (status == MESHPING_NOMEM)
+            return status;
+        for (size_t k = 0; status == MESHPING_OK && k < count; k++) {
+            if (cell)
+                add_to_cell(t, cell, &t->samples[k], block->received_unix_us);
+            if (t->live)
+                count_sample(t, &t->samples[k]);
         }
-        if (!t->samples || meshping_block_reader_samples(reader, i, t->samples, t->capacity, &count, NULL) != 0)
-            continue; /* damaged */
-        if (block->id)
-            meshping_samples_mark_late(t->samples, count, block->received_unix_us);
-        for (size_t k = 0; k < count; k++)
-            take_sample(t, entry.target_id, &t->samples[k], block->received_unix_us);
     }
     return MESHPING_OK;
 }
@@ -111,62 +134,56 @@ static void on_trouble(void *user, meshping_status status, const char *message)
 
 /* ---- at start ---- */
 
-typedef struct loading {
-    server *server;
-    uint64_t blocks, damaged;
-} loading;
-
-static meshping_status load_block(void *user, const meshping_stored_block *block)
+static meshping_status take_stored(void *user, const meshping_stored_block *block)
 {
-    loading *l = user;
-    meshping_status status = meshping_cache_add(l->server->cache, block, l->server->started_unix_ms * 1000);
-    l->blocks++;
-    l->damaged += status == MESHPING_CORRUPT;
-    return MESHPING_OK;
+    meshping_block_reader *reader = NULL;
+    meshping_status status = MESHPING_OK;
+    if (meshping_block_reader_new(&reader, block->bytes, block->length, NULL) == MESHPING_OK)
+        status = take_block(user, block, reader);
+    meshping_block_reader_free(reader);
+    return status;
 }
 
-/* Cells remember the last verdicts: how long these take to come. */
-static int64_t cells_window_us(const server *s)
-{
-    int64_t window_us = WINDOW_LEAST_US;
-    for (size_t i = 0; i < s->targets.count; i++) {
-        int64_t needed_us = (int64_t)s->targets.items[i].interval_ms * 1000 * (MESHPING_CELL_WINDOW + 3);
-        window_us = needed_us > window_us ? needed_us : window_us;
-    }
-    return window_us < HOUR_US ? window_us : HOUR_US;
-}
-
-static void load_cells(server *s)
+/* The newest blocks have what most cells remember; the few targets that are seldom probed need older ones. */
+static meshping_status load_cells(server *s, int64_t since_us, meshping_error *err)
 {
     taker t = {.server = s};
-    int64_t window_us = cells_window_us(s);
-    for (size_t i = 0; i < s->agent_count; i++) {
+    meshping_status status = MESHPING_OK;
+    int64_t most_us = 0;
+    for (size_t i = 0; i < s->targets.count; i++)
+        most_us = window_us(&s->targets.items[i]) > most_us ? window_us(&s->targets.items[i]) : most_us;
+    for (size_t i = 0; status == MESHPING_OK && i < s->agent_count; i++) {
         t.agent = s->agents[i];
-        meshping_cache_recent(s->cache, t.agent->record.id, window_us, take_block, &t);
+        for (t.seldom = false; status == MESHPING_OK; t.seldom = true) {
+            int64_t length_us = t.seldom ? most_us : WINDOW_LEAST_US;
+            status =
+                meshping_store_visit_blocks(s->store, t.agent->record.id, since_us, length_us, take_stored, &t, err);
+            if (t.seldom || most_us <= WINDOW_LEAST_US)
+                break;
+        }
+        if (status == MESHPING_CORRUPT) { /* its cells are without a past */
+            log_error("store", "the newest samples of %s cannot be read: %s", t.agent->record.host_name, err->message);
+            status = MESHPING_OK;
+        }
     }
     free(t.samples);
+    return status;
 }
 
 meshping_status samples_load(server *s, meshping_error *err)
 {
-    loading l = {.server = s};
-    meshping_cache_stats stats;
-    int64_t begun_ms = server_mono_ms();
+    int64_t begun_ms = server_mono_ms(), since_us = s->started_unix_ms * 1000 - CACHE_SPAN_US;
     if (meshping_cache_new(&s->cache, CACHE_SPAN_US) != MESHPING_OK)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-    meshping_store_watch(s->store, &(meshping_store_watcher){on_sealed, on_trouble, s});
-    meshping_status status =
-        meshping_store_visit_blocks(s->store, s->started_unix_ms * 1000 - CACHE_SPAN_US, load_block, &l, err);
+    meshping_status status = load_cells(s, since_us, err);
     if (status != MESHPING_OK)
         return status;
-    load_cells(s);
-    meshping_cache_get_stats(s->cache, &stats);
-    log_info("store", "the last hour is here: %" PRIu64 " samples in %" PRIu64 " blocks, %.1f MB, in %" PRId64 " ms",
-             stats.samples, stats.blocks, (double)stats.bytes / 1e6, server_mono_ms() - begun_ms);
-    if (l.damaged)
-        log_error("store", "%" PRIu64 " of %" PRIu64 " stored blocks are damaged, their samples are shown as lost",
-                  l.damaged, l.blocks);
-    return MESHPING_OK;
+    meshping_store_watch(s->store, &(meshping_store_watcher){on_sealed, on_trouble, s});
+    log_info("store",
+             "the newest samples are here in %" PRId64 " ms; the last hour comes from the disk until it is"
+             " in memory",
+             server_mono_ms() - begun_ms);
+    return filling_start(s, since_us, err);
 }
 
 void samples_tick(server *s)

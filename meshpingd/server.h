@@ -67,6 +67,7 @@ typedef struct server {
     struct http_state *http;
     meshping_store *store;
     meshping_cache *cache;
+    struct filling *filling; /* NULL: the cache has the last hour of all agents */
     agent_entry **agents; /* ordered by first_seen; never NULL inside */
     size_t agent_count;
     agent_index agent_index;

@@ -24,7 +24,15 @@ typedef struct agent {
     block **blocks;
     size_t count, capacity;
     int64_t missing_us; /* up to this slot something stored is not here; INT64_MIN: nothing is missing */
+    bool awaited;       /* what was stored before is not here yet */
+    bool joined;        /* since then blocks were joined */
 } agent;
+
+struct meshping_cache_load {
+    uint64_t agent_id;
+    block **blocks;
+    size_t count, capacity;
+};
 
 struct meshping_cache {
     int64_t span_us;
@@ -195,11 +203,27 @@ static void note_missing(int64_t *missing_us, int64_t slot_us)
         *missing_us = slot_us;
 }
 
+/* Appends a copy. CORRUPT: of a block that cannot be read, and stands there as damaged. */
+static meshping_status append(block ***blocks, size_t *count, size_t *capacity, const meshping_stored_block *from)
+{
+    meshping_stored_block damaged = *from;
+    meshping_status status = MESHPING_OK;
+    if (!from->checked && meshping__block_reader_check(from->bytes, from->length, NULL) != MESHPING_OK) {
+        status = MESHPING_CORRUPT;
+        damaged.length = 0;
+        damaged.sample_count = 0;
+        from = &damaged;
+    }
+    block *copy = grow((void **)blocks, capacity, *count + 1, sizeof **blocks) ? copy_block(from) : NULL;
+    if (!copy)
+        return MESHPING_NOMEM;
+    (*blocks)[(*count)++] = copy;
+    return status;
+}
+
 meshping_status meshping_cache_add(meshping_cache *cache, const meshping_stored_block *from, int64_t now_unix_us)
 {
     int64_t limit_us = oldest_kept(cache, now_unix_us);
-    meshping_stored_block damaged = *from;
-    meshping_status status = MESHPING_OK;
     if (is_old(from, limit_us) && from->last_unix_us < limit_us)
         return MESHPING_LIMIT;
     agent *a = agent_made(cache, from->agent_id);
@@ -207,19 +231,11 @@ meshping_status meshping_cache_add(meshping_cache *cache, const meshping_stored_
         note_missing(a ? &a->missing_us : &cache->missing_us, from->last_unix_us);
         return a ? MESHPING_LIMIT : MESHPING_NOMEM;
     }
-    if (!from->checked && meshping__block_reader_check(from->bytes, from->length, NULL) != MESHPING_OK) {
-        status = MESHPING_CORRUPT;
-        damaged.length = 0;
-        damaged.sample_count = 0;
-        from = &damaged;
-    }
-    block *copy = grow((void **)&a->blocks, &a->capacity, a->count + 1, sizeof *a->blocks) ? copy_block(from) : NULL;
-    if (!copy) {
+    meshping_status status = append(&a->blocks, &a->count, &a->capacity, from);
+    if (status == MESHPING_NOMEM)
         note_missing(&a->missing_us, from->last_unix_us);
-        return MESHPING_NOMEM;
-    }
-    a->blocks[a->count++] = copy;
-    count_in(cache, copy);
+    else
+        count_in(cache, a->blocks[a->count - 1]);
     return status;
 }
 
@@ -233,6 +249,8 @@ meshping_status meshping_cache_replace(meshping_cache *cache, uint64_t agent_id,
 {
     agent *a = agent_by_id(cache, agent_id);
     size_t first = 0, kept, made = 0;
+    if (a)
+        a->joined = true;
     while (a && first < a->count && !replaced(a->blocks[first], first_id, last_id))
         first++;
     if (!a || first == a->count)
@@ -262,6 +280,80 @@ meshping_status meshping_cache_replace(meshping_cache *cache, uint64_t agent_id,
     return good ? MESHPING_OK : MESHPING_NOMEM;
 }
 
+/* ---- loading ---- */
+
+meshping_status meshping_cache_load_new(meshping_cache_load **out, uint64_t agent_id)
+{
+    *out = meshping__calloc(1, sizeof **out);
+    if (!*out)
+        return MESHPING_NOMEM;
+    (*out)->agent_id = agent_id;
+    return MESHPING_OK;
+}
+
+void meshping_cache_load_free(meshping_cache_load *load)
+{
+    if (!load)
+        return;
+    for (size_t i = 0; i < load->count; i++)
+        meshping__free(load->blocks[i]);
+    meshping__free(load->blocks);
+    meshping__free(load);
+}
+
+meshping_status meshping_cache_load_add(meshping_cache_load *load, const meshping_stored_block *from)
+{
+    if (from->agent_id != load->agent_id)
+        return MESHPING_INVALID;
+    if (load->count == AGENT_BLOCKS_MAX)
+        return MESHPING_LIMIT;
+    return append(&load->blocks, &load->count, &load->capacity, from);
+}
+
+meshping_status meshping_cache_await(meshping_cache *cache, uint64_t agent_id)
+{
+    agent *a = agent_made(cache, agent_id);
+    if (!a)
+        return MESHPING_NOMEM;
+    a->awaited = true;
+    a->joined = false;
+    return MESHPING_OK;
+}
+
+/* The last of the journal's in it; 0: none. */
+static int64_t last_id(const meshping_cache_load *load)
+{
+    return load->count ? load->blocks[load->count - 1]->is.id : 0;
+}
+
+meshping_status meshping_cache_adopt(meshping_cache *cache, meshping_cache_load *load)
+{
+    agent *a = agent_by_id(cache, load->agent_id);
+    meshping_status status = MESHPING_OK;
+    size_t both = load->count, seen = 0;
+    if (!a || !a->awaited)
+        status = MESHPING_NOT_FOUND;
+    else if (a->joined) /* its blocks may be those from before */
+        status = MESHPING_STATE;
+    else if (!grow((void **)&load->blocks, &load->capacity, load->count + a->count, sizeof *load->blocks))
+        status = MESHPING_NOMEM;
+    if (status != MESHPING_OK)
+        return status;
+    for (; seen < a->count && a->blocks[seen]->is.id <= last_id(load); seen++)
+        drop_block(cache, a->blocks[seen]); /* came while the load was read, and is in it */
+    for (size_t i = 0; i < load->count; i++)
+        count_in(cache, load->blocks[i]);
+    for (size_t i = seen; i < a->count; i++)
+        load->blocks[both++] = a->blocks[i];
+    meshping__free(a->blocks);
+    a->blocks = load->blocks;
+    a->count = both;
+    a->capacity = load->capacity;
+    a->awaited = false;
+    meshping__free(load);
+    return MESHPING_OK;
+}
+
 /* ---- asking ---- */
 
 int64_t meshping_cache_reach(const meshping_cache *cache, uint64_t agent_id, int64_t now_unix_us)
@@ -269,6 +361,8 @@ int64_t meshping_cache_reach(const meshping_cache *cache, uint64_t agent_id, int
     const agent *a = agent_by_id(cache, agent_id);
     int64_t reach_us = oldest_kept(cache, now_unix_us);
     int64_t missing_us = a && a->missing_us > cache->missing_us ? a->missing_us : cache->missing_us;
+    if (a && a->awaited)
+        return INT64_MAX;
     return missing_us >= reach_us ? missing_us + 1 : reach_us;
 }
 
@@ -346,29 +440,6 @@ meshping_status meshping_cache_last(meshping_cache *cache, uint64_t agent_id, ui
     return status == MESHPING_OK && from_us == INT64_MIN ? MESHPING_NOT_FOUND : status;
 }
 
-meshping_status meshping_cache_recent(meshping_cache *cache, uint64_t agent_id, int64_t window_us,
-                                      meshping_cache_recent_fn fn, void *user)
-{
-    const agent *a = agent_by_id(cache, agent_id);
-    meshping_status status = MESHPING_OK;
-    int64_t newest_us = INT64_MIN, since_us;
-    for (size_t i = 0; a && i < a->count; i++)
-        if (a->blocks[i]->is.received_unix_us > newest_us)
-            newest_us = a->blocks[i]->is.received_unix_us;
-    if (__builtin_sub_overflow(newest_us, window_us, &since_us))
-        since_us = INT64_MIN;
-    for (size_t i = 0; a && status == MESHPING_OK && i < a->count; i++) {
-        if (a->blocks[i]->is.received_unix_us < since_us)
-            continue;
-        status = open_block(cache, a->blocks[i]);
-        if (status == MESHPING_OK)
-            status = fn(user, &a->blocks[i]->is, cache->reader);
-        else if (status == MESHPING_NOT_FOUND)
-            status = MESHPING_OK;
-    }
-    return status;
-}
-
 /* ---- what goes ---- */
 
 static void expire_agent(meshping_cache *cache, agent *a, int64_t limit_us)
@@ -402,7 +473,7 @@ void meshping_cache_expire(meshping_cache *cache, int64_t now_unix_us, size_t ag
             cache->next_to_expire = 0;
         agent *a = &cache->agents[cache->next_to_expire];
         expire_agent(cache, a, limit_us);
-        if (a->count == 0 && a->missing_us < limit_us)
+        if (a->count == 0 && !a->awaited && a->missing_us < limit_us)
             remove_agent(cache, cache->next_to_expire); /* another one is in its place now */
         else
             cache->next_to_expire++;

@@ -91,20 +91,21 @@ static int64_t keep_us(int64_t last_us, int64_t received_us)
     return latest_us < received_us - LATE_MAX_US ? received_us - LATE_MAX_US : latest_us;
 }
 
-static meshping_status insert_block(meshping__sql *sql, meshping__write *item, meshping_error *err)
+static meshping_status insert_block(meshping__sql *sql, meshping__write *item, int64_t *last_id, meshping_error *err)
 {
     const meshping_block_write *write = &item->write;
     /* A conflict can only come of ranges that were lost: what is there stays, and is not an error of the whole group.
      */
     meshping_status status = meshping__sql_run(
         sql, err,
-        "INSERT INTO blocks(agent_id, epoch, sequence, first_us, last_us, received_us, keep_us, sample_count, bytes)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
-        "iiiiiiiib", (int64_t)write->agent_id, (int64_t)write->epoch, (int64_t)write->sequence, item->first_us,
+        "INSERT INTO blocks(agent_id, epoch, sequence, first_us, last_us, received_us, keep_us, sample_count, bytes, "
+        "id)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(agent_id, epoch, sequence) DO NOTHING",
+        "iiiiiiiibi", (int64_t)write->agent_id, (int64_t)write->epoch, (int64_t)write->sequence, item->first_us,
         item->last_us, write->received_unix_us, keep_us(item->last_us, write->received_unix_us),
-        (int64_t)item->sample_count, (const void *)write->bytes, write->length);
+        (int64_t)item->sample_count, (const void *)write->bytes, write->length, *last_id + 1);
     item->stored = status == MESHPING_OK && meshping__sql_changes(sql) == 1;
-    item->id = item->stored ? sqlite3_last_insert_rowid(sql->db) : 0;
+    item->id = item->stored ? ++*last_id : 0;
     return status;
 }
 
@@ -131,7 +132,7 @@ static meshping_status insert_gap(meshping__sql *sql, meshping__write *item, mes
 }
 
 /* Not OK: the database failed, and the group with it. */
-static meshping_status apply_one(meshping__sql *sql, meshping__write *item, meshping_error *err)
+static meshping_status apply_one(meshping__sql *sql, meshping__write *item, int64_t *last_id, meshping_error *err)
 {
     uint64_t first = item->write.sequence, last = item->is_gap ? item->gap.last_sequence : first;
     meshping_status status = check_agent(sql, item, err);
@@ -143,7 +144,7 @@ static meshping_status apply_one(meshping__sql *sql, meshping__write *item, mesh
         return status;
     if (meshping__ranges_add(&item->ranges, first, last) != MESHPING_OK)
         return refuse(item, MESHPING_LIMIT, "the epoch has too many received ranges: send the lowest sequences first");
-    status = item->is_gap ? insert_gap(sql, item, err) : insert_block(sql, item, err);
+    status = item->is_gap ? insert_gap(sql, item, err) : insert_block(sql, item, last_id, err);
     if (status == MESHPING_OK)
         status = insert_clock(sql, item, err);
     if (status == MESHPING_OK)
@@ -184,12 +185,13 @@ static void count(const meshping__write *list, meshping_store_stats *stats)
     }
 }
 
-static meshping_status apply_group(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats)
+static meshping_status apply_group(meshping__sql *sql, meshping__write *list, int64_t *last_id,
+                                   meshping_store_stats *stats)
 {
     meshping_error err = {0};
     meshping_status status = meshping__sql_begin(sql, &err);
     for (meshping__write *item = list; item && status == MESHPING_OK; item = item->next)
-        status = apply_one(sql, item, &err);
+        status = apply_one(sql, item, last_id, &err);
     status = meshping__sql_end(sql, status, &err);
     if (status != MESHPING_OK) {
         fail_all(list, status, &err);
@@ -201,16 +203,16 @@ static meshping_status apply_group(meshping__sql *sql, meshping__write *list, me
     return MESHPING_OK;
 }
 
-void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats)
+void meshping__apply(meshping__sql *sql, meshping__write *list, int64_t *last_id, meshping_store_stats *stats)
 {
-    if (apply_group(sql, list, stats) != MESHPING_CORRUPT || !list->next)
+    if (apply_group(sql, list, last_id, stats) != MESHPING_CORRUPT || !list->next)
         return;
     /* A damaged page is in the way of some agents only: one by one the others' are stored. */
     for (meshping__write *item = list; item; item = item->next) {
         meshping__write *rest = item->next;
         item->next = NULL;
         start_anew(item);
-        apply_group(sql, item, stats);
+        apply_group(sql, item, last_id, stats);
         item->next = rest;
     }
 }

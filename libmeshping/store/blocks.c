@@ -31,23 +31,7 @@ meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, 
     return MESHPING_OK;
 }
 
-/* ---- all blocks ---- */
-
-/* Only ids are sorted, not blocks. */
-static meshping_status block_ids(meshping_store *store, bool sealed, int64_t from_us, int64_t **ids, size_t *count,
-                                 meshping_error *err)
-{
-    sqlite3_stmt *statement = NULL;
-    meshping_status status =
-        meshping__sql_query(&store->sql, &statement, err,
-                            sealed ? "SELECT b.id FROM agents a CROSS JOIN sealed b ON b.agent_id = a.id"
-                                     " AND b.last_us >= ?1 WHERE NOT a.leaving ORDER BY b.level DESC, b.id"
-                                   : "SELECT b.id FROM agents a CROSS JOIN blocks b ON b.agent_id = a.id"
-                                     " AND b.last_us >= ?1 WHERE NOT a.leaving ORDER BY b.id",
-                            "i", from_us);
-    return meshping__sql_rows(&store->sql, status, statement, meshping__sql_read_int64, sizeof **ids, (void **)ids,
-                              count, err);
-}
+/* ---- an agent's blocks ---- */
 
 static meshping_status visit_one(meshping_store *store, bool sealed, int64_t id, meshping_block_visit_fn fn, void *user,
                                  meshping_error *err)
@@ -83,14 +67,49 @@ static meshping_status visit_one(meshping_store *store, bool sealed, int64_t id,
     return status;
 }
 
-static meshping_status visit_all(meshping_store *store, int64_t from_us, meshping_block_visit_fn fn, void *user,
-                                 meshping_error *err)
+/* When the newest of the agent's blocks from that slot on was received. NOT_FOUND: there is none. */
+static meshping_status newest_receipt(meshping_store *store, uint64_t agent_id, int64_t from_us, int64_t *newest_us,
+                                      meshping_error *err)
 {
-    meshping_status status = MESHPING_OK;
+    sqlite3_stmt *statement;
+    meshping_status status = meshping__sql_query(
+        &store->sql, &statement, err,
+        "SELECT max(received_us) FROM (SELECT received_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
+        " UNION ALL SELECT received_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2)"
+        " WHERE ?1 IN (SELECT id FROM agents WHERE NOT leaving)",
+        "ii", (int64_t)agent_id, from_us);
+    if (status == MESHPING_OK)
+        status = meshping__sql_step(&store->sql, statement, err);
+    if (status != MESHPING_OK)
+        return status;
+    bool found = sqlite3_column_type(statement, 0) != SQLITE_NULL;
+    *newest_us = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return found ? MESHPING_OK : MESHPING_NOT_FOUND;
+}
+
+/* Joined ones, then the journal's. Only ids are sorted, not blocks. */
+static meshping_status visit_all(meshping_store *store, uint64_t agent_id, int64_t from_us, int64_t window_us,
+                                 meshping_block_visit_fn fn, void *user, meshping_error *err)
+{
+    static const char *const texts[] = {
+        "SELECT id FROM sealed WHERE agent_id = ?1 AND last_us >= ?2 AND received_us >= ?3 ORDER BY level DESC, id",
+        "SELECT id FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND received_us >= ?3 ORDER BY id",
+    };
+    int64_t since_us;
+    meshping_status status = newest_receipt(store, agent_id, from_us, &since_us, err);
+    if (status == MESHPING_NOT_FOUND)
+        return MESHPING_OK;
+    if (status == MESHPING_OK && __builtin_sub_overflow(since_us, window_us, &since_us))
+        since_us = INT64_MIN;
     for (int journal = 0; status == MESHPING_OK && journal <= 1; journal++) {
+        sqlite3_stmt *statement = NULL;
         int64_t *ids = NULL;
         size_t count = 0;
-        status = block_ids(store, !journal, from_us, &ids, &count, err);
+        status = meshping__sql_query(&store->sql, &statement, err, texts[journal], "iii", (int64_t)agent_id, from_us,
+                                     since_us);
+        status = meshping__sql_rows(&store->sql, status, statement, meshping__sql_read_int64, sizeof *ids,
+                                    (void **)&ids, &count, err);
         for (size_t i = 0; status == MESHPING_OK && i < count; i++)
             status = visit_one(store, !journal, ids[i], fn, user, err);
         meshping__free(ids);
@@ -98,14 +117,15 @@ static meshping_status visit_all(meshping_store *store, int64_t from_us, meshpin
     return status;
 }
 
-meshping_status meshping_store_visit_blocks(meshping_store *store, int64_t from_us, meshping_block_visit_fn fn,
-                                            void *user, meshping_error *err)
+meshping_status meshping_store_visit_blocks(meshping_store *store, uint64_t agent_id, int64_t from_us,
+                                            int64_t window_us, meshping_block_visit_fn fn, void *user,
+                                            meshping_error *err)
 {
     /* one snapshot: what is sealed meanwhile is seen on one side of it */
     meshping_status status = meshping__sql_begin_reading(&store->sql, err);
     if (status != MESHPING_OK)
         return status;
-    status = visit_all(store, from_us, fn, user, err);
+    status = visit_all(store, agent_id, from_us, window_us, fn, user, err);
     return meshping__sql_end_reading(&store->sql, status);
 }
 

@@ -58,6 +58,7 @@ typedef struct meshping__writer {
     meshping__write_list queue, done;
     size_t queued_bytes; /* of both lists and of what is being committed */
     meshping_store_stats stats;
+    int64_t last_id; /* of a block in the journal: none is given twice, even when the journal was empty meanwhile */
     uint32_t commit_ms;
     meshping__sealer sealer; /* the thread's */
     bool seals;
@@ -104,8 +105,8 @@ meshping_status meshping__writer_start(meshping__writer *writer, const char *pat
 /* Commits what is queued and ends the thread; completions stay in `done`. */
 void meshping__writer_stop(meshping__writer *writer);
 void meshping__writer_dispose(meshping__writer *writer);
-/* apply.c: commits a list in one transaction and fills in each outcome. */
-void meshping__apply(meshping__sql *sql, meshping__write *list, meshping_store_stats *stats);
+/* apply.c: commits a list in one transaction and fills in each outcome; blocks' ids go on from *last_id. */
+void meshping__apply(meshping__sql *sql, meshping__write *list, int64_t *last_id, meshping_store_stats *stats);
 /* quarantine.c: the write of an agent on hold, whose epoch's own ranges are in item->ranges. */
 meshping_status meshping__quarantine_apply(meshping__sql *sql, meshping__write *item, meshping_error *err);
 /* writer_seal.c: a piece of sealing when it is time, in the thread, mutex not held. NULL or what is to be told of it.

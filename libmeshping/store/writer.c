@@ -90,7 +90,7 @@ static void commit_group(meshping__writer *writer)
     meshping_store_stats stats = writer->stats;
     writer->queue = (meshping__write_list){0};
     pthread_mutex_unlock(&writer->mutex);
-    meshping__apply(&writer->sql, list, &stats);
+    meshping__apply(&writer->sql, list, &writer->last_id, &stats);
     note_blocks(writer, list);
     pthread_mutex_lock(&writer->mutex);
     put_stats(writer, &stats);
@@ -202,6 +202,8 @@ meshping_status meshping__writer_start(meshping__writer *writer, const char *pat
                           (int64_t)options->long_after_s * 1000000);
     if (status == MESHPING_OK)
         status = meshping__sealer_load(&writer->sealer, &writer->newest_us, err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_number(&writer->sql, "SELECT ifnull(max(id), 0) FROM blocks", &writer->last_id, err);
     writer->newest_mono_ns = meshping_now_read().mono_ns;
     if (status != MESHPING_OK)
         return status;

@@ -247,22 +247,80 @@ static void test_an_agent_can_be_dropped(void **unused)
     meshping_cache_free(cache);
 }
 
-static meshping_status sum_recent(void *user, const meshping_stored_block *block, const meshping_block_reader *reader)
+/* Blocks with the ids first to last, a slot each from NOW - 60 steps on; an id below 0 stands for a joined one. */
+static meshping_cache_load *load_of(int64_t first, int64_t last)
 {
-    *(size_t *)user += meshping_block_reader_sample_count(reader);
-    return block->id == 19 ? MESHPING_STATE : MESHPING_OK;
+    meshping_cache_load *load = NULL;
+    assert_int_equal(meshping_cache_load_new(&load, 1), MESHPING_OK);
+    for (int64_t id = first; id <= last; id++) {
+        meshping_stored_block block = make(1, id > 0 ? id : 0, NOW - (60 - id) * STEP, 1, 1, 3);
+        assert_int_equal(meshping_cache_load_add(load, &block), MESHPING_OK);
+        meshping_free((void *)block.bytes);
+    }
+    return load;
 }
 
-static void test_the_newest_minutes_are_visited_alone(void **unused)
+static void test_what_was_stored_before_is_adopted_in_front_of_what_came_since(void **unused)
 {
     (void)unused;
     meshping_cache *cache = new_cache();
-    size_t sum = 0;
-    for (int i = 0; i < 20; i++)
-        assert_int_equal(add(cache, 1, i + 1, NOW - 400 * STEP + i * 12 * STEP, 12, NOW), MESHPING_OK);
-    assert_int_equal(meshping_cache_recent(cache, 1, 3 * MINUTE, sum_recent, &sum), MESHPING_STATE);
-    assert_int_equal(sum, 3 * 36);
-    assert_int_equal(meshping_cache_recent(cache, 2, MINUTE, sum_recent, &sum), MESHPING_OK);
+    assert_int_equal(meshping_cache_await(cache, 1), MESHPING_OK);
+    assert_int_equal(meshping_cache_reach(cache, 1, NOW), INT64_MAX);
+    assert_int_equal(meshping_cache_seam(cache, 1, NOW - HOUR, NOW, NOW), NOW);
+    for (int64_t id = 9; id <= 12; id++)
+        assert_int_equal(add(cache, 1, id, NOW - (60 - id) * STEP, 1, NOW), MESHPING_OK);
+    meshping_cache_expire(cache, NOW, 10);
+    assert_int_equal(meshping_cache_reach(cache, 1, NOW), INT64_MAX); /* still */
+    meshping_cache_load *load = load_of(-3, 10);                      /* read when 9 and 10 were stored already */
+    meshping_stored_block others = make(2, 1, NOW, 1, 1, 3);
+    assert_int_equal(meshping_cache_load_add(load, &others), MESHPING_INVALID);
+    meshping_free((void *)others.bytes);
+    assert_int_equal(meshping_cache_adopt(cache, load), MESHPING_OK);
+    assert_int_equal(meshping_cache_reach(cache, 1, NOW), NOW - HOUR);
+    assert_int_equal(count_all(cache, 1, 2), 16);
+    meshping_cache_stats stats;
+    meshping_cache_get_stats(cache, &stats);
+    assert_int_equal(stats.blocks, 16); /* none is there twice */
+    assert_int_equal(add(cache, 1, 13, NOW - 47 * STEP, 1, NOW), MESHPING_OK);
+    assert_int_equal(count_all(cache, 1, 2), 17);
+    meshping_cache_free(cache);
+}
+
+static void test_a_load_from_before_a_join_is_read_again(void **unused)
+{
+    (void)unused;
+    meshping_cache *cache = new_cache();
+    assert_int_equal(meshping_cache_await(cache, 1), MESHPING_OK);
+    assert_int_equal(add(cache, 1, 11, NOW - 49 * STEP, 1, NOW), MESHPING_OK);
+    meshping_cache_load *load = load_of(1, 10);
+    meshping_stored_block joined = make(1, 0, NOW - 59 * STEP, 11, 1, 3);
+    assert_int_equal(meshping_cache_replace(cache, 1, 1, 11, &joined, 1), MESHPING_OK);
+    assert_int_equal(meshping_cache_adopt(cache, load), MESHPING_STATE);
+    meshping_cache_load_free(load);
+    assert_int_equal(meshping_cache_await(cache, 1), MESHPING_OK);
+    assert_int_equal(meshping_cache_load_new(&load, 1), MESHPING_OK);
+    assert_int_equal(meshping_cache_load_add(load, &joined), MESHPING_OK);
+    assert_int_equal(meshping_cache_adopt(cache, load), MESHPING_OK);
+    assert_int_equal(count_all(cache, 1, 2), 11);
+    meshping_cache_stats stats;
+    meshping_cache_get_stats(cache, &stats);
+    assert_int_equal(stats.blocks, 1);
+    meshping_free((void *)joined.bytes);
+    meshping_cache_free(cache);
+}
+
+static void test_a_load_that_nobody_awaits_is_refused(void **unused)
+{
+    (void)unused;
+    meshping_cache *cache = new_cache();
+    meshping_cache_load *load = load_of(1, 3);
+    assert_int_equal(meshping_cache_adopt(cache, load), MESHPING_NOT_FOUND);
+    assert_int_equal(meshping_cache_await(cache, 1), MESHPING_OK);
+    meshping_cache_drop_agent(cache, 1);
+    assert_int_equal(meshping_cache_adopt(cache, load), MESHPING_NOT_FOUND);
+    assert_int_equal(count_all(cache, 1, 2), 0);
+    meshping_cache_load_free(load);
+    meshping_cache_load_free(NULL);
     meshping_cache_free(cache);
 }
 
@@ -376,7 +434,9 @@ int main(void)
         cmocka_unit_test(test_a_clock_that_is_ahead_costs_no_memory_for_good_and_no_truth),
         cmocka_unit_test(test_a_damaged_block_is_told),
         cmocka_unit_test(test_an_agent_can_be_dropped),
-        cmocka_unit_test(test_the_newest_minutes_are_visited_alone),
+        cmocka_unit_test(test_what_was_stored_before_is_adopted_in_front_of_what_came_since),
+        cmocka_unit_test(test_a_load_from_before_a_join_is_read_again),
+        cmocka_unit_test(test_a_load_that_nobody_awaits_is_refused),
         cmocka_unit_test(test_an_hour_takes_at_most_two_bytes_a_sample),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,7 +312,7 @@ static void test_visiting_blocks_goes_by_the_order_of_storing_from_a_time_on(voi
     }
     wait_done(f->store, &o, 4);
     visits v = {0};
-    assert_int_equal(meshping_store_visit_blocks(f->store, T0, visit, &v, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_visit_blocks(f->store, AGENT, T0, INT64_MAX, visit, &v, NULL), MESHPING_OK);
     assert_int_equal(v.count, 4);
     assert_int_equal(v.samples, 24);
     for (int i = 0; i < 4; i++) {
@@ -320,11 +320,22 @@ static void test_visiting_blocks_goes_by_the_order_of_storing_from_a_time_on(voi
         assert_int_equal(v.agents[i], AGENT);
     }
     visits later = {0}; /* the second block ends at slot 12 */
-    assert_int_equal(meshping_store_visit_blocks(f->store, T0 + 12 * STEP + 1, visit, &later, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_visit_blocks(f->store, AGENT, T0 + 12 * STEP + 1, INT64_MAX, visit, &later, NULL),
+                     MESHPING_OK);
     assert_int_equal(later.count, 2);
     visits stopped = {.stop_at = 2};
-    assert_int_equal(meshping_store_visit_blocks(f->store, T0, visit, &stopped, NULL), MESHPING_STATE);
+    assert_int_equal(meshping_store_visit_blocks(f->store, AGENT, T0, INT64_MAX, visit, &stopped, NULL),
+                     MESHPING_STATE);
     assert_int_equal(stopped.count, 2);
+    visits newest = {0}; /* received at 40, and within 11 us before */
+    assert_int_equal(meshping_store_visit_blocks(f->store, AGENT, T0, 11, visit, &newest, NULL), MESHPING_OK);
+    assert_int_equal(newest.count, 2);
+    assert_int_equal(newest.received[0], 40);
+    assert_int_equal(newest.received[1], 30);
+    visits nobodys = {0};
+    assert_int_equal(meshping_store_visit_blocks(f->store, AGENT + 1, T0, INT64_MAX, visit, &nobodys, NULL),
+                     MESHPING_OK);
+    assert_int_equal(nobodys.count, 0);
 }
 
 /* ---- gaps ---- */

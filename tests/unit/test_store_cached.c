@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Cache, levels and journal together against a list that simply remembers every block: whatever is late, sent twice,
- * joined, half joined, restarted, a question has one answer. MESHPING_SEED, MESHPING_TEST_RUNS.
+ * joined, half joined, restarted and loaded beside all that, a question has one answer. MESHPING_SEED,
+ * MESHPING_TEST_RUNS.
  */
 #include "store_fixture.h"
 
@@ -12,6 +13,7 @@
 #define TARGETS 7
 #define AGENTS 2
 #define BLOCKS_MAX 2000
+#define HELD_MAX 64
 
 static uint64_t seed = 1;
 
@@ -22,9 +24,21 @@ typedef struct kept {
     size_t length;
 } kept;
 
+/* Of a join that is in the database, and of which the cache's thread has not heard yet. */
+typedef struct held {
+    uint64_t agent_id;
+    int64_t first_id, last_id;
+    meshping_stored_block blocks[16];
+    size_t count;
+} held;
+
 typedef struct world {
     fixture *f;
     meshping_cache *cache;
+    meshping_cache_load *loads[AGENTS]; /* read, and not adopted yet */
+    bool awaited[AGENTS];
+    held held[HELD_MAX];
+    size_t held_count, again;
     uint64_t dice;
     int64_t now_us;
     kept blocks[BLOCKS_MAX];
@@ -83,9 +97,23 @@ static uint8_t *random_block(world *w, size_t *length)
     return bytes;
 }
 
+/* What is told comes in the order of the commits. */
+static void tell_held(world *w)
+{
+    for (size_t i = 0; i < w->held_count; i++) {
+        held *h = &w->held[i];
+        assert_int_equal(meshping_cache_replace(w->cache, h->agent_id, h->first_id, h->last_id, h->blocks, h->count),
+                         MESHPING_OK);
+        for (size_t k = 0; k < h->count; k++)
+            free((void *)h->blocks[k].bytes);
+    }
+    w->held_count = 0;
+}
+
 static void on_stored(void *user, const meshping_block_done *done)
 {
     world *w = user;
+    tell_held(w);
     assert_int_equal(done->status, MESHPING_OK);
     assert_true(done->stored);
     meshping_status status = meshping_cache_add(w->cache, &done->block, w->now_us);
@@ -118,55 +146,101 @@ static void submit_block(world *w)
     }
 }
 
+static void hold(world *w, const meshping__seal_result *result)
+{
+    assert_true(result->count <= 16);
+    if (w->held_count == HELD_MAX)
+        tell_held(w);
+    held *h = &w->held[w->held_count++];
+    *h = (held){
+        .agent_id = result->agent_id, .first_id = result->first_id, .last_id = result->last_id, .count = result->count};
+    for (size_t i = 0; i < result->count; i++) {
+        uint8_t *bytes = malloc(result->blocks[i].length);
+        memcpy(bytes, result->blocks[i].bytes, result->blocks[i].length);
+        h->blocks[i] = (meshping_stored_block){.agent_id = result->agent_id,
+                                               .received_unix_us = result->received_us,
+                                               .first_unix_us = result->blocks[i].first_us,
+                                               .last_unix_us = result->blocks[i].last_us,
+                                               .first_target = result->blocks[i].first_target,
+                                               .last_target = result->blocks[i].last_target,
+                                               .sample_count = (uint32_t)result->blocks[i].sample_count,
+                                               .checked = true,
+                                               .bytes = bytes,
+                                               .length = result->blocks[i].length};
+    }
+}
+
 /* Some steps of sealing; what a job had not brought to an end is lost, as by a kill. */
 static void seal_some(world *w)
 {
     meshping__sealer sealer;
     meshping__seal_result result;
-    meshping_stored_block blocks[16];
     int64_t newest_us;
     meshping__sealer_init(&sealer, &w->f->store->sql, random_below(w, 20) * MINUTE, 70 * MINUTE);
     assert_int_equal(meshping__sealer_load(&sealer, &newest_us, NULL), MESHPING_OK);
     uint32_t steps = random_below(w, 12);
     while (steps-- > 0 && meshping__sealer_step(&sealer, w->now_us, &result, NULL) == MESHPING_OK) {
         w->jobs += result.agent_id != 0;
-        if (!result.agent_id || result.from != MESHPING__LEVEL_JOURNAL)
-            continue;
-        assert_true(result.count <= 16);
-        for (size_t i = 0; i < result.count; i++)
-            blocks[i] = (meshping_stored_block){.agent_id = result.agent_id,
-                                                .received_unix_us = result.received_us,
-                                                .first_unix_us = result.blocks[i].first_us,
-                                                .last_unix_us = result.blocks[i].last_us,
-                                                .first_target = result.blocks[i].first_target,
-                                                .last_target = result.blocks[i].last_target,
-                                                .sample_count = (uint32_t)result.blocks[i].sample_count,
-                                                .checked = true,
-                                                .bytes = result.blocks[i].bytes,
-                                                .length = result.blocks[i].length};
-        assert_int_equal(
-            meshping_cache_replace(w->cache, result.agent_id, result.first_id, result.last_id, blocks, result.count),
-            MESHPING_OK);
+        if (result.agent_id && result.from == MESHPING__LEVEL_JOURNAL)
+            hold(w, &result);
     }
     assert_int_equal(sealer.stats.errors + sealer.stats.damaged, 0);
     meshping__sealer_dispose(&sealer);
+    if (random_below(w, 2))
+        tell_held(w);
 }
 
-static meshping_status load(void *user, const meshping_stored_block *block)
+static meshping_status load_block(void *user, const meshping_stored_block *block)
 {
-    world *w = user;
-    meshping_status status = meshping_cache_add(w->cache, block, w->now_us);
-    assert_true(status == MESHPING_OK || status == MESHPING_LIMIT);
+    assert_int_equal(meshping_cache_load_add(user, block), MESHPING_OK);
     return MESHPING_OK;
+}
+
+/* One step: a load is read, or adopted; what happens in between may send it back. */
+static void load_some(world *w)
+{
+    for (size_t a = 0; a < AGENTS; a++) {
+        if (!w->awaited[a] || random_below(w, 2))
+            continue;
+        if (!w->loads[a]) {
+            assert_int_equal(meshping_cache_await(w->cache, AGENT + a), MESHPING_OK);
+            assert_int_equal(meshping_cache_load_new(&w->loads[a], AGENT + a), MESHPING_OK);
+            assert_int_equal(meshping_store_visit_blocks(w->f->store, AGENT + a, w->now_us - HOUR, INT64_MAX,
+                                                         load_block, w->loads[a], NULL),
+                             MESHPING_OK);
+            continue;
+        }
+        meshping_status status = meshping_cache_adopt(w->cache, w->loads[a]);
+        if (status != MESHPING_OK) {
+            assert_int_equal(status, MESHPING_STATE);
+            meshping_cache_load_free(w->loads[a]);
+            w->again++;
+        }
+        w->loads[a] = NULL;
+        w->awaited[a] = status != MESHPING_OK;
+    }
+}
+
+static void drop_cache(world *w)
+{
+    tell_held(w);
+    meshping_cache_free(w->cache);
+    for (size_t a = 0; a < AGENTS; a++) {
+        meshping_cache_load_free(w->loads[a]);
+        w->loads[a] = NULL;
+    }
 }
 
 static void restart(world *w)
 {
-    meshping_cache_free(w->cache);
+    drop_cache(w);
     fixture_reopen(w->f);
     w->restarts++;
     assert_int_equal(meshping_cache_new(&w->cache, HOUR), MESHPING_OK);
-    assert_int_equal(meshping_store_visit_blocks(w->f->store, w->now_us - HOUR, load, w, NULL), MESHPING_OK);
+    for (size_t a = 0; a < AGENTS; a++) {
+        assert_int_equal(meshping_cache_await(w->cache, AGENT + a), MESHPING_OK);
+        w->awaited[a] = true;
+    }
 }
 
 /* ---- questions ---- */
@@ -244,6 +318,8 @@ static void question(world *w)
     /* and what the cache has by itself, as far as it reaches */
     int64_t reach_us = meshping_cache_reach(w->cache, agent_id, w->now_us);
     free(wanted);
+    if (reach_us == INT64_MAX)
+        return;
     count = remembered(w, agent_id, target_id, reach_us, INT64_MAX, &wanted);
     assert_int_equal(meshping_cache_series(w->cache, agent_id, target_id, reach_us, INT64_MAX, &series), MESHPING_OK);
     assert_series(&series, wanted, count);
@@ -261,7 +337,7 @@ static void run_world(fixture *f, uint64_t number)
     world *w = calloc(1, sizeof *w);
     *w = (world){.f = f, .dice = number * 7919, .now_us = T0};
     assert_int_equal(meshping_cache_new(&w->cache, HOUR), MESHPING_OK);
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < 700; i++) {
         switch (random_below(w, 16)) {
         case 0:
             w->now_us += random_below(w, 25) * MINUTE;
@@ -280,20 +356,28 @@ static void run_world(fixture *f, uint64_t number)
         case 5:
             question(w);
             break;
+        case 6:
+        case 7:
+            load_some(w);
+            break;
         default:
             w->now_us += random_below(w, 8) * STEP;
             submit_block(w);
         }
     }
     restart(w);
+    while (w->awaited[0] || w->awaited[1])
+        load_some(w);
     for (int i = 0; i < 20; i++)
         question(w);
-    print_message("world %llu: %zu blocks, %zu jobs, %zu restarts, %zu samples compared, %zu questions to the disk\n",
-                  (unsigned long long)number, w->count, w->jobs, w->restarts, w->samples_seen, w->from_disk);
+    print_message(
+        "world %llu: %zu blocks, %zu jobs, %zu restarts, %zu loaded again, %zu samples compared, %zu questions to the "
+        "disk\n",
+        (unsigned long long)number, w->count, w->jobs, w->restarts, w->again, w->samples_seen, w->from_disk);
     assert_true(w->jobs > 3 && w->samples_seen > 1000);
     for (size_t i = 0; i < w->count; i++)
         free(w->blocks[i].bytes);
-    meshping_cache_free(w->cache);
+    drop_cache(w);
     free(w);
 }
 

@@ -189,7 +189,8 @@ static void test_half_deleted_is_never_seen_and_no_step_is_long(void **state)
         int blocks = 0;
         size_t samples = 0;
         assert_hidden(f, AGENT);
-        assert_int_equal(meshping_store_visit_blocks(f->store, INT64_MIN, count_block, &blocks, NULL), MESHPING_OK);
+        assert_int_equal(meshping_store_visit_blocks(f->store, AGENT, INT64_MIN, INT64_MAX, count_block, &blocks, NULL),
+                         MESHPING_OK);
         assert_int_equal(blocks, 0);
         assert_int_equal(meshping_store_scan(f->store, AGENT, 0, INT64_MAX, count_samples, NULL, &samples, NULL),
                          MESHPING_OK);

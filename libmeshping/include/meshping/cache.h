@@ -33,7 +33,26 @@ MESHPING_API meshping_status meshping_cache_add(meshping_cache *cache, const mes
 MESHPING_API meshping_status meshping_cache_replace(meshping_cache *cache, uint64_t agent_id, int64_t first_id,
                                                     int64_t last_id, const meshping_stored_block *blocks, size_t count);
 
-/* All that is stored of the agent with this slot or a later one is in the cache; never below now - span. */
+/*
+ * Filling it at start, beside all that goes on. After meshping_cache_await the cache says of this agent that it has
+ * nothing (its reach is INT64_MAX, the store is to be asked), and takes what comes. A load is then filled with what is
+ * stored (meshping_store_visit_blocks), in the order of storing, in any thread, and adopted in the cache's.
+ */
+typedef struct meshping_cache_load meshping_cache_load;
+MESHPING_API meshping_status meshping_cache_await(meshping_cache *cache, uint64_t agent_id);
+MESHPING_API meshping_status meshping_cache_load_new(meshping_cache_load **out, uint64_t agent_id);
+MESHPING_API void meshping_cache_load_free(meshping_cache_load *load);
+/* Takes a copy. CORRUPT: it cannot be read, and is remembered as damaged; LIMIT: too many; NOMEM. */
+MESHPING_API meshping_status meshping_cache_load_add(meshping_cache_load *load, const meshping_stored_block *block);
+/*
+ * OK: the load is the cache's, in front of what came since, and the cache answers for the agent from now on. STATE:
+ * blocks were joined since meshping_cache_await, and the load may be from before: call that and load again. NOT_FOUND:
+ * the agent was dropped; NOMEM. After an error the load is still the caller's.
+ */
+MESHPING_API meshping_status meshping_cache_adopt(meshping_cache *cache, meshping_cache_load *load);
+
+/* All that is stored of the agent with this slot or a later one is in the cache; never below now - span. INT64_MAX:
+ * it is awaited. */
 MESHPING_API int64_t meshping_cache_reach(const meshping_cache *cache, uint64_t agent_id, int64_t now_unix_us);
 /* Where in from_us..to_us the cache begins to have all: before it the store is to be asked, from it on the cache. */
 MESHPING_API int64_t meshping_cache_seam(const meshping_cache *cache, uint64_t agent_id, int64_t from_us, int64_t to_us,
@@ -47,15 +66,6 @@ MESHPING_API meshping_status meshping_cache_series(meshping_cache *cache, uint64
 /* The pair's newest sample by slot. NOT_FOUND. */
 MESHPING_API meshping_status meshping_cache_last(meshping_cache *cache, uint64_t agent_id, uint64_t target_id,
                                                  meshping_sample *out);
-/*
- * The agent's blocks that were received in the window_us before the newest of them, in the order of storing; ends with
- * the first status of fn that is not OK. `reader` is open on the block until fn returns.
- */
-typedef meshping_status (*meshping_cache_recent_fn)(void *user, const meshping_stored_block *block,
-                                                    const meshping_block_reader *reader);
-MESHPING_API meshping_status meshping_cache_recent(meshping_cache *cache, uint64_t agent_id, int64_t window_us,
-                                                   meshping_cache_recent_fn fn, void *user);
-
 /* Drops blocks that are too old; visits at most `agents` agents a call, in turn. */
 MESHPING_API void meshping_cache_expire(meshping_cache *cache, int64_t now_unix_us, size_t agents);
 MESHPING_API void meshping_cache_drop_agent(meshping_cache *cache, uint64_t agent_id);

@@ -259,12 +259,15 @@ MESHPING_API meshping_status meshping_store_last(meshping_store *store, uint64_t
                                                  meshping_pair_sample **last, size_t *count, meshping_error *err);
 
 /*
- * Every stored block with a sample at or after from_us, for filling a cache at start: joined ones first, then the
- * journal, each agent's in the order in which they were stored.
+ * An agent's stored blocks with a sample at or after from_us, in the order in which they were stored (joined ones, then
+ * the journal's), out of one snapshot: for filling a cache. Only those that were received in the window_us before the
+ * newest of them; INT64_MAX: all. Ends with the first status of fn that is not OK.
  */
 typedef meshping_status (*meshping_block_visit_fn)(void *user, const meshping_stored_block *block);
-MESHPING_API meshping_status meshping_store_visit_blocks(meshping_store *store, int64_t from_us,
-                                                         meshping_block_visit_fn fn, void *user, meshping_error *err);
+MESHPING_API meshping_status meshping_store_visit_blocks(meshping_store *store, uint64_t agent_id, int64_t from_us,
+                                                         int64_t window_us, meshping_block_visit_fn fn, void *user,
+                                                         meshping_error *err);
+
 typedef struct meshping_stored_gap {
     uint64_t epoch;
     meshping_gap gap;
