@@ -10,6 +10,7 @@
     XX(probe, "CPU and wall time a ping, flat out over loopback, beside fping and a bare loop")                        \
     XX(store, "bytes a sample on disk, beside a SQLite row a sample and VictoriaMetrics")                              \
     XX(rollup, "bytes and time of hourly roll-ups: on disk, adding to them, reading 90 days")                          \
+    XX(retention, "days of a mesh: does the file stop growing, and how long does a commit wait")                       \
     XX(ingest, "a full mesh through a real server: CPU, memory, time to the ack, questions meanwhile, restart")
 
 #define XX(name, text) int name##_main(int argc, char **argv);

@@ -324,7 +324,7 @@ static int run(ingest_setting *o)
     bool good = o->mesh.acked != MAP_FAILED && ingest_prepare(o) && start_server(o, &server);
     if (good)
         show(o, o->hour ? "ready, an hour in the journal" : "ready", server.ready_ms, "ms");
-    good = good && (!o->hour || check_hours(o)) && measure(o, &server);
+    good = good && (!(o->hour || o->steady) || check_hours(o)) && measure(o, &server);
     if (server.pid > 0)
         kill(server.pid, SIGKILL);
     if (good || !getenv("MESHPING_BENCH_KEEP"))
@@ -334,10 +334,12 @@ static int run(ingest_setting *o)
 
 static void usage(FILE *out)
 {
-    fputs("Usage: meshping-bench ingest [--json] [--agents N] [--targets N] [--seconds N] [--hour] [--day-agents N]\n"
+    fputs("Usage: meshping-bench ingest [--json] [--agents N] [--targets N] [--seconds N] [--hour | --steady]\n"
+          "                             [--day-agents N] [--meshpingd FILE]\n"
           "  --agents, --targets   the mesh: 1000 each; every agent sends a block of all targets every 5 s\n"
           "  --seconds             how long: 180\n"
-          "  --hour                an hour of all pairs is in the journal before the server starts\n"
+          "  --hour                an hour of all pairs is in the journal before the server starts, none of it joined\n"
+          "  --steady              that hour is there as a server has it that never stopped: joined as it came\n"
           "  --day-agents N        24 hours of the first N agents are there, for questions of 24 hours\n"
           "  --meshpingd FILE      the server: the one beside this program\n",
           out);
@@ -361,6 +363,7 @@ int ingest_main(int argc, char **argv)
         {"targets", required_argument, NULL, 't'},
         {"seconds", required_argument, NULL, 's'},
         {"hour", no_argument, NULL, 'H'},
+        {"steady", no_argument, NULL, 'S'},
         {"day-agents", required_argument, NULL, 'd'},
         {"meshpingd", required_argument, NULL, 'm'},
         {"help", no_argument, NULL, 'h'},
@@ -381,6 +384,8 @@ int ingest_main(int argc, char **argv)
             o.json = true;
         else if (option == 'H')
             o.hour = true;
+        else if (option == 'S')
+            o.steady = true;
         else if (option == 'm')
             o.meshpingd = optarg;
         else if (option == 'a')
@@ -394,7 +399,7 @@ int ingest_main(int argc, char **argv)
         else
             good = false;
     }
-    if (!good || optind != argc || o.day_agents > o.mesh.agents) {
+    if (!good || optind != argc || o.day_agents > o.mesh.agents || (o.hour && o.steady)) {
         usage(stderr);
         return 2;
     }

@@ -5,9 +5,12 @@
 
 #include <meshping/block.h>
 #include <meshping/protocol.h>
+#include <meshping/store.h>
 #include <openssl/ssl.h>
 
 #define INGEST_STEP_US INT64_C(5000000)
+#define INGEST_KINDS 4u /* of series: agents of a kind measure the same */
+#define INGEST_HOUR_ROUNDS 720
 #define INGEST_PATH_MAX 300
 #define INGEST_TOKEN                                                                                                   \
     "bench-bench-bench-bench-bench-bench-bench-0" /* of the web session that is seeded: 43 characters */
@@ -29,7 +32,7 @@ typedef struct ingest_setting {
     ingest_mesh mesh;
     const char *meshpingd;
     uint32_t day_agents;
-    bool hour, json;
+    bool hour, steady, json;
     int64_t filled_from, filled_to; /* rounds of the hour that was there before */
 } ingest_setting;
 
@@ -48,6 +51,8 @@ typedef struct ingest_queries {
 
 /* Makes the database: agents as approved, targets, and the samples that the setting asks for; sets filled_*. */
 bool ingest_prepare(ingest_setting *o);
+/* Agents as if approved long ago, the targets, and a web session for the reader. */
+bool ingest_seed(meshping_store *store, const ingest_mesh *mesh);
 /* Prints it; false. */
 bool ingest_said(const char *what, const meshping_error *err);
 uint64_t ingest_agent_id(uint32_t agent);
@@ -57,6 +62,30 @@ meshping_sample ingest_sample(uint32_t agent, uint32_t target, int64_t round);
 /* Sorts `values_ms`. */
 ingest_latency ingest_latency_of(double *values_ms, size_t count);
 double ingest_now_ms(void);
+
+/*
+ * Stores rounds as agents' blocks came, one a round, at the times they would have come (ingest_fill.c). In the thread
+ * of `store`.
+ */
+typedef struct ingest_filler {
+    meshping_store *store;
+    uint32_t targets;
+    uint64_t epoch, sequence;
+    meshping_block_builder *builder;
+    size_t waiting;
+    bool failed;
+    uint64_t samples;
+    double build_cpu_s; /* of making the blocks, which is the agents' work */
+    double wait_ms;     /* the longest that a block waited for its commit */
+} ingest_filler;
+
+bool ingest_filler_init(ingest_filler *f, meshping_store *store, uint32_t targets, int64_t from_round);
+void ingest_filler_dispose(ingest_filler *f);
+bool ingest_fill_round(ingest_filler *f, uint32_t agents, int64_t round);
+/* Waits until all is stored, and until nothing is due to be joined or (`retained`) to go. */
+bool ingest_fill_settle(ingest_filler *f, bool sealed, bool retained);
+/* CPU of this process so far. */
+double ingest_cpu_s(void);
 
 /* TLS to the server on loopback, blocking; NULL: no. SNI picks the agents' key or the browsers'. */
 SSL *ingest_connect(SSL_CTX *ctx, uint16_t port, const char *sni);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define WINDOW 64 /* frames of one agent that may wait for their ack */
@@ -236,14 +235,6 @@ static void send_until(load *l, double end_ms)
     }
 }
 
-static double cpu_s(void)
-{
-    struct rusage used;
-    getrusage(RUSAGE_SELF, &used);
-    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
-           1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
-}
-
 static bool run(load *l, int ready, int go)
 {
     char byte = 0;
@@ -252,11 +243,11 @@ static bool run(load *l, int ready, int go)
     l->out->sessions = l->approved;
     if (write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1)
         return false;
-    double before_s = cpu_s(), end_ms = ingest_now_ms() + l->mesh->seconds * 1000.0;
+    double before_s = ingest_cpu_s(), end_ms = ingest_now_ms() + l->mesh->seconds * 1000.0;
     send_until(l, end_ms);
     while (l->out->frames_acked < l->out->frames_sent && ingest_now_ms() < end_ms + DRAIN_MS)
         poll_once(l, 100);
-    l->out->cpu_s = cpu_s() - before_s;
+    l->out->cpu_s = ingest_cpu_s() - before_s;
     l->out->ack = ingest_latency_of(l->ack_ms, l->ack_count);
     return true;
 }

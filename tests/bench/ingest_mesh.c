@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mesh of the bench `ingest`: who is in it, what is measured, and what was stored before the server starts. */
+/* The mesh of the bench `ingest`: who is in it, and what is measured. */
 #include "ingest.h"
 
-#include "core/block.h"
-#include <meshping/store.h>
 #include <openssl/sha.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define KINDS 4 /* of series: agents of a kind measure the same */
-#define HOUR_ROUNDS 720
-#define DAY_SPAN_ROUNDS (4 * HOUR_ROUNDS) /* of a long block that stands for older samples */
 
 double ingest_now_ms(void)
 {
@@ -62,7 +55,7 @@ static uint64_t mix(uint64_t x)
 /* Paths of 0.2 to 20 ms with 60 us of triangular noise and a loss in a thousand. */
 meshping_sample ingest_sample(uint32_t agent, uint32_t target, int64_t round)
 {
-    uint64_t pair = mix((uint64_t)(agent % KINDS) << 32 | target), draw = mix(pair ^ (uint64_t)round);
+    uint64_t pair = mix((uint64_t)(agent % INGEST_KINDS) << 32 | target), draw = mix(pair ^ (uint64_t)round);
     meshping_sample sample = {
         .slot_unix_us = round * INGEST_STEP_US + (int64_t)(mix(target) % 5000 * 1000),
         .rtt_us = (uint32_t)(200 + pair % 20000 + (draw & 31) + (draw >> 8 & 31)),
@@ -80,8 +73,7 @@ bool ingest_said(const char *what, const meshping_error *err)
     return false;
 }
 
-/* Agents as if approved long ago, the targets, and a web session for the reader. */
-static bool seed(meshping_store *store, const ingest_mesh *mesh)
+bool ingest_seed(meshping_store *store, const ingest_mesh *mesh)
 {
     meshping_error err = {0};
     int64_t now_ms = meshping_now_read().unix_ns / 1000000;
@@ -117,120 +109,4 @@ static bool seed(meshping_store *store, const ingest_mesh *mesh)
         status = meshping_store_agent_save(store, &record, &err);
     }
     return status == MESHPING_OK || ingest_said("seeding", &err);
-}
-
-/* ---- what was there before ---- */
-
-typedef struct filling {
-    meshping_store *store;
-    size_t waiting;
-    bool failed;
-    uint64_t epoch, sequences[KINDS];
-} filling;
-
-static void filled(void *user, const meshping_block_done *done)
-{
-    filling *f = user;
-    f->waiting--;
-    if (done->status != MESHPING_OK || !done->stored) {
-        fprintf(stderr, "meshping-bench ingest: not stored: %s\n", done->error ? done->error : "");
-        f->failed = true;
-    }
-}
-
-static bool settle(filling *f, size_t most)
-{
-    while (f->waiting > most && !f->failed) {
-        struct pollfd fd = {.fd = meshping_store_fd(f->store), .events = POLLIN};
-        if (poll(&fd, 1, 60000) != 1)
-            return false;
-        meshping_store_process(f->store);
-    }
-    return !f->failed;
-}
-
-/* The builder's block for every agent of the kind below `agents`; they measured the same. */
-static bool fill_block(filling *f, meshping_block_builder *builder, uint32_t kind, uint32_t agents, int64_t received_us)
-{
-    uint8_t *bytes = NULL;
-    size_t length = 0;
-    meshping_error err = {0};
-    if (meshping_block_builder_finish(builder, &bytes, &length) != MESHPING_OK)
-        return false;
-    f->sequences[kind]++;
-    for (uint32_t agent = kind; agent < agents; agent += KINDS) {
-        meshping_block_write write = {.agent_id = ingest_agent_id(agent),
-                                      .epoch = f->epoch,
-                                      .sequence = f->sequences[kind],
-                                      .bytes = malloc(length),
-                                      .length = length,
-                                      .received_unix_us = received_us};
-        if (!write.bytes)
-            abort();
-        memcpy(write.bytes, bytes, length);
-        f->waiting++;
-        meshping_status status = meshping_store_submit_block(f->store, &write, filled, f, &err);
-        if (status != MESHPING_OK) {
-            free(write.bytes);
-            return ingest_said("filling", &err);
-        }
-        if (!settle(f, 2000))
-            return false;
-    }
-    meshping_free(bytes);
-    return true;
-}
-
-/* Rounds [from, to) of the first `agents` agents, `rounds` of them a block, as many targets in one as it takes. */
-static bool fill(meshping_store *store, const ingest_mesh *mesh, uint32_t agents, int64_t from, int64_t to,
-                 int64_t rounds)
-{
-    filling f = {.store = store, .epoch = (uint64_t)from};
-    meshping_block_builder *builder = NULL;
-    bool good = meshping_block_builder_new(&builder) == MESHPING_OK;
-    if (good && rounds > 1)
-        meshping__block_builder_set_effort(builder, MESHPING__EFFORT_SEAL);
-    for (int64_t round = from; good && round < to; round += rounds) {
-        int64_t end = round + rounds < to ? round + rounds : to;
-        for (uint32_t kind = 0; good && kind < KINDS && kind < agents; kind++) {
-            for (uint32_t t = 0; good && t < mesh->targets; t++)
-                for (int64_t r = round; good && r < end; r++) {
-                    meshping_sample sample = ingest_sample(kind, t, r);
-                    meshping_status status = meshping_block_builder_add(builder, t + 1, &sample);
-                    if (status == MESHPING_LIMIT) {
-                        good = fill_block(&f, builder, kind, agents, end * INGEST_STEP_US);
-                        status = meshping_block_builder_add(builder, t + 1, &sample);
-                    }
-                    good = good && status == MESHPING_OK;
-                }
-            good = good && fill_block(&f, builder, kind, agents, end * INGEST_STEP_US);
-        }
-    }
-    good = good && settle(&f, 0);
-    meshping_block_builder_free(builder);
-    return good;
-}
-
-bool ingest_prepare(ingest_setting *o)
-{
-    meshping_store *store = NULL;
-    meshping_store_options options;
-    meshping_error err = {0};
-    char path[INGEST_PATH_MAX + 20];
-    int64_t now = meshping_now_read().unix_ns / 1000 / INGEST_STEP_US;
-    o->filled_to = now - 3; /* the agents' own first slots come after it */
-    o->filled_from = o->filled_to - HOUR_ROUNDS;
-    meshping_store_options_init(&options);
-    snprintf(path, sizeof path, "%s/meshping.db", o->mesh.directory);
-    options.path = path;
-    options.seal_after_s = 0; /* what is filled in stays in the journal for the server to find */
-    if (meshping_store_open(&store, &options, &err) != MESHPING_OK)
-        return ingest_said(path, &err);
-    bool good = seed(store, &o->mesh);
-    if (good && o->day_agents)
-        good = fill(store, &o->mesh, o->day_agents, now - 24 * HOUR_ROUNDS, o->filled_from, DAY_SPAN_ROUNDS);
-    if (good && o->hour)
-        good = fill(store, &o->mesh, o->mesh.agents, o->filled_from, o->filled_to, 1);
-    meshping_store_close(store);
-    return good;
 }
