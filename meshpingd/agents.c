@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AUTHENTICATION_MS 10000
+#define CONFIRMATION_MS 10000
 #define STATUS_MS 10000
 #define AGENTS_A_RETRY_SECOND 250 /* retry_s = agents / 250: docs/PROTOCOL.md, Delivery */
 
@@ -397,17 +397,14 @@ void agents_tick(server *s)
 {
     int64_t now_ms = server_mono_ms(); /* a step of the wall clock is nobody's silence */
     for (agent_connection *c = connection_first(); c; c = c->next) {
-        if (!c->agent) {
-            if (now_ms - c->opened_ms > AUTHENTICATION_MS)
-                connection_refuse(c, 1008, "it did not authenticate within %d s", AUTHENTICATION_MS / 1000);
-            continue;
-        }
+        if (!c->agent)
+            continue; /* its time is measured from the connection: web.c */
         if (now_ms - c->heard_ms > (int64_t)s->config.offline_s * 1000) {
             connection_refuse(c, 1001, "no word for %d s", s->config.offline_s);
             continue;
         }
-        if (joining_is_waiting(c) && now_ms - c->ticket_since_ms > AUTHENTICATION_MS) {
-            connection_refuse(c, 1008, "it did not confirm its join ticket within %d s", AUTHENTICATION_MS / 1000);
+        if (joining_is_waiting(c) && now_ms - c->ticket_since_ms > CONFIRMATION_MS) {
+            connection_refuse(c, 1008, "it did not confirm its join ticket within %d s", CONFIRMATION_MS / 1000);
             continue;
         }
         if (now_ms - c->status_ms >= STATUS_MS) {

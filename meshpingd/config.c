@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/config.h"
 
+#include <meshping/cidr.h>
+
 #define MINUTE INT64_C(60)
 #define DAY (24 * 60 * MINUTE)
 #define YEAR (365 * DAY)
@@ -33,6 +35,11 @@ const config_key server_config_keys[] = {
     CONFIG_KEY_NUMBER(server_config, pending_max, 1, 100000, "256", "So many agents may wait for approval"),
     CONFIG_KEY_NUMBER(server_config, unauthenticated_max, 1, 100000, "512",
                       "So many agents' connections may wait for their handshake"),
+    CONFIG_KEY_NUMBER(
+        server_config, authentication_s, 1, 60, "10",
+        "A connection has so many seconds, from its begin, for an agent's handshake or its first request"),
+    CONFIG_KEY_TEXT(server_config, trusted_proxies, "",
+                    "CIDRs of proxies that say for whom they connect: PROXY version 2; X-Forwarded-For, of browsers"),
     CONFIG_KEY_NUMBER(server_config, failed_enrolments_max, 1, 250, "5",
                       "An address with so many failed enrolments in a minute waits for the next one"),
     CONFIG_KEY_NUMBER(server_config, descriptors_reserved, 0, 4096, "64",
@@ -56,6 +63,10 @@ meshping_status server_config_check(const server_config *config, meshping_error 
 {
     if (!config->state_dir[0])
         return meshping_error_set(err, MESHPING_INVALID, "state_dir must not be empty");
+    meshping_cidr_list list;
+    meshping_error why = {0};
+    if (meshping_cidr_list_parse(&list, config->trusted_proxies, &why) != MESHPING_OK)
+        return meshping_error_set(err, MESHPING_INVALID, "trusted_proxies: %s", why.message);
     if (config->rollup_retention < config->retention)
         return meshping_error_set(err, MESHPING_INVALID, "rollup_retention must be at least as long as retention");
     return MESHPING_OK;

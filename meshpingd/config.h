@@ -22,9 +22,11 @@ typedef struct server_config {
     int stale_intervals;
     int offline_s; /* silence after which an agent is offline; default 15 */
     int pending_max, unauthenticated_max, failed_enrolments_max; /* limits on strangers */
-    int descriptors_reserved;                                    /* for administrators */
-    int64_t reassembly_max_size;                                 /* bytes, of all frames that are not whole yet */
-    int session_idle_hours, session_hours;                       /* web sessions */
+    int authentication_s;                  /* from the connection to the handshake, or to the first request */
+    char trusted_proxies[512];             /* CIDRs: their PROXY headers and X-Forwarded-For count */
+    int descriptors_reserved;              /* for administrators */
+    int64_t reassembly_max_size;           /* bytes, of all frames that are not whole yet */
+    int session_idle_hours, session_hours; /* web sessions */
     char public_url[256], smtp_url[512], smtp_from[256], smtp_user[256]; /* e-mail: mail.h */
     char smtp_password_file[512], smtp_ca_file[512];
     int audit_days; /* how long the audit log is kept */

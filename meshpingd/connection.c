@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "meshpingd/agents.h"
+#include "meshpingd/peers.h"
 #include <meshping/block.h>
 #include <openssl/ssl.h>
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 #define FRAME_MAX (MESHPING_FRAME_HEADER_LEN + MESHPING_BLOCK_BYTES_MAX)
 #define CLOSE_UNSUPPORTED 1003
 #define CLOSE_TOO_BIG 1009
+#define ENDING_TICKS 1
 #define CLOSE_TRY_AGAIN 1013
 
 const size_t agents_per_session_size = sizeof(agent_connection *);
@@ -59,7 +61,9 @@ void connection_bury(void)
 {
     for (agent_connection *c = connections, *next; c; c = next) {
         next = c->next;
-        if (c->closing && !c->ending) /* who is ending is not cut short before its close frame is out */
+        if (c->ending && c->ending_ticks++ < ENDING_TICKS)
+            continue; /* its close frame goes out, and may be answered */
+        if (c->closing)
             lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
     }
 }
@@ -215,14 +219,6 @@ static int receive(agent_connection *c, const void *in, size_t length)
 
 /* ---- opening ---- */
 
-static bool peer_of(struct lws *wsi, meshping_address *out)
-{
-    struct sockaddr_storage sa;
-    socklen_t length = sizeof sa;
-    return getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&sa, &length) == 0 &&
-           meshping_address_from_sockaddr(out, (struct sockaddr *)&sa) == MESHPING_OK;
-}
-
 /* Exactly /agent, and nothing that a browser sends. Non-zero refuses the upgrade. */
 static int filter(struct lws *wsi)
 {
@@ -236,10 +232,10 @@ static int filter(struct lws *wsi)
         return 1;
     }
     server *s = lws_context_user(lws_get_context(wsi));
-    meshping_address peer;
-    if (s->blocked.count && peer_of(wsi, &peer) && meshping_cidr_list_contains(&s->blocked, &peer)) {
+    const meshping_address *peer = peers_address(lws_get_socket_fd(wsi));
+    if (s->blocked.count && peer && meshping_cidr_list_contains(&s->blocked, peer)) {
         char text[MESHPING_ADDRESS_TEXT_MAX];
-        log_warning("agents", "%s is blocked: refused", meshping_address_format(&peer, text));
+        log_warning("agents", "%s is blocked: refused", meshping_address_format(peer, text));
         return 1;
     }
     if (descriptors_refuse_agent(&s->descriptors, lws_get_socket_fd(wsi), (uint64_t)server_mono_ms()))
@@ -262,10 +258,10 @@ static bool bind_to_channel(agent_connection *c)
 
 static void note_peer(agent_connection *c)
 {
-    meshping_address address;
+    const meshping_address *address = peers_address(lws_get_socket_fd(c->wsi));
     snprintf(c->peer, sizeof c->peer, "?");
-    if (peer_of(c->wsi, &address))
-        meshping_address_format(&address, c->peer);
+    if (address)
+        meshping_address_format(address, c->peer);
 }
 
 static int open_connection(struct lws *wsi, agent_connection **slot)
@@ -330,6 +326,12 @@ int agents_callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return result;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return *slot ? writeable(*slot) : -1;
+    case LWS_CALLBACK_TIMER: /* web.c set it with the connection */
+        if (!*slot || (*slot)->agent)
+            return 0;
+        connection_refuse(*slot, 1008, "it did not authenticate within %d s", (*slot)->server->config.authentication_s);
+        (*slot)->ending = true;
+        return -1;
     case LWS_CALLBACK_CLOSED:
         close_connection(slot);
         return 0;

@@ -49,6 +49,7 @@ typedef struct agent_connection {
 
     bool close_after;                      /* once the outbox is empty */
     bool closing, ending;                  /* refused; and libwebsockets is about to say so */
+    unsigned ending_ticks;                 /* since when it is */
     struct agent_connection *next, **link; /* of all connections */
 } agent_connection;
 

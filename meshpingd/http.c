@@ -9,6 +9,7 @@
 #include "meshpingd/auth.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
+#include "meshpingd/peers.h"
 #include "meshpingd/problem.h"
 #include "meshpingd/readers.h"
 #include <meshping/protocol.h>
@@ -188,6 +189,7 @@ static int begin_exchange(struct lws *wsi, http_per_session *session)
     server *s = server_of(wsi);
     if (!session || session->exchange || !s || !s->http)
         return -1;
+    peers_note_request(lws_get_socket_fd(wsi));
     http_exchange *x = calloc(1, sizeof *x);
     if (!x)
         return -1;
@@ -348,6 +350,17 @@ static int check_stalled(struct lws *wsi)
     return recv(lws_get_socket_fd(wsi), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ? -1 : 0;
 }
 
+/* TLS and the first request's head were not there within the time that a connection has. */
+static int too_late(struct lws *wsi)
+{
+    char text[MESHPING_ADDRESS_TEXT_MAX] = "?";
+    const meshping_address *peer = peers_address(lws_get_socket_fd(wsi));
+    if (peer)
+        meshping_address_format(peer, text);
+    log_info("web", "%s did not make a request within %d s: closed", text, server_of(wsi)->config.authentication_s);
+    return -1;
+}
+
 /* ---- upgrades ---- */
 
 int http_refuse_upgrade(struct lws *wsi, int status, const char *detail)
@@ -398,7 +411,9 @@ int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return write_answer(wsi, session);
     case LWS_CALLBACK_TIMER:
-        return session && session->exchange && session->exchange->head_sent ? check_stalled(wsi) : 0;
+        if (!peers_has_request(lws_get_socket_fd(wsi))) /* web.c's timer; 4.1.6 runs one that is taken back, too */
+            return too_late(wsi);
+        return session->exchange && session->exchange->head_sent ? check_stalled(wsi) : 0;
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
         return confirm_upgrade(wsi);
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:

@@ -3,11 +3,11 @@
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
+#include "meshpingd/peers.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 bool http_copy_header(struct lws *wsi, char *to, size_t size, enum lws_token_indexes token)
 {
@@ -39,11 +39,17 @@ static bool copy_custom_header(struct lws *wsi, char *to, size_t size, const cha
 
 bool http_copy_peer(struct lws *wsi, meshping_address *out)
 {
-    struct sockaddr_storage peer;
-    socklen_t length = sizeof peer;
+    char forwarded[1024];
+    const server *s = lws_context_user(lws_get_context(wsi));
+    const meshping_address *peer = peers_address(lws_get_socket_fd(wsi));
     memset(out, 0, sizeof *out);
-    return getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&peer, &length) == 0 &&
-           meshping_address_from_sockaddr(out, (struct sockaddr *)&peer) == MESHPING_OK;
+    if (!peer)
+        return false;
+    *out = *peer;
+    if (meshping_cidr_list_contains(&s->trusted_proxies, peer) &&
+        http_copy_header(wsi, forwarded, sizeof forwarded, WSI_TOKEN_X_FORWARDED_FOR))
+        *out = peers_forwarded(peer, forwarded, &s->trusted_proxies);
+    return true;
 }
 
 bool http_origin_is_own(const char *origin, const char *host)

@@ -2,8 +2,10 @@
 #include "meshpingd/listener.h"
 
 #include "common/log.h"
+#include "meshpingd/peers.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <meshping/proxy.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -12,14 +14,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define WAITING_MAX 512     /* connections that have not said a byte yet */
-#define FIRST_BYTE_MS 10000 /* how long they may take */
-#define PAUSE_MS 1000       /* after descriptors ran out */
-#define ACCEPTS_A_TURN 8    /* then those who are further on have their turn: see incoming */
-#define ACCEPT_EACH_MS 4    /* but after a long turn as many as come back in that time: docs/PROTOCOL.md, retry_s */
+#define WAITING_MAX 512  /* connections that have not said a byte yet */
+#define PAUSE_MS 1000    /* after descriptors ran out */
+#define ACCEPTS_A_TURN 8 /* then those who are further on have their turn: see incoming */
+#define ACCEPT_EACH_MS 4 /* but after a long turn as many as come back in that time: docs/PROTOCOL.md, retry_s */
 #define ACCEPTS_MAX 32
 #define DEAD_AFTER_MS 60000     /* what was sent is not acknowledged for so long: the kernel ends the connection */
 #define TLS_HANDSHAKE_RECORD 22 /* RFC 8446 section 5.1 */
+#define PROXY_FIRST_BYTE '\r'
 #define TELL_EVERY_MS 60000
 
 /* A connection that has not said anything yet. */
@@ -30,20 +32,23 @@ typedef struct waiting {
     uv_timer_t timer;
     int fd;
     int open_handles;
-    char peer[MESHPING_ADDRESS_TEXT_MAX];
+    uint64_t accepted_ms;
+    meshping_address address;             /* whose it is */
+    char peer[MESHPING_ADDRESS_TEXT_MAX]; /* the same, for the log */
+    bool trusted;                         /* a proxy that may say whose it is, and has not yet */
+    uint8_t header[MESHPING_PROXY_MAX];   /* what has come of that */
+    size_t header_length;
 } waiting;
 
 struct listener {
     uv_loop_t *loop;
-    const descriptor_limit *descriptors;
+    listener_options options;
     uv_poll_t poll;
     uv_timer_t pause;
     int fd;
     waiting *first;
     size_t count;
     uint64_t told_ms, crowded_ms, turn_ms;
-    listener_adopt_fn adopt;
-    void *user;
 };
 
 meshping_status listener_parse(meshping_address *address, uint16_t *port, const char *text, meshping_error *err)
@@ -98,7 +103,8 @@ static int release(waiting *w)
 static void too_slow(uv_timer_t *timer)
 {
     waiting *w = timer->data;
-    log_debug("listener", "%s said nothing for %d s: closed", w->peer, FIRST_BYTE_MS / 1000);
+    log_debug("listener", "%s did not begin TLS within %d s: closed", w->peer,
+              (int)(w->owner->options.limit_ms / 1000));
     close(release(w));
 }
 
@@ -119,6 +125,63 @@ static void refuse_plain_text(int fd)
     close(fd);
 }
 
+/* ---- PROXY headers ---- */
+
+/* No more than the header is read: what follows is TLS's. False: there is more to come, or the connection is gone. */
+static bool read_header(waiting *w)
+{
+    meshping_proxy_header header;
+    meshping_error err = {0};
+    for (;;) {
+        if (meshping_proxy_read(&header, w->header, w->header_length, &err) != MESHPING_OK) {
+            log_warning("listener", "%s, a trusted proxy, is refused: %s", w->peer, err.message);
+            close(release(w));
+            return false;
+        }
+        if (header.complete)
+            break;
+        ssize_t got = recv(w->fd, w->header + w->header_length, header.length - w->header_length, MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return false;
+        if (got <= 0) {
+            close(release(w));
+            return false;
+        }
+        w->header_length += (size_t)got;
+    }
+    w->trusted = false; /* it has said it */
+    if (!header.own) {
+        w->address = header.source;
+        meshping_address_format(&w->address, w->peer);
+    }
+    return true;
+}
+
+/* By who may not, in a version that is not read, or a second time. */
+static bool is_header(int fd)
+{
+    uint8_t bytes[MESHPING_PROXY_HEAD_LEN];
+    meshping_proxy_header header;
+    ssize_t got = recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    return got > 0 && meshping_proxy_read(&header, bytes, (size_t)got, NULL) != MESHPING_NOT_FOUND;
+}
+
+static void refuse_other(waiting *w)
+{
+    if (!is_header(w->fd)) {
+        log_warning("listener", "%s spoke plain text on the TLS port: refused", w->peer);
+        refuse_plain_text(release(w));
+        return;
+    }
+    if (w->trusted)
+        log_warning("listener", "%s, a trusted proxy, is refused: it sends a PROXY header of version 1, not 2",
+                    w->peer);
+    else
+        log_warning("listener", "%s sent a PROXY header, and is not in trusted_proxies (or said it twice): refused",
+                    w->peer);
+    close(release(w));
+}
+
 static void first_byte(uv_poll_t *poll, int status, int events)
 {
     waiting *w = poll->data;
@@ -126,25 +189,25 @@ static void first_byte(uv_poll_t *poll, int status, int events)
     /* who gave up while he waited is not worth a handshake */
     bool gone = status < 0 || (events & UV_DISCONNECT);
     ssize_t got = gone ? 0 : recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got > 0 && w->trusted && (w->header_length || byte == PROXY_FIRST_BYTE)) {
+        if (!read_header(w))
+            return;
+        got = recv(w->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    }
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     listener *l = w->owner;
-    char peer[MESHPING_ADDRESS_TEXT_MAX];
-    memcpy(peer, w->peer, sizeof peer);
-    int fd = release(w);
-    if (got <= 0) {
-        close(fd);
-    } else if (byte == TLS_HANDSHAKE_RECORD) {
-        l->adopt(l->user, fd);
-    } else {
-        log_warning("listener", "%s spoke plain text on the TLS port: refused", peer);
-        refuse_plain_text(fd);
-    }
+    bool is_tls = got > 0 && byte == TLS_HANDSHAKE_RECORD;
+    if (got > 0 && !is_tls)
+        refuse_other(w);
+    else if (is_tls && peers_note(w->fd, &w->address, w->accepted_ms) == MESHPING_OK)
+        l->options.adopt(l->options.user, release(w));
+    else
+        close(release(w));
 }
 
 static void wait_for_first_byte(listener *l, int fd, const struct sockaddr_storage *sa)
 {
-    meshping_address address;
     int yes = 1;
     waiting *w = calloc(1, sizeof *w);
     if (!w) {
@@ -154,8 +217,10 @@ static void wait_for_first_byte(listener *l, int fd, const struct sockaddr_stora
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){DEAD_AFTER_MS}, sizeof(unsigned));
-    if (meshping_address_from_sockaddr(&address, (const struct sockaddr *)sa) == MESHPING_OK)
-        meshping_address_format(&address, w->peer);
+    if (meshping_address_from_sockaddr(&w->address, (const struct sockaddr *)sa) == MESHPING_OK)
+        meshping_address_format(&w->address, w->peer);
+    w->trusted = meshping_cidr_list_contains(l->options.trusted_proxies, &w->address);
+    w->accepted_ms = uv_now(l->loop);
     w->owner = l;
     w->fd = fd;
     w->poll.data = w->timer.data = w;
@@ -173,7 +238,7 @@ static void wait_for_first_byte(listener *l, int fd, const struct sockaddr_stora
         w->next->link = &w->next;
     l->first = w;
     l->count++;
-    uv_timer_start(&w->timer, too_slow, FIRST_BYTE_MS, 0);
+    uv_timer_start(&w->timer, too_slow, l->options.limit_ms, 0);
     uv_poll_start(&w->poll, UV_READABLE | UV_DISCONNECT, first_byte);
 }
 
@@ -196,7 +261,7 @@ static void drop_oldest(listener *l)
  */
 static int make_room(listener *l, int fd)
 {
-    bool scarce = l->count && fd >= l->descriptors->half_below;
+    bool scarce = l->count && fd >= l->options.files->half_below;
     if (!scarce && l->count < WAITING_MAX)
         return fd;
     drop_oldest(l);
@@ -304,9 +369,8 @@ static meshping_status open_socket(int *out, const meshping_address *address, ui
                                     "cannot listen on %s port %u", text, *port);
 }
 
-meshping_status listener_start(listener **out, uv_loop_t *loop, const descriptor_limit *files,
-                               const meshping_address *address, uint16_t *port, listener_adopt_fn adopt, void *user,
-                               meshping_error *err)
+meshping_status listener_start(listener **out, uv_loop_t *loop, const listener_options *options,
+                               const meshping_address *address, uint16_t *port, meshping_error *err)
 {
     static const meshping_address any4 = {.family = MESHPING_FAMILY_IPV4};
     static const meshping_address any6 = {.family = MESHPING_FAMILY_IPV6};
@@ -323,9 +387,7 @@ meshping_status listener_start(listener **out, uv_loop_t *loop, const descriptor
         return status;
     }
     l->loop = loop;
-    l->descriptors = files;
-    l->adopt = adopt;
-    l->user = user;
+    l->options = *options;
     l->poll.data = l->pause.data = l;
     uv_timer_init(loop, &l->pause);
     if (uv_poll_init(loop, &l->poll, l->fd) != 0 || uv_poll_start(&l->poll, UV_READABLE, incoming) != 0)

@@ -87,6 +87,7 @@ typedef struct server {
     uint8_t ticket_key[MESHPING_TICKET_KEY_LEN]; /* makes join tickets */
     revocations revocations;
     rate failed_enrolments;
+    meshping_cidr_list trusted_proxies;
     meshping_cidr_list blocked;  /* no agent may come from there */
     uint64_t live_version;       /* counts up when agents or targets changed: the next live message is a snapshot */
     uint64_t live_shown_version; /* of the last snapshot that viewers got */

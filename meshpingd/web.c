@@ -6,12 +6,13 @@
 #include "meshpingd/certificates.h"
 #include "meshpingd/http.h"
 #include "meshpingd/listener.h"
+#include "meshpingd/peers.h"
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define TIMEOUT_S 10             /* of a stalled TLS or HTTP exchange */
+#define TIMEOUT_S 10             /* of a stalled exchange, at least */
 #define HEADER_BYTES_MAX 8192    /* of a request */
 #define RECEIVE_BYTES 16384      /* handed up at once */
 #define AGENT_RECEIVE_BYTES 2048 /* the same of an agent: each connection holds so much for as long as it lasts */
@@ -47,8 +48,13 @@ static void take_log(int level, const char *line)
 static void adopt(void *user, int fd)
 {
     web *w = user;
-    if (!lws_adopt_socket_vhost(w->vhost, fd))
+    uint64_t limit_ms = (uint64_t)w->server->config.authentication_s * 1000;
+    uint64_t gone_ms = uv_now(&w->server->loop) - peers_accepted_ms(fd);
+    struct lws *wsi = lws_adopt_socket_vhost(w->vhost, fd);
+    if (!wsi)
         log_debug("web", "a connection ended before it was taken over");
+    else /* one limit from the connection to its first request, or to an agent's handshake */
+        lws_set_timer_usecs(wsi, (lws_usec_t)(gone_ms < limit_ms ? limit_ms - gone_ms : 1) * 1000);
 }
 
 static meshping_status create_context(web *w, meshping_error *err)
@@ -75,7 +81,8 @@ static meshping_status create_context(web *w, meshping_error *err)
     info.uid = (uid_t)-1;
     info.max_http_header_data = HEADER_BYTES_MAX;
     info.server_string = "meshpingd";
-    info.timeout_secs = TIMEOUT_S;
+    info.timeout_secs =
+        (unsigned)(w->server->config.authentication_s > TIMEOUT_S ? w->server->config.authentication_s : TIMEOUT_S);
     /*
      * A whole TLS record at once: what is left of one in OpenSSL's buffer makes no socket readable, and on libuv
      * libwebsockets 4.1.6 comes back for it only once; a body or block of several reads would then hang.
@@ -118,8 +125,12 @@ meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_
     status = certificates_open(&w->certificates, &s->config, keys, &s->descriptors, err);
     if (status == MESHPING_OK)
         status = create_context(w, err);
+    listener_options options = {&s->descriptors, &s->trusted_proxies, (uint64_t)s->config.authentication_s * 1000,
+                                adopt, w};
     if (status == MESHPING_OK)
-        status = listener_start(&w->listener, &s->loop, &s->descriptors, &address, port, adopt, w, err);
+        status = meshping_cidr_list_parse(&s->trusted_proxies, s->config.trusted_proxies, err);
+    if (status == MESHPING_OK)
+        status = listener_start(&w->listener, &s->loop, &options, &address, port, err);
     return status;
 }
 
@@ -152,5 +163,6 @@ void web_free(web *w)
     w->server->lws = NULL;
     certificates_dispose(&w->certificates);
     listener_free(w->listener);
+    peers_dispose();
     free(w);
 }
