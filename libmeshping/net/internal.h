@@ -7,6 +7,7 @@
 #define MESHPING_NET_INTERNAL_H
 
 #include "base/bytes.h"
+#include "platform/link_watch.h"
 #include "platform/resolver.h"
 #include <libwebsockets.h>
 #include <meshping/session.h>
@@ -23,7 +24,8 @@ typedef struct server_state {
     uint8_t passphrase_pin[MESHPING_PIN_LEN]; /* of the passphrase that it joined with, whatever came since */
     uint64_t server_id;                       /* 0: never met */
     bool enrolled;                            /* the server knows our key: resume needs no passphrase */
-    bool has_ticket;                          /* the last join ticket, shown when resuming */
+    uint8_t family;  /* of the address at which it answered last; MESHPING_FAMILY_NONE: never */
+    bool has_ticket; /* the last join ticket, shown when resuming */
     uint8_t ticket[MESHPING_TICKET_LEN];
 } server_state;
 
@@ -109,6 +111,10 @@ struct meshping_session {
     uv_poll_t names_poll;
     bool names_poll_open;
     bool resolving;
+    uint8_t connecting_family;
+    meshping__link_watch *links; /* NULL: not to be had */
+    uv_poll_t links_poll;
+    bool links_poll_open;
     meshping__bytes received;
     outbox_item outbox[OUTBOX_MAX];
     size_t outbox_count;
@@ -129,6 +135,9 @@ struct meshping_session {
     uint64_t ping_id;      /* 0: none outstanding */
     uint64_t ping_counter;
     uint32_t backoff_ms;
+    uint32_t failures;      /* connections in a row that were not answered */
+    int64_t retry_floor_ns; /* not before: the server refused this agent */
+    int64_t hurry_until_ns; /* the network came back just now, and the next try is drawn already */
     uint32_t retry_s;
     delivery delivery;
 };
@@ -145,6 +154,16 @@ void meshping__link_send(meshping_session *session, const meshping_message *mess
 /* Takes a finished look-up of the server's name; call it now and then while session->resolving. */
 void meshping__link_resolve(meshping_session *session);
 void meshping__link_want_write(meshping_session *session);
+
+/* retry.c */
+#define MESHPING__FAMILY_FAILURES 3 /* then another family is tried */
+/* Sets when the server is tried again, random in a span that grows; returns in how many milliseconds. */
+int64_t meshping__retry_after_loss(meshping_session *session, bool refused);
+/* Sooner, when it waits: random in the first span. */
+void meshping__retry_network_back(meshping_session *session);
+/* Which of the server's addresses (at least one) is next, after so many failures in a row; family: the good one. */
+const meshping_address *meshping__retry_address(const meshping_address *addresses, size_t count, uint8_t family,
+                                                uint32_t failures);
 
 /* session_targets.c */
 /* Parts come in order; part 0 starts anew, so that a newer revision may follow half of an older one. */

@@ -196,9 +196,12 @@ static const struct lws_protocols protocols[] = {
     {NULL, NULL, 0, 0, 0, NULL, 0},
 };
 
-static void connect_to(meshping_session *session, const char *address)
+static void connect_to(meshping_session *session, const meshping_address *to)
 {
+    char address[MESHPING_ADDRESS_TEXT_MAX];
     struct lws_client_connect_info info = {0};
+    meshping_address_format(to, address);
+    session->connecting_family = to->family;
     info.context = session->lws;
     info.address = address;
     info.port = session->server.port;
@@ -217,11 +220,11 @@ static void connect_to(meshping_session *session, const char *address)
 void meshping__link_resolve(meshping_session *session)
 {
     meshping__resolution found;
-    char text[MESHPING_ADDRESS_TEXT_MAX];
     while (session->resolving && meshping__resolver_take(session->resolver, &found)) {
         session->resolving = false;
         if (found.count)
-            connect_to(session, meshping_address_format(&found.addresses[0], text));
+            connect_to(session, meshping__retry_address(found.addresses, found.count, session->server.family,
+                                                        session->failures));
         else
             lost(session, "the server's name cannot be resolved");
     }
@@ -250,6 +253,33 @@ static meshping_status open_resolver(meshping_session *session, meshping_error *
     return MESHPING_OK;
 }
 
+static void on_links(uv_poll_t *poll, int status, int events)
+{
+    meshping_session *session = poll->data;
+    (void)status;
+    (void)events;
+    if (meshping__link_watch_take(session->links))
+        meshping__retry_network_back(session);
+}
+
+/* Without it a returned network is found by the next try. */
+static void open_links(meshping_session *session)
+{
+    if (meshping__link_watch_new(&session->links, NULL) != MESHPING_OK ||
+        uv_poll_init(&session->loop, &session->links_poll, meshping__link_watch_fd(session->links)) != 0)
+        return;
+    session->links_poll.data = session;
+    session->links_poll_open = true;
+    uv_poll_start(&session->links_poll, UV_READABLE, on_links);
+}
+
+static void close_links(meshping_session *session)
+{
+    if (session->links_poll_open)
+        uv_close((uv_handle_t *)&session->links_poll, NULL);
+    session->links_poll_open = false;
+}
+
 static void close_resolver(meshping_session *session)
 {
     if (session->names_poll_open)
@@ -261,7 +291,7 @@ void meshping__link_connect(meshping_session *session)
 {
     meshping_address address;
     if (meshping_address_parse(&address, session->server.host, NULL) == MESHPING_OK) {
-        connect_to(session, session->server.host);
+        connect_to(session, &address);
         return;
     }
     if (meshping__resolver_start(session->resolver, 0, session->server.host, MESHPING_FAMILY_NONE) != MESHPING_OK) {
@@ -321,6 +351,7 @@ meshping_status meshping__link_open(meshping_session *session, meshping_error *e
     meshping_status status = open_resolver(session, err);
     if (status != MESHPING_OK)
         return status;
+    open_links(session);
     info.port = CONTEXT_PORT_NO_LISTEN;
     info.protocols = protocols;
     info.foreign_loops = loops;
@@ -345,6 +376,7 @@ void meshping__link_close(meshping_session *session)
         lws_context_destroy(session->lws);
     if (session->loop_open) {
         close_resolver(session);
+        close_links(session);
         while (uv_run(&session->loop, UV_RUN_DEFAULT) != 0)
             ;
         if (session->lws)
@@ -353,6 +385,8 @@ void meshping__link_close(meshping_session *session)
         uv_run(&session->loop, UV_RUN_NOWAIT); /* what the second one closed */
         uv_loop_close(&session->loop);
         session->loop_open = false;
+        meshping__link_watch_free(session->links);
+        session->links = NULL;
         meshping__resolver_free(session->resolver);
         session->resolver = NULL;
         if (session->names_fd >= 0)

@@ -13,7 +13,6 @@
 #define STATUS_MS 10000
 #define AUTHENTICATION_MS 10000
 #define PING_SPACING_MS 1000
-#define REFUSED_RETRY_MS 30000
 #define STABLE_MS 30000 /* a session that lasted so long was a good one: the next tries begin at once again */
 
 const char *meshping_link_name(unsigned link)
@@ -154,34 +153,17 @@ void meshping_session_free(meshping_session *session)
 
 /* ---- connecting ---- */
 
-/* Random in [0, max(1 s, retry_s)], doubled to the limit: docs/PROTOCOL.md, Delivery. */
-static int64_t next_delay_ms(meshping_session *session)
-{
-    uint32_t jitter = 0;
-    uint32_t span = session->retry_s > 1 ? session->retry_s * 1000 : 1000;
-    if (span < session->backoff_ms)
-        span = session->backoff_ms;
-    if (span > session->options.backoff_max_ms && session->retry_s * 1000 < span)
-        span = session->options.backoff_max_ms;
-    session->backoff_ms = span < UINT32_MAX / 2 ? span * 2 : span;
-    if (session->backoff_ms > session->options.backoff_max_ms)
-        session->backoff_ms = session->options.backoff_max_ms;
-    meshping__random(&jitter, sizeof jitter);
-    return jitter % (span + 1);
-}
-
 void meshping__session_lost(meshping_session *session, const char *reason)
 {
     char message[256];
     if (session->answered && session->now.mono_ns - session->answered_ns >= STABLE_MS * MS_NS)
         session->backoff_ms = 0;
+    session->failures = session->answered ? 0 : session->failures + 1;
     session->answered = false;
-    int64_t delay_ms = next_delay_ms(session);
-    if (session->link == MESHPING_LINK_REFUSED || session->link == MESHPING_LINK_BLACKLISTED)
-        delay_ms += REFUSED_RETRY_MS;
+    int64_t delay_ms = meshping__retry_after_loss(session, session->link == MESHPING_LINK_REFUSED ||
+                                                               session->link == MESHPING_LINK_BLACKLISTED);
     meshping__delivery_stop(&session->delivery);
     session->deadline_ns = session->status_at_ns = INT64_MAX;
-    session->connect_at_ns = session->now.mono_ns + delay_ms * MS_NS;
     session->ping_id = 0;
     meshping_target_list_dispose(&session->incoming);
     snprintf(message, sizeof message, "%s; next try in %.1f s", reason, (double)delay_ms / 1000);
@@ -330,8 +312,13 @@ static void on_registration_status(meshping_session *session, const meshping_reg
         session->answered_ns = session->now.mono_ns;
         session->deadline_ns = INT64_MAX;
         session->status_at_ns = session->now.mono_ns + STATUS_MS * MS_NS;
+        if (session->connecting_family != session->server.family) {
+            session->server.family = session->connecting_family;
+            session->server_unsaved = true;
+        }
         note_enrolled(session);
     }
+    session->failures = 0;
     session->retry_s = status->retry_s;
     forget_key(session); /* from now on the key is what it is known by */
     if (status->has_ticket) {

@@ -235,6 +235,7 @@ meshping_status meshping__state_server_load(server_state *out, const char *dir, 
         meshping__field_bytes(&fields, "passphrase_pin", out->passphrase_pin, sizeof out->passphrase_pin);
     out->server_id = meshping__field_hex64(&fields, "server_id", true);
     out->enrolled = meshping__field_u64(&fields, "enrolled", 0, 1) == 1;
+    out->family = (uint8_t)meshping__field_u64_or(&fields, "family", MESHPING_FAMILY_IPV6, MESHPING_FAMILY_NONE);
     out->has_ticket = meshping__field_has(&fields, "ticket");
     if (out->has_ticket)
         meshping__field_bytes(&fields, "ticket", out->ticket, sizeof out->ticket);
@@ -256,6 +257,8 @@ meshping_status meshping__state_server_save(const server_state *state, const cha
                            meshping__json_bytes(state->passphrase_pin, sizeof state->passphrase_pin));
     json_object_object_add(object, "server_id", meshping__json_hex64(state->server_id));
     json_object_object_add(object, "enrolled", json_object_new_int(state->enrolled));
+    if (state->family)
+        json_object_object_add(object, "family", json_object_new_int(state->family));
     if (state->has_ticket)
         json_object_object_add(object, "ticket", meshping__json_bytes(state->ticket, sizeof state->ticket));
     const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
