@@ -93,6 +93,9 @@ meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshpi
 meshping_status meshping__schema_identify(meshping__sql *sql, bool *current, meshping_error *err);
 /* Leads from `version` to version `to`, or the newest, each in a transaction of its own. */
 meshping_status meshping__schema_migrate(meshping__sql *sql, int64_t version, int64_t to, meshping_error *err);
+#define MESHPING__SCHEMA_NEWEST INT64_MAX
+/* All tables of a version in an empty database, for lazy.c. Returns SQLite's code. */
+int meshping__schema_build(sqlite3 *db, int64_t version);
 /* What every writing connection needs. */
 meshping_status meshping__schema_prepare_writer(meshping__sql *sql, meshping_error *err);
 

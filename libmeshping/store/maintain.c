@@ -131,6 +131,30 @@ meshping_status meshping_store_lock(int *fd, const char *path, meshping_error *e
     return meshping__lock_take(fd, path, err);
 }
 
+#define SMALL_BYTES (INT64_C(4) << 20)
+
+/*
+ * Of a small file the pages that are half empty are a good part, in a large one small pages cost time. VACUUM changes
+ * their size only without a write-ahead log, which cannot be left while somebody else reads: then they stay as they
+ * are.
+ */
+static meshping_status choose_page_size(meshping__sql *sql, meshping_error *err)
+{
+    int64_t bytes = 0, pages = 0, free_pages = 0;
+    meshping_status status = meshping__sql_number(sql, "PRAGMA page_size", &bytes, err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_number(sql, "PRAGMA page_count", &pages, err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_number(sql, "PRAGMA freelist_count", &free_pages, err);
+    bool small = (pages - free_pages) * bytes < SMALL_BYTES;
+    if (status != MESHPING_OK || bytes == (small ? 512 : 1024))
+        return status;
+    status = meshping__sql_exec(sql, "PRAGMA busy_timeout = 0; PRAGMA journal_mode = DELETE", err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_exec(sql, small ? "PRAGMA page_size = 512" : "PRAGMA page_size = 1024", err);
+    return status == MESHPING_BUSY ? MESHPING_OK : status;
+}
+
 meshping_status meshping_store_vacuum(const char *path, const meshping_maintain_watch *watch, meshping_error *err)
 {
     meshping__watching watching = {.watch = watch};
@@ -146,6 +170,8 @@ meshping_status meshping_store_vacuum(const char *path, const meshping_maintain_
     status = meshping__sql_open(&sql, path, false, err);
     if (status == MESHPING_OK)
         status = meshping__schema_prepare_writer(&sql, err);
+    if (status == MESHPING_OK)
+        status = choose_page_size(&sql, err);
     if (status == MESHPING_OK) {
         meshping__watch_stage(&watching, "compacting", 0);
         sqlite3_progress_handler(sql.db, STEPS_A_CALL, go_on, &watching);
@@ -155,7 +181,7 @@ meshping_status meshping_store_vacuum(const char *path, const meshping_maintain_
             status = meshping_error_set(err, MESHPING_STATE, "ended early");
     }
     if (status == MESHPING_OK)
-        status = meshping__sql_exec(&sql, "PRAGMA wal_checkpoint(TRUNCATE)", err);
+        status = meshping__sql_exec(&sql, "PRAGMA journal_mode = WAL; PRAGMA wal_checkpoint(TRUNCATE)", err);
     meshping__sql_close(&sql);
     close(lock);
     return status;

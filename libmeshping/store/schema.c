@@ -2,6 +2,8 @@
 /* The tables, and how an older file is brought up to date: user_version counts the migrations that it has had. */
 #include "store/internal.h"
 
+#include "store/lazy.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -168,6 +170,8 @@ static const char *const migrations[] = {
     "ALTER TABLE agents ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE quarantine_sources ADD COLUMN leaving INTEGER NOT NULL DEFAULT 0;"
     "PRAGMA user_version = 10;",
+    /* tables that never had a row are not there: lazy.h */
+    "PRAGMA user_version = 11;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
@@ -224,6 +228,38 @@ meshping_status meshping__schema_migrate(meshping__sql *sql, int64_t version, in
             return status;
     }
     return MESHPING_OK;
+}
+
+int meshping__schema_build(sqlite3 *db, int64_t version)
+{
+    int rc = SQLITE_OK;
+    for (int64_t i = 0; rc == SQLITE_OK && i < version && i < VERSION; i++)
+        rc = sqlite3_exec(db, migrations[i], NULL, NULL, NULL);
+    return rc;
+}
+
+#define LAZY_SINCE 11
+
+/* From the version that the file has to the newest; what it has no rows of is made for the migrations only. */
+static meshping_status bring_up(meshping__sql *sql, int64_t version, meshping_error *err)
+{
+    meshping_status status = MESHPING_OK;
+    if (version == VERSION)
+        return status;
+    if (version >= LAZY_SINCE) {
+        status = meshping__sql_begin(sql, err);
+        if (status == MESHPING_OK)
+            status = meshping__sql_end(sql, meshping__lazy_complete(sql, version, err), err);
+    }
+    if (status == MESHPING_OK)
+        status = meshping__schema_migrate(sql, version, VERSION, err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_begin(sql, err);
+    if (status == MESHPING_OK)
+        status = meshping__sql_end(sql, meshping__lazy_trim(sql, err), err);
+    if (status == MESHPING_OK && version == 0)
+        status = meshping__sql_exec(sql, "PRAGMA incremental_vacuum", err);
+    return status == MESHPING_OK ? prepare_way_out(sql, err) : status;
 }
 
 /* MESHPING_OK: ours, or empty, and not newer than this program. */
@@ -284,8 +320,6 @@ meshping_status meshping__schema_open(meshping__sql *sql, bool read_only, meshpi
     if (status == MESHPING_OK)
         status = meshping__schema_prepare_writer(sql, err);
     if (status == MESHPING_OK)
-        status = meshping__schema_migrate(sql, version, VERSION, err);
-    if (status == MESHPING_OK && version < VERSION)
-        status = prepare_way_out(sql, err);
+        status = bring_up(sql, version, err);
     return status;
 }

@@ -193,6 +193,8 @@ static int64_t due_us(const meshping__sealer *sealer, const meshping__seal_agent
             return INT64_MIN;
         if (waiting->samples < SAMPLES_ENOUGH)
             after_us *= SMALL_TIMES;
+    } else if (waiting->samples < MESHPING__LONG_SAMPLES_ENOUGH && after_us < INT64_MAX / SMALL_TIMES) {
+        after_us *= SMALL_TIMES;
     }
     after_us -= sooner_us(agent->id, after_us);
     return __builtin_add_overflow(waiting->oldest_us, after_us, &due) ? INT64_MAX : due;

@@ -14,6 +14,8 @@
 #include "store/merge.h"
 #include "store/sql.h"
 
+#define MESHPING__LONG_SAMPLES_ENOUGH (1u << 16) /* for a long block, which gains little by more */
+
 typedef enum meshping__level {
     MESHPING__LEVEL_JOURNAL = 0, /* table `blocks`; the others in table `sealed` */
     MESHPING__LEVEL_SHORT = 1,

@@ -8,7 +8,9 @@
 
 #define READ_BLOCKS 64 /* a step */
 #define JOB_BLOCKS_MAX 4096u
-#define LONG_US (INT64_C(3600) * 1000000) /* what long blocks span, by time of receipt */
+/* What long blocks span, by time of receipt: an hour, or what it takes to compress well, but not too much at once. */
+#define LONG_US (INT64_C(3600) * 1000000)
+#define LONG_MAX_US (6 * LONG_US)
 
 /* of one job, by the level taken from */
 static const size_t samples_max[] = {[MESHPING__LEVEL_JOURNAL] = 1u << 18, [MESHPING__LEVEL_SHORT] = 1u << 22};
@@ -74,7 +76,9 @@ static bool is_full(const meshping__seal_job *job, const row *next)
 {
     if (!job->merge || meshping__merge_inputs(job->merge) == 0)
         return false;
-    if (job->from == MESHPING__LEVEL_SHORT && next->received_us - job->first_received_us >= LONG_US)
+    int64_t span_us = next->received_us - job->first_received_us;
+    if (job->from == MESHPING__LEVEL_SHORT &&
+        (span_us >= LONG_MAX_US || (span_us >= LONG_US && job->samples >= MESHPING__LONG_SAMPLES_ENOUGH)))
         return true;
     return meshping__merge_inputs(job->merge) >= JOB_BLOCKS_MAX ||
            job->samples + next->samples > samples_max[job->from];

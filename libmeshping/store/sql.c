@@ -2,6 +2,7 @@
 #include "store/sql.h"
 
 #include "base/alloc.h"
+#include "store/lazy.h"
 #include <stdarg.h>
 #include <string.h>
 
@@ -50,7 +51,7 @@ meshping_status meshping__sql_error(meshping__sql *sql, int rc, meshping_error *
 meshping_status meshping__sql_open(meshping__sql *sql, const char *path, bool read_only, meshping_error *err)
 {
     int flags = SQLITE_OPEN_NOMUTEX | (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
-    *sql = (meshping__sql){.path = path};
+    *sql = (meshping__sql){.path = path, .unsure = SIZE_MAX};
     int rc = sqlite3_open_v2(path, &sql->db, flags, NULL);
     if (rc != SQLITE_OK) {
         meshping_status status = meshping__sql_error(sql, rc, err);
@@ -70,6 +71,7 @@ void meshping__sql_close(meshping__sql *sql)
 {
     for (size_t i = 0; i < sql->count; i++)
         sqlite3_finalize(sql->cache[i].statement);
+    meshping__lazy_dispose(sql);
     sqlite3_close(sql->db);
     *sql = (meshping__sql){0};
 }
@@ -80,19 +82,35 @@ meshping_status meshping__sql_exec(meshping__sql *sql, const char *text, meshpin
     return rc == SQLITE_OK ? MESHPING_OK : meshping__sql_error(sql, rc, err);
 }
 
+static void forget(meshping__sql *sql, size_t i)
+{
+    sqlite3_finalize(sql->cache[i].statement);
+    sql->count--;
+    memmove(&sql->cache[i], &sql->cache[i + 1], (sql->count - i) * sizeof sql->cache[i]);
+    if (sql->unsure != SIZE_MAX && sql->unsure > i)
+        sql->unsure--;
+}
+
 static meshping_status prepare(meshping__sql *sql, sqlite3_stmt **statement, const char *text, meshping_error *err)
 {
+    bool stand_in = false;
     for (size_t i = 0; i < sql->count; i++)
-        if (sql->cache[i].text == text) {
+        if (sql->cache[i].text == text && !sql->cache[i].stand_in) {
             *statement = sql->cache[i].statement;
             return MESHPING_OK;
+        } else if (sql->cache[i].text == text) {
+            forget(sql, i);
+            break;
         }
     if (sql->count == MESHPING__SQL_STATEMENTS_MAX)
         return meshping_error_set(err, MESHPING_LIMIT, "more than %d kinds of statement", MESHPING__SQL_STATEMENTS_MAX);
     int rc = sqlite3_prepare_v3(sql->db, text, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+    if (rc == SQLITE_ERROR)
+        rc = meshping__lazy_prepare(sql, text, statement, &stand_in);
     if (rc != SQLITE_OK)
         return meshping__sql_error(sql, rc, err);
     sql->cache[sql->count].text = text;
+    sql->cache[sql->count].stand_in = stand_in;
     sql->cache[sql->count++].statement = *statement;
     return MESHPING_OK;
 }
@@ -211,10 +229,20 @@ int64_t meshping__sql_rowid(const meshping__sql *sql)
     return sql->rowid;
 }
 
+/* Tables that were made in this transaction are gone with it, and what was prepared for them is of no use. */
+static void roll_back(meshping__sql *sql)
+{
+    if (!sqlite3_get_autocommit(sql->db)) /* some errors roll back by themselves */
+        control(sql, rollback_text, NULL);
+    while (sql->count > sql->unsure)
+        forget(sql, sql->count - 1);
+    sql->unsure = SIZE_MAX;
+}
+
 meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)
 {
     if (!sqlite3_get_autocommit(sql->db)) /* a rollback that failed */
-        control(sql, rollback_text, NULL);
+        roll_back(sql);
     sql->total_before = sqlite3_total_changes64(sql->db);
     return control(sql, "BEGIN IMMEDIATE", err);
 }
@@ -222,7 +250,7 @@ meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)
 meshping_status meshping__sql_begin_reading(meshping__sql *sql, meshping_error *err)
 {
     if (!sqlite3_get_autocommit(sql->db)) /* a rollback that failed */
-        control(sql, rollback_text, NULL);
+        roll_back(sql);
     return control(sql, "BEGIN DEFERRED", err);
 }
 
@@ -242,8 +270,10 @@ meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, me
         status = control(sql, "COMMIT", err);
     if (status == MESHPING_OK && audited)
         sql->audit = NULL;
-    if (status != MESHPING_OK && !sqlite3_get_autocommit(sql->db)) /* some errors roll back by themselves */
-        control(sql, rollback_text, NULL);
+    if (status == MESHPING_OK)
+        sql->unsure = SIZE_MAX;
+    else
+        roll_back(sql);
     return status;
 }
 

@@ -166,7 +166,7 @@ static void test_over_its_limit_the_oldest_go_first_and_an_alarm_shows(void **st
     assert_int_equal(stats(f).cut_blocks, 0);
     goal.size_max_bytes = used * 2;
     assert_int_equal(retain(f, &goal).size_state, MESHPING_SIZE_GOOD);
-    goal.size_max_bytes = used / 2;
+    goal.size_max_bytes = used / 4 * 3;
     goal.spare_raw_before_us = START + 59 * HOUR;
     retain(f, &goal);
     assert_int_equal(stats(f).size_state, MESHPING_SIZE_HIGH);
@@ -174,7 +174,7 @@ static void test_over_its_limit_the_oldest_go_first_and_an_alarm_shows(void **st
     assert_true(stats(f).cut_blocks > 0 && stats(f).cut_rollups == 0);
     assert_true(sample_count(f->store, 1) >= ROUNDS && sample_count(f->store, 1) < 60 * ROUNDS);
     assert_int_equal(replies(f, 1, START, START + 60 * HOUR), 60 * ROUNDS);
-    goal.size_max_bytes = 65536; /* nothing fits */
+    goal.size_max_bytes = 8192; /* nothing fits */
     assert_int_equal(retain(f, &goal).size_state, MESHPING_SIZE_OVER);
     assert_int_equal(sample_count(f->store, 1), ROUNDS); /* what may not go stays, and so do all roll-ups */
     assert_int_equal(replies(f, 1, START, START + 60 * HOUR), 60 * ROUNDS);

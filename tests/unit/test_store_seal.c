@@ -64,9 +64,12 @@ static void test_a_reader_cannot_tell_what_is_sealed(void **state)
         assert_all_there(f, 48, t);
     submit_blocks(f, 49, 60, 30);
     assert_all_there(f, 60, 7);
-    assert_int_equal(seal_now(f, T0 + 5 * HOUR + HOUR / 2, HOUR), 2); /* the journal, and the first four hours again */
+    assert_int_equal(seal_now(f, T0 + 5 * HOUR + HOUR / 2, HOUR), 1); /* few samples wait three times as long */
+    assert_int_equal(sql(f, "SELECT count(*) FROM sealed WHERE level = 1"), 2);
+    assert_all_there(f, 60, 7);
+    assert_int_equal(seal_now(f, T0 + 7 * HOUR + HOUR / 2, HOUR), 1);
     assert_int_equal(sql(f, "SELECT count(*) FROM sealed WHERE level = 2"), 1);
-    assert_int_equal(sql(f, "SELECT count(*) FROM sealed WHERE level = 1"), 1);
+    assert_int_equal(sql(f, "SELECT count(*) FROM sealed WHERE level = 1"), 0);
     for (uint64_t t = 1; t <= 30; t++)
         assert_all_there(f, 60, t);
     fixture_reopen(f);
@@ -87,16 +90,15 @@ static void test_a_reader_cannot_tell_what_is_sealed(void **state)
     assert_all_there(f, 60, 1);
 }
 
-/* Ten minutes each are joined by the hour: not one by one as each comes of age, nor more than an hour. */
-static void test_what_was_joined_is_joined_again_by_the_hour(void **state)
+/* Ten minutes each are joined as the sealer does it over `hours`. */
+static void live(fixture *f, int hours, uint64_t targets)
 {
-    fixture *f = *state;
-    enum { MINUTES = 5, BLOCKS = 12 * 9, A_JOIN = 2 }; /* SPACING is five minutes */
+    enum { MINUTES = 5, A_JOIN = 2 }; /* SPACING is five minutes */
     const int64_t join = A_JOIN * SPACING;
     assert_int_equal(SPACING, MINUTES * HOUR / 60);
     add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
-    for (int i = 1; i < BLOCKS; i += A_JOIN) {
-        submit_blocks(f, (uint64_t)i, (uint64_t)i + A_JOIN - 1, 3);
+    for (int i = 1; i < 12 * hours; i += A_JOIN) {
+        submit_blocks(f, (uint64_t)i, (uint64_t)i + A_JOIN - 1, targets);
         meshping__sealer sealer;
         meshping__seal_result result;
         meshping_status status;
@@ -109,11 +111,27 @@ static void test_what_was_joined_is_joined_again_by_the_hour(void **state)
         assert_int_equal(status, MESHPING_NOT_FOUND);
         meshping__sealer_dispose(&sealer);
     }
-    assert_true(sql(f, "SELECT count(*) FROM sealed WHERE level = 2") >= 6);
+    assert_all_there(f, (uint64_t)(12 * hours), 1);
+    assert_all_there(f, (uint64_t)(12 * hours), targets);
+}
+
+/* Not one by one as each comes of age, nor more than an hour. */
+static void test_what_was_joined_is_joined_again_by_the_hour(void **state)
+{
+    fixture *f = *state;
+    live(f, 9, MESHPING__LONG_SAMPLES_ENOUGH / 24 + 1);
+    assert_true(sql(f, "SELECT count(DISTINCT first_us) FROM sealed WHERE level = 2") >= 6);
     assert_int_equal(sql(f, "SELECT max(last_us - first_us) > 3600000000 FROM sealed WHERE level = 2"), 0);
     assert_int_equal(sql(f, "SELECT min(last_us - first_us) < 3000000000 FROM sealed WHERE level = 2"), 0);
-    assert_all_there(f, BLOCKS, 1);
-    assert_all_there(f, BLOCKS, 3);
+}
+
+static void test_an_agent_with_few_targets_is_joined_by_several_hours(void **state)
+{
+    fixture *f = *state;
+    live(f, 30, 3);
+    assert_in_range(sql(f, "SELECT count(*) FROM sealed WHERE level = 2"), 4, 6);
+    assert_int_equal(sql(f, "SELECT max(last_us - first_us) > 6 * 3600000000 FROM sealed WHERE level = 2"), 0);
+    assert_int_equal(sql(f, "SELECT min(last_us - first_us) < 4 * 3600000000 FROM sealed WHERE level = 2"), 0);
 }
 
 /* ---- the writer's own doing ---- */
@@ -164,7 +182,7 @@ static void test_the_writer_seals_by_itself_and_tells_what(void **state)
     watched w = {0};
     meshping_store_stats stats;
     f->seal_after_s = 1200; /* an hour with so few samples */
-    f->long_after_s = 7200;
+    f->long_after_s = 2400; /* two hours, likewise */
     fixture_reopen(f);
     meshping_store_watch(f->store, &(meshping_store_watcher){on_sealed, on_trouble, &w});
     add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
@@ -429,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_a_reader_cannot_tell_what_is_sealed),
         T(test_what_was_joined_is_joined_again_by_the_hour),
+        T(test_an_agent_with_few_targets_is_joined_by_several_hours),
         T(test_the_writer_seals_by_itself_and_tells_what),
         T(test_sealing_that_fails_is_told_and_tried_again),
         T(test_blocks_that_go_while_they_are_joined_stay_gone),
