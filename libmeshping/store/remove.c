@@ -3,23 +3,29 @@
 
 #include <inttypes.h>
 
+/* Its id may be another agent's by now: that one's rows stay. */
+#define LEAVES "(SELECT leaving FROM agents WHERE id = ?1)"
+
 /* What belongs to an agent, and how much of it goes at once: about as much as retention takes. ?1 agent, ?2 rows. */
 static const struct part {
     const char *text;
     int64_t rows;
 } agent_parts[] = {
-    {"DELETE FROM blocks WHERE id IN (SELECT id FROM blocks WHERE agent_id = ?1 LIMIT ?2)", 16},
-    {"DELETE FROM sealed WHERE id IN (SELECT id FROM sealed WHERE agent_id = ?1 LIMIT ?2)", 4},
-    {"DELETE FROM rollups WHERE id IN (SELECT id FROM rollups WHERE agent_id = ?1 LIMIT ?2)", 32},
+    {"DELETE FROM blocks WHERE id IN (SELECT id FROM blocks WHERE agent_id = ?1 AND " LEAVES " LIMIT ?2)", 16},
+    {"DELETE FROM sealed WHERE id IN (SELECT id FROM sealed WHERE agent_id = ?1 AND " LEAVES " LIMIT ?2)", 4},
+    {"DELETE FROM rollups WHERE id IN (SELECT id FROM rollups WHERE agent_id = ?1 AND " LEAVES " LIMIT ?2)", 32},
     {"DELETE FROM quarantine WHERE id IN (SELECT q.id FROM quarantine_sources s CROSS JOIN quarantine q"
-     " ON q.source_id = s.id WHERE s.agent_id = ?1 LIMIT ?2)",
+     " ON q.source_id = s.id WHERE s.agent_id = ?1 AND " LEAVES " LIMIT ?2)",
      16},
-    {"DELETE FROM quarantine_sources WHERE id IN (SELECT id FROM quarantine_sources WHERE agent_id = ?1 LIMIT ?2)",
+    {"DELETE FROM quarantine_sources WHERE id IN (SELECT id FROM quarantine_sources WHERE agent_id = ?1 AND " LEAVES
+     " LIMIT ?2)",
      200},
-    {"DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE agent_id = ?1 LIMIT ?2)", 200},
-    {"DELETE FROM epochs WHERE agent_id = ?1 AND epoch IN (SELECT epoch FROM epochs WHERE agent_id = ?1 LIMIT ?2)",
+    {"DELETE FROM gaps WHERE id IN (SELECT id FROM gaps WHERE agent_id = ?1 AND " LEAVES " LIMIT ?2)", 200},
+    {"DELETE FROM epochs WHERE agent_id = ?1 AND epoch IN (SELECT epoch FROM epochs WHERE agent_id = ?1 AND " LEAVES
+     " LIMIT ?2)",
      200},
-    {"DELETE FROM clocks WHERE agent_id = ?1 AND at_us IN (SELECT at_us FROM clocks WHERE agent_id = ?1 LIMIT ?2)",
+    {"DELETE FROM clocks WHERE agent_id = ?1 AND at_us IN (SELECT at_us FROM clocks WHERE agent_id = ?1 AND " LEAVES
+     " LIMIT ?2)",
      200},
     {"DELETE FROM agents WHERE id = ?1 AND leaving AND ?2", 1},
 };

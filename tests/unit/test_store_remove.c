@@ -258,6 +258,22 @@ static void test_the_same_id_and_key_begin_anew_at_once(void **state)
     assert_int_equal(sql(f, "SELECT count(*) FROM agents"), 1);
 }
 
+/* Who is about to delete an agent's rows does not take those of the one that has its id by now. */
+static void test_the_next_agent_of_that_id_keeps_its_rows(void **state)
+{
+    fixture *f = *state;
+    meshping__removal removal = {.agent_id = (int64_t)AGENT};
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    store_of(f, AGENT, 1, "");
+    seal_now(f, END, END);
+    store_of(f, AGENT, 2, "");
+    for (int i = 0; i < 20; i++)
+        meshping__remove_step(&f->store->sql, &removal, NULL);
+    assert_int_equal(sample_count(f->store, 7), 120);
+    fill(f, OTHER, 1);
+    assert_int_equal(sql(f, "SELECT count(*) FROM agents"), 2);
+}
+
 static void test_a_quarantine_goes_in_steps_and_another_may_begin(void **state)
 {
     fixture *f = *state;
@@ -329,6 +345,7 @@ int main(void)
         T(test_half_deleted_is_never_seen_and_no_step_is_long),
         T(test_reports_go_on_while_an_agent_is_deleted),
         T(test_the_same_id_and_key_begin_anew_at_once),
+        T(test_the_next_agent_of_that_id_keeps_its_rows),
         T(test_a_quarantine_goes_in_steps_and_another_may_begin),
         T(test_a_kill_half_way_is_finished_after_the_next_start),
     };
