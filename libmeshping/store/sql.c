@@ -94,6 +94,7 @@ static void forget(meshping__sql *sql, size_t i)
 static meshping_status prepare(meshping__sql *sql, sqlite3_stmt **statement, const char *text, meshping_error *err)
 {
     bool stand_in = false;
+    *statement = NULL;
     for (size_t i = 0; i < sql->count; i++)
         if (sql->cache[i].text == text && !sql->cache[i].stand_in) {
             *statement = sql->cache[i].statement;
