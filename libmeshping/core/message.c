@@ -368,8 +368,10 @@ meshping_status meshping_message_encode(char **text, size_t *length, const meshp
         *text = meshping__strdup(encoded);
     if (status == MESHPING_OK && !*text)
         status = MESHPING_NOMEM;
-    if (status == MESHPING_NOMEM)
+    if (status == MESHPING_NOMEM) {
+        *length = 0;
         meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    }
     json_object_put(data);
     json_object_put(object);
     return status;
@@ -414,7 +416,7 @@ static void body_decode(meshping__fields *fields, meshping_message *out)
     case MESHPING_EVENT_REKEY:
         rekey_decode(fields, &out->u.rekey);
         break;
-    case MESHPING_EVENT_PIN_STORED:
+    default: /* pin_stored */
         meshping__pins_decode(fields, &out->u.pins);
         break;
     }

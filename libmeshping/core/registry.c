@@ -144,8 +144,9 @@ static void admit_stranger(meshping_admission *out, const meshping_arrival *arri
 /* Sets entry and state by an action of the table; one that is not possible, or changes nothing, leaves both. */
 static void move(meshping_admission *out, meshping_agent_action action, meshping_entry entry)
 {
-    meshping_agent_state next;
-    if (meshping_agent_state_next(&next, out->state, action) != MESHPING_OK || next == out->state)
+    meshping_agent_state next = out->state;
+    (void)meshping_agent_state_next(&next, out->state, action); /* what is not possible changes nothing */
+    if (next == out->state)
         return;
     out->state = next;
     out->entry = entry;

@@ -94,7 +94,7 @@ static void target_decode(meshping__fields *parent, json_object *object, meshpin
     meshping__field_text(&f, "interface", target.interface, sizeof target.interface, false);
     if (f.status == MESHPING_OK)
         f.status = meshping_target_list_append(list, &target, parent->err);
-    if (f.status != MESHPING_OK && parent->status == MESHPING_OK)
+    if (f.status != MESHPING_OK)
         parent->status = f.status == MESHPING_NOMEM ? MESHPING_NOMEM : MESHPING_PROTOCOL;
 }
 
@@ -149,7 +149,7 @@ meshping_status meshping__server_message_encode(json_object *data, const meshpin
     case MESHPING_SERVER_MESSAGE_REKEYED:
         add(data, "public_key", meshping__json_bytes(message->u.rekeyed.public_key, MESHPING_KEY_LEN));
         break;
-    case MESHPING_SERVER_MESSAGE_PIN_CHANGE:
+    default: /* pin_change */
         meshping__pins_encode(data, &message->u.pins);
         break;
     }
@@ -187,7 +187,7 @@ void meshping__server_message_decode(meshping__fields *f, meshping_message *out)
     case MESHPING_SERVER_MESSAGE_REKEYED:
         meshping__field_bytes(f, "public_key", out->u.rekeyed.public_key, MESHPING_KEY_LEN);
         break;
-    case MESHPING_SERVER_MESSAGE_PIN_CHANGE:
+    default: /* pin_change */
         meshping__pins_decode(f, &out->u.pins);
         break;
     }

@@ -72,15 +72,12 @@ static void test_the_source_of_both_families_is_read(void **unused)
 static void test_local_and_unspecified_are_the_proxys_own(void **unused)
 {
     (void)unused;
-    size_t lengths[] = {HEADER(0x20, 0x00, ""), HEADER(0x20, 0x11, TCP4), HEADER(0x20, 0x31, "rubbish"),
-                        HEADER(0x21, 0x00, ""), HEADER(0x21, 0x00, "\x04\x00")};
     static const struct {
         uint8_t command, family;
         const char *body;
         size_t length;
     } cases[] = {
         {0x20, 0, "", 0}, {0x20, 0x11, TCP4, 12}, {0x20, 0x31, "rubbish", 7}, {0x21, 0, "", 0}, {0x21, 0, "\4", 2}};
-    (void)lengths;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         meshping_proxy_header out;
         size_t length = header(cases[i].command, cases[i].family, cases[i].body, cases[i].length);
@@ -182,16 +179,17 @@ static void test_a_checksum_is_checked_when_there_is_one(void **unused)
 {
     (void)unused;
     assert_int_equal(crc32c((const uint8_t *)"123456789", 9), 0xe3069283);
-    size_t whole = HEADER(0x21, 0x11, TCP4 "\x05\x00\x01z\x03\x00\x04\0\0\0\0");
+    size_t whole = HEADER(0x21, 0x11, TCP4 "\x05\x00\x01z\x03\x00\x04\0\0\0\0\x04\x00\x00"), says = whole - 10,
+           sum = whole - 7;
     uint32_t crc = crc32c(buffer, whole);
-    for (int i = 0; i < 4; i++)
-        buffer[whole - 4 + (size_t)i] = (uint8_t)(crc >> (24 - 8 * i));
+    for (size_t i = 0; i < 4; i++)
+        buffer[sum + i] = (uint8_t)(crc >> (24 - 8 * i));
     assert_source(whole, "192.0.2.7", 12345);
     for (size_t at = 16; at < whole; at++) { /* whatever was changed on the way */
         uint8_t before = buffer[at];
         meshping_proxy_header out;
         buffer[at] ^= 0x40;
-        if (at != whole - 7) /* where it says that there is one */
+        if (at != says) /* where it says that there is one */
             assert_int_not_equal(read_bytes(&out, whole, NULL), MESHPING_OK);
         buffer[at] = before;
     }
