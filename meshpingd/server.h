@@ -68,7 +68,7 @@ typedef struct server {
     meshping_store *store;
     meshping_cache *cache;
     struct filling *filling; /* NULL: the cache has the last hour of all agents */
-    agent_entry **agents; /* ordered by first_seen; never NULL inside */
+    agent_entry **agents;    /* ordered by first_seen; never NULL inside */
     size_t agent_count;
     agent_index agent_index;
     bool names_changed; /* who shares a host name with another is to be worked out anew */

@@ -161,7 +161,8 @@ void meshping__link_want_write(meshping_session *session);
 int64_t meshping__retry_after_loss(meshping_session *session, bool refused);
 /* Sooner, when it waits: random in the first span. */
 void meshping__retry_network_back(meshping_session *session);
-/* Which of the server's addresses (at least one) is next, after so many failures in a row; family: the good one. */
+/* Which of the server's addresses is next, after so many failures in a row; family: the good one. NULL: none is there.
+ */
 const meshping_address *meshping__retry_address(const meshping_address *addresses, size_t count, uint8_t family,
                                                 uint32_t failures);
 

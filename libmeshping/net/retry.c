@@ -54,6 +54,8 @@ const meshping_address *meshping__retry_address(const meshping_address *addresse
 {
     bool keeps = failures < MESHPING__FAMILY_FAILURES;
     size_t of_family = 0, seen = 0;
+    if (!count)
+        return NULL;
     for (size_t i = 0; i < count; i++)
         of_family += addresses[i].family == family;
     if (!of_family || of_family == count)
