@@ -20,15 +20,25 @@
 #define EPOCH 1
 #define SAMPLES_MAX ((size_t)64 << 20)
 
-static bool add_sample(bench_series *all, const char *word, size_t *capacity)
+/* Microseconds, decimals too: rounded, as an agent tells whole ones. */
+static bool read_rtt(const char *word, int64_t *rtt_us)
 {
     char *end;
-    bool lost = strcmp(word, "-") == 0;
-    errno = 0;
-    unsigned long long rtt_us = lost ? 0 : strtoull(word, &end, 10);
-    if (!lost && (*end || errno || *word == '-' || rtt_us > MESHPING_RTT_US_MAX)) {
-        fprintf(stderr, "meshping-bench: line %zu: \"%s\" is no RTT in microseconds, nor - for lost\n", all->series + 1,
-                word);
+    if (word[strspn(word, "0123456789.")])
+        return false;
+    double value = strtod(word, &end);
+    if (end == word || *end || !(value <= (double)MESHPING_RTT_US_MAX))
+        return false;
+    *rtt_us = (int64_t)(value + 0.5);
+    return true;
+}
+
+static bool add_sample(bench_series *all, const char *word, size_t line, size_t *capacity)
+{
+    int64_t rtt_us = -1;
+    if (strcmp(word, "-") != 0 && !read_rtt(word, &rtt_us)) {
+        fprintf(stderr, "meshping-bench: line %zu: \"%.40s\" is no RTT of 0 to %lld microseconds, nor - for lost\n",
+                line, word, (long long)MESHPING_RTT_US_MAX);
         return false;
     }
     if (all->count == *capacity) {
@@ -39,7 +49,7 @@ static bool add_sample(bench_series *all, const char *word, size_t *capacity)
             return false;
         }
     }
-    all->rtt_us[all->count++] = lost ? -1 : (int64_t)rtt_us;
+    all->rtt_us[all->count++] = rtt_us;
     return true;
 }
 
@@ -47,7 +57,7 @@ bool bench_series_read(const char *path, bench_series *all)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
     char *line = NULL;
-    size_t size = 0, capacity = 0;
+    size_t size = 0, capacity = 0, number = 0;
     bool good = true;
     if (!file) {
         fprintf(stderr, "meshping-bench: %s: %s\n", path, strerror(errno));
@@ -56,8 +66,10 @@ bool bench_series_read(const char *path, bench_series *all)
     while (good && getline(&line, &size, file) > 0) {
         size_t before = all->count;
         char *rest = NULL;
+        number++;
+        line[strcspn(line, "#")] = 0; /* a comment */
         for (char *word = strtok_r(line, " \t\r\n", &rest); good && word; word = strtok_r(NULL, " \t\r\n", &rest))
-            good = add_sample(all, word, &capacity);
+            good = add_sample(all, word, number, &capacity);
         if (all->count == before)
             continue;
         all->starts = realloc(all->starts, (all->series + 2) * sizeof *all->starts);
@@ -313,10 +325,11 @@ int store_main(int argc, char **argv)
         else if (option == 's')
             path = optarg;
         else {
-            fputs("Usage: meshping-bench store --series FILE [--json]\n"
-                  "FILE (- for standard input): one series a line, RTTs in microseconds, - for lost; "
-                  "tests/bench/series.py makes some\n",
-                  option == 'h' ? stdout : stderr);
+            fputs(
+                "Usage: meshping-bench store --series FILE [--json]\n"
+                "FILE (- for standard input): one series a line, RTTs in microseconds, - for lost, # begins a comment; "
+                "tests/bench/series.py makes some\n",
+                option == 'h' ? stdout : stderr);
             return option == 'h' ? 0 : 2;
         }
     }
