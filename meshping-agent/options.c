@@ -15,6 +15,8 @@ const config_key agent_config_keys[] = {
     CONFIG_KEY_TEXT(agent_config, passphrase_file, "",
                     "File with the passphrase of the server's page \"Add an agent\"; needed until the first join"),
     CONFIG_KEY_TEXT(agent_config, host_name, "", "Name to show on the server; empty: the system's"),
+    CONFIG_KEY_TEXT(agent_config, advertise, "",
+                    "IP address at which the agents of a mesh ping this host; empty: the one that the server sees"),
     CONFIG_KEY_TEXT(agent_config, log_level, "info", "debug, info, warning or error"),
     CONFIG_KEY_NUMBER(agent_config, buffer_s, 1, 604800, "1800",
                       "How long results are kept while the server is away, in seconds"),

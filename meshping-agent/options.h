@@ -10,6 +10,7 @@ typedef struct agent_config {
     char state_dir[512];
     char passphrase_file[512];
     char host_name[MESHPING_AGENT_TEXT_MAX];
+    char advertise[MESHPING_ADDRESS_TEXT_MAX]; /* where agents of a mesh find this host */
     char log_level[16];
     int buffer_s, buffer_kib, buffer_blocks; /* of what the server has not acknowledged */
 } agent_config;

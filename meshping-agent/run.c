@@ -345,6 +345,7 @@ static meshping_status open_session(agent *a, const agent_config *config, meshpi
     meshping_session_options_init(&options);
     options.state_dir = config->state_dir;
     options.host_name = config->host_name[0] ? config->host_name : NULL;
+    options.advertise = config->advertise[0] ? config->advertise : NULL;
     options.buffer = a->buffer;
     options.callbacks = (meshping_session_callbacks){a, on_link, on_targets, on_lost, on_answer};
     meshping_status got = agent_passphrase_read(passphrase, config, &why);

@@ -246,6 +246,8 @@ meshping_status meshping__info_encode(char **json, size_t *length, const meshpin
         return MESHPING_NOMEM;
     json_object_object_add(object, "host", json_object_new_string(info->host_name));
     json_object_object_add(object, "address", json_object_new_string(info->address));
+    if (info->advertise[0])
+        json_object_object_add(object, "advertise", json_object_new_string(info->advertise));
     json_object_object_add(object, "version", json_object_new_string(info->version));
     json_object_object_add(object, "epoch", meshping__json_hex64(info->epoch));
     const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, length);
@@ -265,6 +267,7 @@ meshping_status meshping__info_decode(meshping_agent_info *out, const char *json
         meshping__field_fail(&fields, "info", "is not an object");
     meshping__field_text(&fields, "host", out->host_name, sizeof out->host_name, true);
     meshping__field_text(&fields, "address", out->address, sizeof out->address, false);
+    meshping__field_text(&fields, "advertise", out->advertise, sizeof out->advertise, false);
     meshping__field_text(&fields, "version", out->version, sizeof out->version, true);
     out->epoch = meshping__field_hex64(&fields, "epoch", true);
     if (fields.status == MESHPING_OK && (!out->host_name[0] || !out->epoch))

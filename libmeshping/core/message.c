@@ -464,8 +464,10 @@ out:
 
 void meshping_message_dispose(meshping_message *message)
 {
-    if (message->event == MESHPING_EVENT_SERVER_MESSAGE && message->type == MESHPING_SERVER_MESSAGE_UPDATE_TARGETS)
+    if (message->event == MESHPING_EVENT_SERVER_MESSAGE && message->type == MESHPING_SERVER_MESSAGE_UPDATE_TARGETS) {
         meshping_target_list_dispose(&message->u.target_update.list);
+        meshping__free(message->u.target_update.removed);
+    }
     if (message->event == MESHPING_EVENT_MONITORING_DATA)
         meshping__free(message->u.monitoring_data.block);
     memset(message, 0, sizeof *message);

@@ -2,6 +2,7 @@
 #include <meshping/registry.h>
 
 #include "core/crypto.h"
+#include "core/target.h"
 #include <meshping/cidr.h>
 #include <openssl/crypto.h>
 #include <string.h>
@@ -234,4 +235,24 @@ bool meshping_registry_lapsed(meshping_agent_state state, int64_t last_seen_ms, 
 bool meshping_registry_may_succeed(meshping_agent_state successor, meshping_agent_state predecessor)
 {
     return successor == MESHPING_AGENT_PENDING && predecessor != MESHPING_AGENT_PENDING;
+}
+
+static bool is_wide(const meshping_address *address)
+{
+    bool link_local = address->family == MESHPING_FAMILY_IPV4
+                          ? address->bytes[0] == 169 && address->bytes[1] == 254
+                          : address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
+    return !link_local && !meshping_address_is_loopback(address);
+}
+
+bool meshping_registry_mesh_address(char *out, const char *advertised, const char *observed)
+{
+    meshping_address address;
+    out[0] = 0;
+    if (meshping_address_parse(&address, advertised, NULL) == MESHPING_OK && !meshping__not_a_hosts(&address))
+        meshping_address_format(&address, out);
+    else if (meshping_address_parse(&address, observed, NULL) == MESHPING_OK && !meshping__not_a_hosts(&address) &&
+             is_wide(&address))
+        meshping_address_format(&address, out);
+    return out[0] != 0;
 }

@@ -2,6 +2,7 @@
 /* server_message: what the server tells an agent to do. docs/PROTOCOL.md, Control messages. */
 #include "core/message.h"
 
+#include "base/alloc.h"
 #include <string.h>
 
 #define PARTS_MAX 4096u
@@ -66,6 +67,13 @@ static void update_encode(json_object *data, const meshping_target_update *m)
     add_u64(data, "part", m->part);
     add_u64(data, "parts", m->parts);
     add(data, "targets", array);
+    if (!m->is_delta)
+        return;
+    json_object *removed = json_object_new_array_ext((int)m->removed_count);
+    for (size_t i = 0; i < m->removed_count; i++)
+        json_object_array_add(removed, json_object_new_uint64(m->removed[i]));
+    add_u64(data, "base", m->base);
+    add(data, "removed", removed);
 }
 
 static void target_decode(meshping__fields *parent, json_object *object, meshping_target_list *list)
@@ -98,6 +106,21 @@ static void target_decode(meshping__fields *parent, json_object *object, meshpin
         parent->status = f.status == MESHPING_NOMEM ? MESHPING_NOMEM : MESHPING_PROTOCOL;
 }
 
+static void removed_decode(meshping__fields *f, meshping_target_update *m)
+{
+    json_object *array = meshping__field_array(f, "removed", MESHPING_UPDATE_REMOVED_MAX);
+    size_t count = array ? json_object_array_length(array) : 0;
+    if (f->status == MESHPING_OK && count && !(m->removed = meshping__calloc(count, sizeof *m->removed)))
+        f->status = meshping_error_set(f->err, MESHPING_NOMEM, "out of memory");
+    for (size_t i = 0; i < count && f->status == MESHPING_OK; i++) {
+        json_object *id = json_object_array_get_idx(array, i);
+        m->removed[i] = json_object_is_type(id, json_type_int) ? json_object_get_uint64(id) : 0;
+        if (m->removed[i] < 1 || m->removed[i] > MESHPING__ID_MAX || json_object_get_int64(id) < 0)
+            meshping__field_fail(f, "removed", "is not a list of targets' ids");
+        m->removed_count++;
+    }
+}
+
 static void update_decode(meshping__fields *f, meshping_target_update *m)
 {
     m->revision = meshping__field_u64(f, "revision", 0, MESHPING__ID_MAX);
@@ -108,6 +131,11 @@ static void update_decode(meshping__fields *f, meshping_target_update *m)
     m->list.revision = m->revision;
     for (size_t i = 0; i < count && f->status == MESHPING_OK; i++)
         target_decode(f, json_object_array_get_idx(array, i), &m->list);
+    m->is_delta = meshping__field_has(f, "base") || meshping__field_has(f, "removed");
+    if (f->status != MESHPING_OK || !m->is_delta)
+        return;
+    m->base = meshping__field_u64(f, "base", 0, MESHPING__ID_MAX);
+    removed_decode(f, m);
 }
 
 /* ---- keys ---- */

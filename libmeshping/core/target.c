@@ -19,7 +19,7 @@ void meshping_target_init(meshping_target *target)
     };
 }
 
-static meshping_status check_name(const char *name, meshping_error *err)
+meshping_status meshping__name_check(const char *name, meshping_error *err)
 {
     if (!memchr(name, 0, MESHPING_TARGET_NAME_MAX))
         return meshping_error_set(err, MESHPING_INVALID, "name is longer than %d bytes", MESHPING_TARGET_NAME_MAX - 1);
@@ -42,8 +42,7 @@ static meshping_status check_range(const char *field, uint64_t value, uint64_t m
                               (unsigned long long)value, (unsigned long long)min, (unsigned long long)max);
 }
 
-/* NULL: it is an address that a host can have. */
-static const char *not_a_hosts(const meshping_address *address)
+const char *meshping__not_a_hosts(const meshping_address *address)
 {
     static const uint8_t zero[16], ones[4] = {0xff, 0xff, 0xff, 0xff};
     uint8_t first = address->bytes[0];
@@ -74,7 +73,7 @@ static meshping_status check_host(char *canonical, meshping_address *address, co
         return meshping_error_set(err, MESHPING_INVALID, "family is IPv%u, but host %s is IPv%u", target->family,
                                   target->host, address->family);
     /* an echo request to these is answered from another address, if at all: no reply could ever be believed */
-    const char *what = not_a_hosts(address);
+    const char *what = meshping__not_a_hosts(address);
     return what ? meshping_error_set(err, MESHPING_INVALID, "host %s is %s", target->host, what) : MESHPING_OK;
 }
 
@@ -88,8 +87,8 @@ static meshping_status check_source(const meshping_target *target, const meshpin
     if ((source->family != MESHPING_FAMILY_IPV4 && source->family != MESHPING_FAMILY_IPV6) || source->scope_id)
         return meshping_error_set(err, MESHPING_INVALID, "source is not an IP address without a zone");
     meshping_address_format(source, text);
-    if (not_a_hosts(source))
-        return meshping_error_set(err, MESHPING_INVALID, "source %s is %s", text, not_a_hosts(source));
+    if (meshping__not_a_hosts(source))
+        return meshping_error_set(err, MESHPING_INVALID, "source %s is %s", text, meshping__not_a_hosts(source));
     uint8_t family = address->family ? address->family : target->family;
     if (family && family != source->family)
         return meshping_error_set(err, MESHPING_INVALID, "source %s is IPv%u, but host %s is to be reached by IPv%u",
@@ -114,7 +113,7 @@ meshping_status meshping__target_check(char *host, meshping_address *address, co
 {
     meshping_status status = check_host(host, address, target, err);
     if (status == MESHPING_OK)
-        status = check_name(target->name, err);
+        status = meshping__name_check(target->name, err);
     if (status == MESHPING_OK)
         status = check_range("id", target->id, 0, ID_MAX, err);
     if (status == MESHPING_OK)
@@ -130,14 +129,19 @@ meshping_status meshping__target_check(char *host, meshping_address *address, co
         status = check_source(target, address, err);
     if (status == MESHPING_OK)
         status = check_interface(target->interface, err);
+    if (status == MESHPING_OK)
+        status = check_range("slow_ms", target->slow_ms, 0, MESHPING_SLOW_MS_MAX, err);
+    if (status == MESHPING_OK)
+        status = check_range("lossy_percent", target->lossy_percent, 0, 100, err);
     return status;
 }
 
 meshping_status meshping_target_check(const meshping_target *target, meshping_error *err)
 {
-    char host[MESHPING_HOST_MAX];
+    char host[MESHPING_HOST_MAX], labels[MESHPING_LABELS_MAX];
     meshping_address address;
-    return meshping__target_check(host, &address, target, err);
+    meshping_status status = meshping__target_check(host, &address, target, err);
+    return status == MESHPING_OK ? meshping_labels_parse(labels, target->labels, err) : status;
 }
 
 void meshping_target_list_dispose(meshping_target_list *list)
@@ -182,6 +186,8 @@ static meshping_status append(meshping_target_list *list, const meshping_target 
     meshping_target copy = *target; /* also: `target` may lie in the list itself, which moves */
     meshping_address address;
     meshping_status status = meshping__target_check(copy.host, &address, target, err);
+    if (status == MESHPING_OK)
+        status = meshping_labels_parse(copy.labels, target->labels, err);
     if (status != MESHPING_OK)
         return status;
     for (size_t i = 0; unique && i < list->count; i++) {
@@ -225,8 +231,7 @@ static int compare_ids(const void *left, const void *right)
     return order ? order : (a > b) - (a < b);
 }
 
-static meshping_status check_duplicates(const meshping_target_list *list, const meshping_target **order,
-                                        meshping_error *err)
+static meshping_status check_hosts(const meshping_target_list *list, const meshping_target **order, meshping_error *err)
 {
     qsort(order, list->count, sizeof(*order), compare_hosts);
     for (size_t i = 1; i < list->count; i++)
@@ -234,6 +239,11 @@ static meshping_status check_duplicates(const meshping_target_list *list, const 
             return meshping_error_set(err, MESHPING_EXISTS, "targets %zu and %zu are the same: %s",
                                       (size_t)(order[i - 1] - list->items) + 1, (size_t)(order[i] - list->items) + 1,
                                       order[i]->host);
+    return MESHPING_OK;
+}
+
+static meshping_status check_ids(const meshping_target_list *list, const meshping_target **order, meshping_error *err)
+{
     qsort(order, list->count, sizeof(*order), compare_ids);
     for (size_t i = 1; i < list->count; i++)
         if (order[i]->id && order[i - 1]->id == order[i]->id)
@@ -243,11 +253,18 @@ static meshping_status check_duplicates(const meshping_target_list *list, const 
     return MESHPING_OK;
 }
 
-meshping_status meshping_target_list_check(const meshping_target_list *list, meshping_error *err)
+/* NULL: out of memory. */
+static const meshping_target **order_of(const meshping_target_list *list)
 {
-    const meshping_target **order = NULL;
-    meshping_status status = MESHPING_OK;
+    const meshping_target **order = meshping__calloc(list->count ? list->count : 1, sizeof *order);
+    for (size_t i = 0; order && i < list->count; i++)
+        order[i] = &list->items[i];
+    return order;
+}
 
+static meshping_status check_list(const meshping_target_list *list, bool hosts, meshping_error *err)
+{
+    meshping_status status = MESHPING_OK;
     if (list->count > limit_of(list))
         return meshping_error_set(err, MESHPING_LIMIT, "%zu targets, at most %zu are allowed", list->count,
                                   limit_of(list));
@@ -257,14 +274,104 @@ meshping_status meshping_target_list_check(const meshping_target_list *list, mes
         if (status != MESHPING_OK)
             return meshping_error_set(err, status, "target %zu: %.200s", i + 1, inner.message);
     }
-    order = meshping__calloc(list->count, sizeof *order);
+    const meshping_target **order = order_of(list);
     if (!order)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu targets", list->count);
-    for (size_t i = 0; i < list->count; i++)
-        order[i] = &list->items[i];
-    status = check_duplicates(list, order, err);
+    if (hosts)
+        status = check_hosts(list, order, err);
+    if (status == MESHPING_OK)
+        status = check_ids(list, order, err);
     meshping__free(order);
     return status;
+}
+
+meshping_status meshping_target_list_check(const meshping_target_list *list, meshping_error *err)
+{
+    return check_list(list, true, err);
+}
+
+meshping_status meshping_target_list_check_ids(const meshping_target_list *list, meshping_error *err)
+{
+    return check_list(list, false, err);
+}
+
+/* ---- deltas ---- */
+
+static int compare_numbers(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+static const meshping_target **find_id(const meshping_target **order, size_t count, uint64_t id)
+{
+    meshping_target wanted = {.id = id};
+    const meshping_target *key = &wanted;
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (order[middle]->id < key->id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && order[low]->id == id ? &order[low] : NULL;
+}
+
+/* What stays of `list`, with what is changed of it in its place, then what is new. */
+static meshping_status patch(meshping_target_list *out, const meshping_target_list *list,
+                             const meshping_target_list *changed, const meshping_target **order,
+                             const uint64_t *removed, size_t removed_count, meshping_error *err)
+{
+    size_t gone = 0, seen = 0;
+    meshping_status status = MESHPING_OK;
+    bool *used = meshping__calloc(changed->count ? changed->count : 1, sizeof *used);
+    if (!used)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    for (size_t i = 0; i < list->count && status == MESHPING_OK; i++) {
+        const meshping_target *item = &list->items[i];
+        if (removed_count && bsearch(&item->id, removed, removed_count, sizeof *removed, compare_numbers)) {
+            gone++;
+            continue;
+        }
+        const meshping_target **now = find_id(order, changed->count, item->id);
+        if (now)
+            used[*now - changed->items] = true;
+        seen += now != NULL;
+        status = append(out, now ? *now : item, false, err);
+    }
+    for (size_t i = 0; i < changed->count && status == MESHPING_OK && seen < changed->count; i++)
+        if (!used[i])
+            status = append(out, &changed->items[i], false, err);
+    if (status == MESHPING_OK && gone != removed_count)
+        status = meshping_error_set(err, MESHPING_INVALID, "%zu targets are to go that are not there, or go twice",
+                                    removed_count - gone);
+    meshping__free(used);
+    return status;
+}
+
+meshping_status meshping_target_list_patch(meshping_target_list *list, const meshping_target_list *changed,
+                                           const uint64_t *removed, size_t removed_count, meshping_error *err)
+{
+    meshping_target_list patched = {.limit = list->limit, .revision = changed->revision};
+    const meshping_target **order = order_of(changed);
+    uint64_t *sorted = meshping__memdup(removed_count ? removed : &patched.revision, removed_count * sizeof *sorted);
+    meshping_status status = order && sorted ? MESHPING_OK : meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    if (status == MESHPING_OK) {
+        qsort(sorted, removed_count, sizeof *sorted, compare_numbers);
+        status = check_ids(changed, order, err);
+    }
+    if (status == MESHPING_OK)
+        status = patch(&patched, list, changed, order, sorted, removed_count, err);
+    meshping__free(order);
+    meshping__free(sorted);
+    if (status != MESHPING_OK) {
+        meshping_target_list_dispose(&patched);
+        return status;
+    }
+    meshping_target_list_dispose(list);
+    *list = patched;
+    return MESHPING_OK;
 }
 
 const meshping_target *meshping_target_list_by_id(const meshping_target_list *list, uint64_t id)

@@ -10,5 +10,9 @@
  */
 meshping_status meshping__target_check(char *host, meshping_address *address, const meshping_target *target,
                                        meshping_error *err);
+/* Why no host can have this address, "a multicast address"; NULL: one can. Static storage. */
+const char *meshping__not_a_hosts(const meshping_address *address);
+/* A name for people: at most MESHPING_TARGET_NAME_MAX - 1 bytes of UTF-8 without control characters; may be empty. */
+meshping_status meshping__name_check(const char *name, meshping_error *err);
 
 #endif

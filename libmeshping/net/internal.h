@@ -89,6 +89,7 @@ struct meshping_session {
     char *state_dir;
     int lock_fd;
     char *host_name;
+    char advertise[MESHPING_ADDRESS_TEXT_MAX];
     uint8_t seed[MESHPING_KEY_LEN];
     uint8_t public_key[MESHPING_KEY_LEN];
     char fingerprint[MESHPING_FINGERPRINT_MAX];
@@ -98,8 +99,12 @@ struct meshping_session {
     bool has_key;        /* a passphrase's key is at hand */
     uint8_t key[MESHPING_PASSPHRASE_KEY_LEN];
     meshping_target_list targets;  /* in force */
-    meshping_target_list incoming; /* parts of a newer revision */
+    meshping_target_list incoming; /* parts of a newer revision: of all of it, or of what changed */
+    uint64_t *incoming_removed;
+    size_t incoming_removed_count;
     uint32_t incoming_part;
+    bool incoming_delta;
+    bool targets_told; /* by this connection's server: what a delta may change */
 
     /* link.c */
     uv_loop_t loop;
@@ -167,6 +172,8 @@ const meshping_address *meshping__retry_address(const meshping_address *addresse
                                                 uint32_t failures);
 
 /* session_targets.c */
+/* Forgets the parts that have come. */
+void meshping__targets_drop_incoming(meshping_session *session);
 /* Parts come in order; part 0 starts anew, so that a newer revision may follow half of an older one. */
 void meshping__targets_update(meshping_session *session, const meshping_target_update *update);
 /* An agent that is not, or no more, approved has no targets. On hold it goes on with those it has. */

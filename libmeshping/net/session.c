@@ -97,6 +97,18 @@ static meshping_status load_state(meshping_session *session, meshping_error *err
     return MESHPING_OK;
 }
 
+static meshping_status settle_advertise(meshping_session *session, const char *text, meshping_error *err)
+{
+    meshping_address address;
+    if (!text)
+        return MESHPING_OK;
+    if (meshping_address_parse(&address, text, NULL) != MESHPING_OK || address.scope_id)
+        return meshping_error_set(err, MESHPING_INVALID, "advertise: \"%.64s\" is not an IP address without a zone",
+                                  text);
+    meshping_address_format(&address, session->advertise);
+    return MESHPING_OK;
+}
+
 meshping_status meshping_session_new(meshping_session **out, const meshping_session_options *options,
                                      meshping_error *err)
 {
@@ -121,10 +133,13 @@ meshping_status meshping_session_new(meshping_session **out, const meshping_sess
                                           : name.nodename[0] ? name.nodename
                                                              : "unnamed");
     if (session->state_dir && session->host_name)
+        status = settle_advertise(session, options->advertise, err);
+    if (status == MESHPING_OK)
         status = load_state(session, err);
     if (status == MESHPING_OK)
         status = meshping__link_open(session, err);
     session->options.passphrase = session->options.state_dir = session->options.host_name = NULL;
+    session->options.advertise = NULL;
     if (status != MESHPING_OK) {
         meshping_session_free(session);
         return status;
@@ -141,7 +156,7 @@ void meshping_session_free(meshping_session *session)
     meshping__link_close(session);
     meshping__delivery_dispose(&session->delivery);
     meshping_target_list_dispose(&session->targets);
-    meshping_target_list_dispose(&session->incoming);
+    meshping__targets_drop_incoming(session);
     meshping__free(session->state_dir);
     meshping__free(session->host_name);
     OPENSSL_cleanse(session->key, sizeof session->key);
@@ -165,7 +180,8 @@ void meshping__session_lost(meshping_session *session, const char *reason)
     meshping__delivery_stop(&session->delivery);
     session->deadline_ns = session->status_at_ns = INT64_MAX;
     session->ping_id = 0;
-    meshping_target_list_dispose(&session->incoming);
+    session->targets_told = false;
+    meshping__targets_drop_incoming(session);
     snprintf(message, sizeof message, "%s; next try in %.1f s", reason, (double)delay_ms / 1000);
     if (session->options.callbacks.on_lost)
         session->options.callbacks.on_lost(session->options.callbacks.user);
@@ -209,6 +225,7 @@ static void on_welcome(meshping_session *session, const meshping_welcome *welcom
     meshping__random(session->binding.nonce_a, MESHPING_NONCE_LEN);
     snprintf(info.host_name, sizeof info.host_name, "%s", session->host_name);
     snprintf(info.address, sizeof info.address, "%s", session->local_address);
+    snprintf(info.advertise, sizeof info.advertise, "%s", session->advertise);
     snprintf(info.version, sizeof info.version, "%s", meshping_version());
     info.epoch = meshping_buffer_epoch(session->delivery.buffer);
     session->server.server_id = welcome->server_id;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/crypto.h"
+#include "core/json.h"
 #include "document.h"
 #include <meshping/protocol.h>
 #include <setjmp.h>
@@ -72,6 +73,7 @@ static void assert_opens(bool enrol)
         fail_msg("%s", err.message);
     assert_string_equal(info.host_name, sample_info.host_name);
     assert_string_equal(info.address, sample_info.address);
+    assert_string_equal(info.advertise, sample_info.advertise);
     assert_string_equal(info.version, sample_info.version);
     assert_true(info.epoch == sample_info.epoch);
 }
@@ -439,9 +441,23 @@ static void test_a_fingerprint_is_16_bytes_of_sha_256_in_groups_of_four(void **u
     assert_int_equal(strlen(text), 39);
 }
 
+static void test_info_tells_the_address_that_is_advertised(void **state)
+{
+    (void)state;
+    meshping_agent_info info = sample_info, got;
+    char *json;
+    size_t length;
+    snprintf(info.advertise, sizeof info.advertise, "2001:db8::7");
+    assert_int_equal(meshping__info_encode(&json, &length, &info), MESHPING_OK);
+    assert_int_equal(meshping__info_decode(&got, json, length, NULL), MESHPING_OK);
+    assert_string_equal(got.advertise, "2001:db8::7");
+    meshping_free(json);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_info_tells_the_address_that_is_advertised),
         cmocka_unit_test(test_the_server_opens_what_the_agent_made),
         cmocka_unit_test(test_it_survives_the_wire),
         cmocka_unit_test(test_an_enrolment_hides_the_info_from_who_lacks_the_passphrase),

@@ -38,6 +38,8 @@ static const char *const samples[] = {
     "\"dscp\":46,\"ttl\":9,\"family\":4,\"dont_fragment\":true,\"source\":\"192.0.2.7\",\"interface\":\"eth0\"},{"
     "\"id\":2,\"address\":\"host.example\",\"interval_ms\":5000,"
     "\"timeout_ms\":3000,\"size\":56,\"dscp\":0}]}}",
+    "{\"event\":\"server_message\",\"data\":{\"type\":\"update_targets\",\"revision\":13,\"part\":0,\"parts\":1,"
+    "\"targets\":[],\"base\":12,\"removed\":[1," ID_MAX "]}}",
     "{\"event\":\"targets_applied\",\"data\":{\"revision\":12,\"count\":2}}",
     "{\"event\":\"status\",\"data\":{\"time_us\":1700000000000000,\"ping\":5,\"pong\":6,\"echo_us\":1700000000000001,"
     "\"buffered_samples\":7,\"dropped_samples\":8,\"retry_s\":9}}",
@@ -62,6 +64,7 @@ enum {
     REGISTRATION,
     REFUSED,
     UPDATE,
+    DELTA,
     APPLIED,
     STATUS,
     DATA,
@@ -171,6 +174,13 @@ static void test_the_fields_arrive_where_they_belong(void **unused)
     assert_true(target[0].source.family == 4 && target[0].source.bytes[3] == 7 && target[1].source.family == 0);
     assert_string_equal(target[0].interface, "eth0");
     assert_int_equal(target[1].id, 2);
+    assert_false(m.u.target_update.is_delta);
+    meshping_message_dispose(&m);
+    text = samples[DELTA];
+    assert_int_equal(meshping_message_decode(&m, text, strlen(text), NULL), MESHPING_OK);
+    assert_true(m.u.target_update.is_delta && m.u.target_update.base == 12 && m.u.target_update.list.count == 0);
+    assert_int_equal(m.u.target_update.removed_count, 2);
+    assert_true(m.u.target_update.removed[0] == 1 && m.u.target_update.removed[1] == (UINT64_C(1) << 53) - 1);
     meshping_message_dispose(&m);
     text = samples[GAP];
     assert_int_equal(meshping_message_decode(&m, text, strlen(text), NULL), MESHPING_OK);
@@ -229,6 +239,13 @@ static const field_rule rules[] = {
     {UPDATE, "part", "int", true},
     {UPDATE, "parts", "int", true},
     {UPDATE, "targets", "array", true},
+    {DELTA, "type", "string", true},
+    {DELTA, "revision", "int", true},
+    {DELTA, "part", "int", true},
+    {DELTA, "parts", "int", true},
+    {DELTA, "targets", "array", true},
+    {DELTA, "base", "int", true},
+    {DELTA, "removed", "array", true},
     {APPLIED, "revision", "int", true},
     {APPLIED, "count", "int", true},
     {STATUS, "time_us", "int", true},

@@ -58,6 +58,29 @@ static void test_a_part_takes_a_thousand_targets(void **unused)
     }
 }
 
+static void test_a_part_takes_a_thousand_ids_away(void **unused)
+{
+    static const char *const bad[] = {"0", "-1", ID_OVER, "1.0", "\"1\"", "null", "[1]"};
+    char value[64];
+    (void)unused;
+    for (size_t count = 999; count <= 1001; count++) {
+        char *ids = malloc(8 * count + 64), *at = ids;
+        at += sprintf(at, "[],\"base\":11,\"removed\":[");
+        for (size_t i = 0; i < count; i++)
+            at += sprintf(at, "%s%zu", i ? "," : "", i + 1);
+        sprintf(at, "]");
+        if (count <= 1000)
+            assert_taken(ids);
+        else
+            assert_refused(ids, "\"removed\"");
+        free(ids);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(value, sizeof value, "[],\"base\":11,\"removed\":[%s]", bad[i]);
+        assert_refused(value, "\"removed\"");
+    }
+}
+
 static void test_a_bad_target_is_refused_with_the_reason(void **unused)
 {
     (void)unused;
@@ -98,6 +121,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_part_takes_a_thousand_targets),
+        cmocka_unit_test(test_a_part_takes_a_thousand_ids_away),
         cmocka_unit_test(test_a_bad_target_is_refused_with_the_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -374,6 +374,34 @@ static void test_a_pending_agent_may_succeed_one_that_is_not(void **unused)
                              states[young] == MESHPING_AGENT_PENDING && states[old] != MESHPING_AGENT_PENDING);
 }
 
+static void test_a_mesh_pings_where_an_agent_says_or_where_it_comes_from(void **unused)
+{
+    static const struct {
+        const char *advertised, *observed, *wanted;
+    } cases[] = {
+        {"", "198.18.0.1", "198.18.0.1"},
+        {"", "::ffff:198.18.0.1", "198.18.0.1"},
+        {"", "2001:DB8::1", "2001:db8::1"},
+        {"192.0.2.9", "198.18.0.1", "192.0.2.9"},
+        {"127.0.0.9", "127.0.0.1", "127.0.0.9"}, /* who says so means it */
+        {"", "127.0.0.1", ""},                   /* of its own host alone */
+        {"", "::1", ""},
+        {"", "169.254.3.4", ""},
+        {"", "fe80::1", ""},
+        {"224.0.0.1", "198.18.0.1", "198.18.0.1"}, /* nobody's address */
+        {"0.0.0.0", "198.18.0.1", "198.18.0.1"},
+        {"host.example", "198.18.0.1", "198.18.0.1"},
+        {"", "", ""},
+    };
+    char out[MESHPING_ADDRESS_TEXT_MAX];
+    (void)unused;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool there = meshping_registry_mesh_address(out, cases[i].advertised, cases[i].observed);
+        assert_string_equal(out, cases[i].wanted);
+        assert_int_equal(there, out[0] != 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_what_an_administrator_types_becomes_canonical_or_is_refused),
         cmocka_unit_test(test_only_a_pending_agent_lapses_and_only_after_seven_days),
         cmocka_unit_test(test_a_pending_agent_may_succeed_one_that_is_not),
+        cmocka_unit_test(test_a_mesh_pings_where_an_agent_says_or_where_it_comes_from),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

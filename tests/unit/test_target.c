@@ -240,6 +240,99 @@ static void test_a_copy_is_independent(void **state)
     meshping_target_list_dispose(&copy);
 }
 
+static meshping_target_list list_of(const char *hosts, uint64_t first_id)
+{
+    meshping_target_list list = {0};
+    for (const char *at = hosts; *at; at++) {
+        meshping_target target = target_of("");
+        snprintf(target.host, sizeof target.host, "%c.example", *at);
+        target.id = first_id++;
+        assert_int_equal(meshping_target_list_append(&list, &target, NULL), MESHPING_OK);
+    }
+    return list;
+}
+
+static const char *text_of(const meshping_target_list *list)
+{
+    static char text[200];
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < list->count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%d%c", i ? " " : "", (int)list->items[i].id,
+                                 list->items[i].host[0]);
+    return text;
+}
+
+static void test_a_patch_removes_replaces_and_adds(void **state)
+{
+    (void)state;
+    meshping_target_list list = list_of("abcd", 1), changed = list_of("Xef", 3), none = {.revision = 8};
+    const uint64_t removed[] = {4, 1};
+    changed.items[1].id = 9; /* 3X 9e 5f */
+    changed.revision = 7;
+    assert_int_equal(meshping_target_list_patch(&list, &changed, removed, 2, NULL), MESHPING_OK);
+    assert_string_equal(text_of(&list), "2b 3x 9e 5f");
+    assert_int_equal(list.revision, 7);
+    assert_int_equal(meshping_target_list_patch(&list, &none, NULL, 0, NULL), MESHPING_OK);
+    assert_string_equal(text_of(&list), "2b 3x 9e 5f");
+    const uint64_t all[] = {2, 3, 5, 9};
+    assert_int_equal(meshping_target_list_patch(&list, &none, all, 4, NULL), MESHPING_OK);
+    assert_int_equal(list.count, 0);
+    assert_int_equal(meshping_target_list_patch(&list, &changed, NULL, 0, NULL), MESHPING_OK);
+    assert_string_equal(text_of(&list), "3x 9e 5f");
+    meshping_target_list_dispose(&list);
+    meshping_target_list_dispose(&changed);
+}
+
+static void test_a_patch_that_does_not_fit_changes_nothing(void **state)
+{
+    (void)state;
+    meshping_target_list list = list_of("ab", 1), changed = list_of("cd", 3), none = {0};
+    const uint64_t unknown[] = {1, 3}, twice[] = {1, 1};
+    meshping_error err = {0};
+    assert_int_equal(meshping_target_list_patch(&list, &none, unknown, 2, &err), MESHPING_INVALID);
+    assert_int_equal(meshping_target_list_patch(&list, &none, twice, 2, &err), MESHPING_INVALID);
+    changed.items[1].id = 3;
+    assert_int_equal(meshping_target_list_patch(&list, &changed, NULL, 0, &err), MESHPING_EXISTS);
+    changed.items[1].id = 4;
+    list.limit = 3;
+    assert_int_equal(meshping_target_list_patch(&list, &changed, NULL, 0, &err), MESHPING_LIMIT);
+    assert_string_equal(text_of(&list), "1a 2b");
+    list.limit = 4;
+    assert_int_equal(meshping_target_list_patch(&list, &changed, NULL, 0, &err), MESHPING_OK);
+    meshping_target_list_dispose(&list);
+    meshping_target_list_dispose(&changed);
+}
+
+static void test_an_agent_may_be_given_a_host_twice_but_not_an_id(void **state)
+{
+    (void)state;
+    meshping_target_list list = list_of("aa", 1);
+    assert_int_equal(meshping_target_list_check(&list, NULL), MESHPING_EXISTS);
+    assert_int_equal(meshping_target_list_check_ids(&list, NULL), MESHPING_OK);
+    list.items[1].id = 1;
+    assert_int_equal(meshping_target_list_check_ids(&list, NULL), MESHPING_EXISTS);
+    meshping_target_list_dispose(&list);
+}
+
+static void test_labels_and_thresholds_are_checked_with_the_target(void **state)
+{
+    (void)state;
+    meshping_target_list list = {0};
+    meshping_target target = target_of("192.0.2.1");
+    meshping_error why = {0};
+    CHECK_LIMITS(slow_ms, 0, MESHPING_SLOW_MS_MAX);
+    CHECK_LIMITS(lossy_percent, 0, 100);
+    snprintf(target.labels, sizeof target.labels, "site = fra, group=core");
+    assert_int_equal(meshping_target_list_append(&list, &target, NULL), MESHPING_OK);
+    assert_string_equal(list.items[0].labels, "group=core,site=fra");
+    snprintf(target.labels, sizeof target.labels, "<b>");
+    assert_int_equal(meshping_target_check(&target, &why), MESHPING_INVALID);
+    assert_non_null(strstr(why.message, "label"));
+    assert_int_equal(meshping_target_list_append(&list, &target, NULL), MESHPING_INVALID);
+    meshping_target_list_dispose(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +347,10 @@ int main(void)
         cmocka_unit_test(test_a_list_takes_its_limit_and_not_one_more),
         cmocka_unit_test(test_the_check_of_a_whole_list_names_both_places),
         cmocka_unit_test(test_a_copy_is_independent),
+        cmocka_unit_test(test_a_patch_removes_replaces_and_adds),
+        cmocka_unit_test(test_a_patch_that_does_not_fit_changes_nothing),
+        cmocka_unit_test(test_an_agent_may_be_given_a_host_twice_but_not_an_id),
+        cmocka_unit_test(test_labels_and_thresholds_are_checked_with_the_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

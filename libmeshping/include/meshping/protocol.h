@@ -124,6 +124,7 @@ typedef struct meshping_handshake {
 typedef struct meshping_agent_info {
     char host_name[MESHPING_AGENT_TEXT_MAX];
     char address[MESHPING_AGENT_TEXT_MAX];
+    char advertise[MESHPING_ADDRESS_TEXT_MAX]; /* the address that others are to ping it at; empty: none */
     char version[MESHPING_AGENT_TEXT_MAX];
     uint64_t epoch; /* of its buffer */
 } meshping_agent_info;
@@ -165,11 +166,17 @@ typedef enum meshping_server_message_type {
 #undef XX
 } meshping_server_message_type;
 
-/* update_targets: part `part` of `parts` of one revision, whole list. */
+#define MESHPING_UPDATE_REMOVED_MAX 1000 /* of one part */
+
+/* update_targets: part `part` of `parts` of one revision; the whole list, or what changed. */
 typedef struct meshping_target_update {
     uint64_t revision;
     uint32_t part, parts; /* part counts from 0 */
-    meshping_target_list list;
+    bool is_delta;
+    uint64_t base;             /* of a delta: the revision that it changes */
+    meshping_target_list list; /* of a delta: targets that are new, or changed */
+    uint64_t *removed;         /* of a delta: ids of targets that go; owned as the list is (meshping_free) */
+    size_t removed_count;
 } meshping_target_update;
 
 /* server_message rekey: the agent is to make a new key and answer with event rekey. */

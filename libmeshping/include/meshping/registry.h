@@ -130,6 +130,12 @@ MESHPING_API meshping_status meshping_registry_addresses(char *out, const char *
 
 /* A pending agent that was not seen for MESHPING_PENDING_LAPSE_MS is to be forgotten. */
 MESHPING_API bool meshping_registry_lapsed(meshping_agent_state state, int64_t last_seen_ms, int64_t now_ms);
+/*
+ * Where the other agents of a mesh ping an agent, to out[MESHPING_ADDRESS_TEXT_MAX], canonical: the address that it
+ * advertises, else the one it comes from, unless that is of its own host alone (loopback, link-local). false and "":
+ * there is none.
+ */
+MESHPING_API bool meshping_registry_mesh_address(char *out, const char *advertised, const char *observed);
 /* Whether an agent in `state` may hand its id and history on to a pending agent of another key (a re-imaged host). */
 MESHPING_API bool meshping_registry_may_succeed(meshping_agent_state successor, meshping_agent_state predecessor);
 

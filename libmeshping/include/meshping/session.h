@@ -56,6 +56,7 @@ typedef struct meshping_session_options {
     const char *state_dir;   /* required; made when missing */
     const char *passphrase;  /* needed until the first join; NULL afterwards */
     const char *host_name;   /* NULL: the system's */
+    const char *advertise;   /* the IP address that the agents of a mesh are to ping; NULL: what the server sees */
     meshping_buffer *buffer; /* required; borrowed, must outlive the session */
     meshping_session_callbacks callbacks;
     uint32_t silence_ms;     /* no word from the server for so long ends the connection; default 15,000 */
@@ -63,7 +64,7 @@ typedef struct meshping_session_options {
 } meshping_session_options;
 
 MESHPING_API void meshping_session_options_init(meshping_session_options *options);
-/* INVALID: no passphrase and never joined, or a bad one; PERMISSION, IO: the state directory, with its path. */
+/* INVALID: no passphrase and never joined, or a bad one; advertise is none; PERMISSION, IO: the state directory, with its path. */
 MESHPING_API meshping_status meshping_session_new(meshping_session **out, const meshping_session_options *options,
                                                   meshping_error *err);
 MESHPING_API void meshping_session_free(meshping_session *session);

@@ -4,6 +4,7 @@
 #define MESHPING_TARGET_H
 
 #include <meshping/address.h>
+#include <meshping/selector.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,6 +21,7 @@ extern "C" {
 #define MESHPING_INTERVAL_MS_DEFAULT 5000
 #define MESHPING_TIMEOUT_MS_DEFAULT 3000
 #define MESHPING_SIZE_DEFAULT 56
+#define MESHPING_SLOW_MS_MAX 60000
 #define MESHPING_INTERFACE_MAX 16 /* an interface's name and its NUL */
 
 typedef struct meshping_target {
@@ -35,6 +37,10 @@ typedef struct meshping_target {
     bool dont_fragment;      /* what does not fit the path is too_big, whole; else it may go in fragments */
     meshping_address source; /* an address of the agent's host to send from; family NONE: the system chooses */
     char interface[MESHPING_INTERFACE_MAX]; /* to send by; empty: by the routes */
+    /* the server's own; no agent is told */
+    char labels[MESHPING_LABELS_MAX]; /* canonical in a list */
+    uint32_t slow_ms;                 /* a cell is slow above this round-trip time; 0: the server's default */
+    uint8_t lossy_percent;            /* and lossy from this share of its last verdicts lost; 0: likewise */
 } meshping_target;
 
 /* All defaults, id 0, empty host. */
@@ -64,6 +70,16 @@ MESHPING_API meshping_status meshping_target_list_append(meshping_target_list *l
 /* Checks the whole list: each target, duplicates (host + family), limit; O(n log n). The error names both places,
  * counted from 1. */
 MESHPING_API meshping_status meshping_target_list_check(const meshping_target_list *list, meshping_error *err);
+/* The same, but for hosts, which may be there several times: what an agent is given. */
+MESHPING_API meshping_status meshping_target_list_check_ids(const meshping_target_list *list, meshping_error *err);
+/*
+ * Takes the targets with the ids removed[] out, puts those of `changed` in place of the ones with their ids, the rest
+ * of them at the end, and takes changed->revision over. INVALID: an id to be removed is not there; EXISTS: an id comes
+ * twice in `changed`; LIMIT, NOMEM. On an error the list is as it was. O(n log n).
+ */
+MESHPING_API meshping_status meshping_target_list_patch(meshping_target_list *list, const meshping_target_list *changed,
+                                                        const uint64_t *removed, size_t removed_count,
+                                                        meshping_error *err);
 /* NULL when there is none. Borrowed until the list changes. */
 MESHPING_API const meshping_target *meshping_target_list_by_id(const meshping_target_list *list, uint64_t id);
 MESHPING_API const meshping_target *meshping_target_list_by_host(const meshping_target_list *list, const char *host);
