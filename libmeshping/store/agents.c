@@ -2,11 +2,13 @@
 #include "store/internal.h"
 
 #include "base/alloc.h"
+#include "core/target.h"
 #include <inttypes.h>
 
 #define COLUMNS                                                                                                        \
     "id, public_key, state, host_name, version, reported_address, observed_address, approved_addresses, reason,"       \
-    " first_seen_ms, last_seen_ms, state_changed_ms, revision, tid"
+    " first_seen_ms, last_seen_ms, state_changed_ms, revision, tid,"                                                   \
+    " name, labels, advertised_address"
 
 static const char *read_agent(sqlite3_stmt *row, void *item)
 {
@@ -18,8 +20,8 @@ static const char *read_agent(sqlite3_stmt *row, void *item)
         .last_seen_ms = sqlite3_column_int64(row, 10),
         .state_changed_ms = sqlite3_column_int64(row, 11),
         .revision = (uint64_t)sqlite3_column_int64(row, 12),
-        .ticket_issued = (uint64_t)sqlite3_column_int64(row, 14),
-        .ticket_confirmed = (uint64_t)sqlite3_column_int64(row, 15),
+        .ticket_issued = (uint64_t)sqlite3_column_int64(row, 17),
+        .ticket_confirmed = (uint64_t)sqlite3_column_int64(row, 18),
     };
     out->has_tid = meshping__sql_blob(row, 13, out->tid, sizeof out->tid);
     meshping__sql_text(row, 3, out->host_name, sizeof out->host_name);
@@ -28,6 +30,9 @@ static const char *read_agent(sqlite3_stmt *row, void *item)
     meshping__sql_text(row, 6, out->observed_address, sizeof out->observed_address);
     meshping__sql_text(row, 7, out->approved_addresses, sizeof out->approved_addresses);
     meshping__sql_text(row, 8, out->reason, sizeof out->reason);
+    meshping__sql_text(row, 14, out->name, sizeof out->name);
+    meshping__sql_text(row, 15, out->labels, sizeof out->labels);
+    meshping__sql_text(row, 16, out->advertised_address, sizeof out->advertised_address);
     return meshping__sql_blob(row, 1, out->public_key, sizeof out->public_key) ? NULL : "an agent's key is damaged";
 }
 
@@ -72,17 +77,19 @@ static meshping_status save(meshping__sql *sql, const meshping_agent_record *rec
                                   record->id);
     status = meshping__sql_run(
         sql, err,
-        "INSERT INTO agents(" COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+        "INSERT INTO agents(" COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+        " ?15, ?16, ?17)"
         " ON CONFLICT(id) DO UPDATE SET public_key = excluded.public_key, state = excluded.state,"
         " host_name = excluded.host_name, version = excluded.version, reported_address = excluded.reported_address,"
         " observed_address = excluded.observed_address, approved_addresses = excluded.approved_addresses,"
         " reason = excluded.reason, first_seen_ms = excluded.first_seen_ms, last_seen_ms = excluded.last_seen_ms,"
-        " state_changed_ms = excluded.state_changed_ms, revision = excluded.revision, tid = excluded.tid",
-        "ibittttttiiiib", (int64_t)record->id, (const void *)record->public_key, sizeof record->public_key,
+        " state_changed_ms = excluded.state_changed_ms, revision = excluded.revision, tid = excluded.tid,"
+        " name = excluded.name, labels = excluded.labels, advertised_address = excluded.advertised_address",
+        "ibittttttiiiibttt", (int64_t)record->id, (const void *)record->public_key, sizeof record->public_key,
         (int64_t)record->state, record->host_name, record->version, record->reported_address, record->observed_address,
         record->approved_addresses, record->reason, record->first_seen_ms, record->last_seen_ms,
         record->state_changed_ms, (int64_t)record->revision + 1, (const void *)record->tid,
-        record->has_tid ? sizeof record->tid : (size_t)0);
+        record->has_tid ? sizeof record->tid : (size_t)0, record->name, record->labels, record->advertised_address);
     if (status == MESHPING_EXISTS)
         return meshping_error_set(err, MESHPING_EXISTS, "this public key belongs to another agent");
     return status;
@@ -90,11 +97,13 @@ static meshping_status save(meshping__sql *sql, const meshping_agent_record *rec
 
 static meshping_status check(const meshping_agent_record *record, meshping_error *err)
 {
+    char labels[MESHPING_LABELS_MAX];
     if (record->id == 0)
         return meshping_error_set(err, MESHPING_INVALID, "an agent's id must not be 0");
     if ((unsigned)record->state > MESHPING_AGENT_BLACKLISTED)
         return meshping_error_set(err, MESHPING_INVALID, "unknown agent state %u", (unsigned)record->state);
-    return MESHPING_OK;
+    meshping_status status = meshping__name_check(record->name, err);
+    return status == MESHPING_OK ? meshping_labels_parse(labels, record->labels, err) : status;
 }
 
 meshping_status meshping_store_agents_save(meshping_store *store, meshping_agent_record *const *records, size_t count,

@@ -172,6 +172,19 @@ static const char *const migrations[] = {
     "PRAGMA user_version = 10;",
     /* tables that never had a row are not there: lazy.h */
     "PRAGMA user_version = 11;",
+    /* labels, and who pings what */
+    "ALTER TABLE agents ADD COLUMN name TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE agents ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE agents ADD COLUMN advertised_address TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE targets ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE targets ADD COLUMN slow_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE targets ADD COLUMN lossy_percent INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE rules("
+    " position INTEGER PRIMARY KEY, name TEXT NOT NULL, kind INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 1),"
+    " agents TEXT NOT NULL, targets TEXT NOT NULL) STRICT;"
+    "INSERT INTO rules VALUES(0, 'All agents ping all targets', 0, '', '');"
+    "INSERT INTO counters VALUES('rules_revision', 1);"
+    "PRAGMA user_version = 12;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

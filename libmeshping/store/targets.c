@@ -4,6 +4,8 @@
 #include "base/alloc.h"
 #include <inttypes.h>
 #include <meshping/maintain.h>
+#include <stdio.h>
+#include <string.h>
 
 #define TARGET_ID_MAX ((INT64_C(1) << 53) - 1)
 
@@ -17,8 +19,9 @@ static meshping_status read_targets(meshping_store *store, meshping_target_list 
     if (status == MESHPING_OK)
         status = meshping__sql_query(&store->sql, &row, err,
                                      "SELECT t.id, h.host, h.family, t.name, t.interval_ms, t.timeout_ms, t.size,"
-                                     " t.dscp, t.ttl, t.dont_fragment, t.source, t.interface FROM targets t JOIN "
-                                     "target_hosts h USING(id) ORDER BY t.position",
+                                     " t.dscp, t.ttl, t.dont_fragment, t.source, t.interface, t.labels, t.slow_ms,"
+                                     " t.lossy_percent FROM targets t JOIN target_hosts h USING(id)"
+                                     " ORDER BY t.position",
                                      "");
     while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
         meshping_target target;
@@ -38,6 +41,9 @@ static meshping_status read_targets(meshping_store *store, meshping_target_list 
         if (source[0])
             (void)meshping_address_parse(&target.source, source, NULL);
         meshping__sql_text(row, 11, target.interface, sizeof target.interface);
+        meshping__sql_text(row, 12, target.labels, sizeof target.labels);
+        target.slow_ms = (uint32_t)sqlite3_column_int64(row, 13);
+        target.lossy_percent = (uint8_t)sqlite3_column_int(row, 14);
         status = meshping_target_list_append(list, &target, err);
         if (status != MESHPING_OK)
             sqlite3_reset(row);
@@ -142,10 +148,12 @@ static meshping_status replace(meshping__sql *sql, const meshping_target_list *l
             status = meshping__sql_run(
                 sql, err,
                 "INSERT INTO targets(position, id, name, interval_ms, timeout_ms, size, dscp, ttl, dont_fragment,"
-                " source, interface) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                "iitiiiiiitt", (int64_t)i, ids[i], target->name, (int64_t)target->interval_ms,
+                " source, interface, labels, slow_ms, lossy_percent)"
+                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                "iitiiiiiitttii", (int64_t)i, ids[i], target->name, (int64_t)target->interval_ms,
                 (int64_t)target->timeout_ms, (int64_t)target->size, (int64_t)target->dscp, (int64_t)target->ttl,
-                (int64_t)target->dont_fragment, meshping_address_format(&target->source, source), target->interface);
+                (int64_t)target->dont_fragment, meshping_address_format(&target->source, source), target->interface,
+                target->labels, (int64_t)target->slow_ms, (int64_t)target->lossy_percent);
         if (status == MESHPING_EXISTS)
             return meshping_error_set(err, MESHPING_INVALID, "target %zu: id %" PRId64 " comes twice", i + 1, ids[i]);
     }
@@ -155,9 +163,46 @@ static meshping_status replace(meshping__sql *sql, const meshping_target_list *l
     return status;
 }
 
+/* The name under which an agent of a mesh is a target: one that no host can have (RFC 2606, section 2). */
+#define AGENT_HOST "agent-%016" PRIx64 ".invalid"
+
+static meshping_status check_hosts(const meshping_target_list *list, meshping_error *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        uint64_t id;
+        char host[MESHPING_HOST_MAX];
+        if (sscanf(list->items[i].host, "agent-%16" SCNx64, &id) != 1)
+            continue;
+        snprintf(host, sizeof host, AGENT_HOST, id);
+        if (strcmp(host, list->items[i].host) == 0)
+            return meshping_error_set(err, MESHPING_INVALID, "target %zu: %s is an agent's own name", i + 1, host);
+    }
+    return MESHPING_OK;
+}
+
+meshping_status meshping_store_agent_target(meshping_store *store, uint64_t agent_id, uint64_t *target_id,
+                                            meshping_error *err)
+{
+    int64_t id = 0;
+    meshping_target target = {0};
+    snprintf(target.host, sizeof target.host, AGENT_HOST, agent_id);
+    meshping_status status = known_id(&store->sql, &target, &id, err);
+    if (status == MESHPING_OK && id == 0)
+        status = meshping__sql_begin(&store->sql, err);
+    else
+        goto out;
+    if (status == MESHPING_OK)
+        status = meshping__sql_end(&store->sql, settle_id(&store->sql, &target, &id, err), err);
+out:
+    *target_id = (uint64_t)id;
+    return status;
+}
+
 meshping_status meshping_store_targets_save(meshping_store *store, meshping_target_list *list, meshping_error *err)
 {
     meshping_status status = meshping_target_list_check(list, err);
+    if (status == MESHPING_OK)
+        status = check_hosts(list, err);
     if (status != MESHPING_OK)
         return status;
     int64_t revision = 0, *ids = meshping__calloc(list->count, sizeof *ids);

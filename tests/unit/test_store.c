@@ -23,6 +23,9 @@ static void test_agents_are_kept_whole_in_order_of_their_first_word(void **state
     strcpy(full.version, "0.1.0");
     strcpy(full.reported_address, "10.0.0.7");
     strcpy(full.observed_address, "2001:db8::7");
+    strcpy(full.name, "the <b>one</b>");
+    strcpy(full.labels, "group=core,site=fra");
+    strcpy(full.advertised_address, "192.0.2.7");
     strcpy(full.reason, "'; DROP TABLE agents; -- \xc3\xa4");
     assert_int_equal(meshping_store_agent_save(f->store, &later, NULL), MESHPING_OK);
     assert_int_equal(meshping_store_agent_save(f->store, &full, NULL), MESHPING_OK);
@@ -40,6 +43,10 @@ static void test_agents_are_kept_whole_in_order_of_their_first_word(void **state
     assert_string_equal(all[0].reported_address, full.reported_address);
     assert_string_equal(all[0].observed_address, full.observed_address);
     assert_string_equal(all[0].reason, full.reason);
+    assert_string_equal(all[0].name, full.name);
+    assert_string_equal(all[0].labels, full.labels);
+    assert_string_equal(all[0].advertised_address, full.advertised_address);
+    assert_string_equal(all[1].labels, "");
     assert_int_equal(all[0].first_seen_ms, 1);
     assert_int_equal(all[0].last_seen_ms, 20);
     assert_int_equal(all[0].state_changed_ms, 30);
@@ -70,6 +77,19 @@ static void test_who_saw_an_older_revision_changes_nothing(void **state)
     assert_int_equal(count, 1);
     assert_int_equal(all[0].state, MESHPING_AGENT_APPROVED);
     meshping_free(all);
+}
+
+static void test_a_name_or_label_that_is_none_is_not_stored(void **state)
+{
+    fixture *f = *state;
+    meshping_agent_record agent = add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED), bad = agent;
+    strcpy(bad.name, "a\033b");
+    assert_int_equal(meshping_store_agent_save(f->store, &bad, NULL), MESHPING_INVALID);
+    bad = agent;
+    strcpy(bad.labels, "a=b;c");
+    assert_int_equal(meshping_store_agent_save(f->store, &bad, NULL), MESHPING_INVALID);
+    strcpy(agent.labels, "a=b");
+    assert_int_equal(meshping_store_agent_save(f->store, &agent, NULL), MESHPING_OK);
 }
 
 static void test_a_public_key_belongs_to_one_agent(void **state)
@@ -300,6 +320,75 @@ static void test_a_wrong_list_leaves_the_old_one(void **state)
     meshping_target_list_dispose(&back);
 }
 
+static void test_an_agent_is_one_target_for_good(void **state)
+{
+    fixture *f = *state;
+    uint64_t first, second, again;
+    meshping_target_list list = {0};
+    meshping_target target;
+    meshping_error err = {0};
+    meshping_target_init(&target);
+    strcpy(target.host, "192.0.2.1");
+    assert_int_equal(meshping_store_agent_target(f->store, AGENT, &first, NULL), MESHPING_OK);
+    assert_int_equal(meshping_target_list_append(&list, &target, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_targets_save(f->store, &list, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_agent_target(f->store, UINT64_MAX, &second, NULL), MESHPING_OK);
+    assert_true(first && second && first != second && list.items[0].id != first && list.items[0].id != second);
+    fixture_reopen(f);
+    assert_int_equal(meshping_store_agent_target(f->store, AGENT, &again, NULL), MESHPING_OK);
+    assert_int_equal(again, first);
+    /* its name is for it alone */
+    snprintf(target.host, sizeof target.host, "agent-%016llx.invalid", (unsigned long long)AGENT);
+    assert_int_equal(meshping_target_list_append(&list, &target, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_targets_save(f->store, &list, &err), MESHPING_INVALID);
+    assert_non_null(strstr(err.message, "target 2"));
+    strcpy(list.items[1].host, "agent-1.invalid"); /* anything else is */
+    assert_int_equal(meshping_store_targets_save(f->store, &list, &err), MESHPING_OK);
+    meshping_target_list_dispose(&list);
+}
+
+static void test_a_new_database_lets_all_agents_ping_all_targets(void **state)
+{
+    fixture *f = *state;
+    meshping_rule *rules;
+    size_t count;
+    uint64_t revision;
+    assert_int_equal(meshping_store_rules(f->store, &rules, &count, &revision, NULL), MESHPING_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(revision, 1);
+    assert_int_equal(rules[0].kind, MESHPING_RULE_TARGETS);
+    assert_true(rules[0].name[0] && !rules[0].agents[0] && !rules[0].targets[0]);
+    meshping_free(rules);
+}
+
+static void test_rules_are_replaced_together(void **state)
+{
+    fixture *f = *state;
+    meshping_rule *back, rules[2] = {{.name = "<i>x</i>", .kind = MESHPING_RULE_MESH, .agents = "group=core"},
+                                     {.kind = MESHPING_RULE_TARGETS, .agents = "site in (fra)", .targets = "!lab"}};
+    size_t count;
+    uint64_t revision = 0;
+    meshping_error err = {0};
+    assert_int_equal(meshping_store_rules_save(f->store, rules, 2, &revision, NULL), MESHPING_OK);
+    assert_int_equal(revision, 2);
+    strcpy(rules[1].agents, "site in");
+    assert_int_equal(meshping_store_rules_save(f->store, rules, 2, &revision, &err), MESHPING_INVALID);
+    assert_non_null(strstr(err.message, "rule 2"));
+    fixture_reopen(f);
+    assert_int_equal(meshping_store_rules(f->store, &back, &count, &revision, NULL), MESHPING_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(revision, 2);
+    assert_string_equal(back[0].name, "<i>x</i>");
+    assert_int_equal(back[0].kind, MESHPING_RULE_MESH);
+    assert_string_equal(back[0].agents, "group=core");
+    assert_string_equal(back[1].agents, "site in (fra)");
+    assert_string_equal(back[1].targets, "!lab");
+    meshping_free(back);
+    assert_int_equal(meshping_store_rules_save(f->store, NULL, 0, &revision, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_rules(f->store, &back, &count, &revision, NULL), MESHPING_OK);
+    assert_true(count == 0 && back == NULL && revision == 3);
+}
+
 static void test_ten_thousand_targets_fit(void **state)
 {
     fixture *f = *state;
@@ -419,6 +508,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_agents_are_kept_whole_in_order_of_their_first_word),
         T(test_who_saw_an_older_revision_changes_nothing),
+        T(test_a_name_or_label_that_is_none_is_not_stored),
         T(test_a_public_key_belongs_to_one_agent),
         T(test_many_agents_are_saved_together_or_not_at_all),
         T(test_tickets_and_last_words_leave_the_revision),
@@ -427,6 +517,9 @@ int main(void)
         T(test_an_id_stays_with_its_host_for_good),
         T(test_a_wrong_list_leaves_the_old_one),
         T(test_ten_thousand_targets_fit),
+        T(test_an_agent_is_one_target_for_good),
+        T(test_a_new_database_lets_all_agents_ping_all_targets),
+        T(test_rules_are_replaced_together),
         T(test_passphrases_are_listed_newest_first),
         T(test_a_setting_is_what_was_saved_last),
         T(test_events_come_newest_first_cut_between_characters),

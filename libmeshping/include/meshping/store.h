@@ -11,6 +11,7 @@
 #define MESHPING_STORE_H
 
 #include <meshping/address.h>
+#include <meshping/assignment.h>
 #include <meshping/block.h>
 #include <meshping/buffer.h>
 #include <meshping/cache.h>
@@ -363,8 +364,11 @@ typedef struct meshping_agent_record {
     char approved_addresses[MESHPING_AGENT_ADDRESSES_MAX]; /* ranges as meshping_cidr_list_parse reads them */
     char reason[MESHPING_AGENT_TEXT_MAX];                  /* of the state, for people */
     int64_t first_seen_ms, last_seen_ms, state_changed_ms;
-    uint64_t revision; /* counts up on each save; 0: not stored yet */
-    uint8_t tid[8];    /* of the passphrase that it joined with */
+    uint64_t revision;                                  /* counts up on each save; 0: not stored yet */
+    char name[MESHPING_TARGET_NAME_MAX];                /* what people call it; empty: its host name */
+    char labels[MESHPING_LABELS_MAX];                   /* canonical */
+    char advertised_address[MESHPING_ADDRESS_TEXT_MAX]; /* where it wants to be pinged, as it says; may be empty */
+    uint8_t tid[8];                                     /* of the passphrase that it joined with */
     bool has_tid;
     uint64_t ticket_issued, ticket_confirmed; /* serials; 0: none. Saved by meshping_store_tickets_save only */
 } meshping_agent_record;
@@ -413,6 +417,23 @@ MESHPING_API meshping_status meshping_store_targets(meshping_store *store, meshp
  */
 MESHPING_API meshping_status meshping_store_targets_save(meshping_store *store, meshping_target_list *list,
                                                          meshping_error *err);
+
+/*
+ * The target that an agent is to the others of its mesh: its id, given with the first call, stays with the agent
+ * whatever its address. No target of a list ever has it.
+ */
+MESHPING_API meshping_status meshping_store_agent_target(meshping_store *store, uint64_t agent_id, uint64_t *target_id,
+                                                         meshping_error *err);
+
+/* ---- rules: who pings what ---- */
+
+/* In order; *rules is the caller's (meshping_free). A new database has one rule: all agents ping all targets. */
+MESHPING_API meshping_status meshping_store_rules(meshping_store *store, meshping_rule **rules, size_t *count,
+                                                  uint64_t *revision, meshping_error *err);
+/* Replaces them in one transaction; *revision is the new one. INVALID, LIMIT: the rule is named by its number, from 1.
+ */
+MESHPING_API meshping_status meshping_store_rules_save(meshping_store *store, const meshping_rule *rules, size_t count,
+                                                       uint64_t *revision, meshping_error *err);
 
 /* ---- passphrases, settings, events; users and what is theirs: people.h ---- */
 
