@@ -43,23 +43,15 @@ void agents_tell_targets(server *s, agent_entry *agent)
     if (!c || c->closing || agent->record.state != MESHPING_AGENT_APPROVED || joining_is_waiting(c))
         return;
     c->targets_due = true;
-    c->targets_part = 0;
     lws_callback_on_writable(c->wsi);
 }
 
 void agents_next_targets(agent_connection *c)
 {
-    server *s = c->server;
-    if (!c->targets_due || !c->agent || c->agent->record.state != MESHPING_AGENT_APPROVED || joining_is_waiting(c)) {
-        c->targets_due = false;
-        return;
-    }
-    const target_part *part = target_parts_get(&s->target_parts, &s->targets, c->targets_part);
-    c->targets_due = ++c->targets_part < target_parts_count(&s->targets);
-    if (part)
-        connection_send_text(c, part->text, part->length);
+    if (c->targets_due && c->agent && c->agent->record.state == MESHPING_AGENT_APPROVED && !joining_is_waiting(c))
+        pushing_next(c);
     else
-        connection_refuse(c, 1011, "out of memory");
+        c->targets_due = false;
 }
 
 /* What the agent need not send again. */
@@ -114,6 +106,8 @@ void agents_tell_state(server *s, agent_entry *agent)
         return;
     agents_tell_status(c);
     pin_change_tell(c);
+    if (agent->record.state != MESHPING_AGENT_APPROVED)
+        pushing_forget(c); /* with the next approval it gets the whole list */
     agents_tell_targets(s, agent);
     if (agent->record.state == MESHPING_AGENT_BLACKLISTED)
         c->close_after = true;
@@ -332,7 +326,7 @@ static void on_message(agent_connection *c, meshping_message *message)
         on_status(c, &message->u.status);
         break;
     case MESHPING_EVENT_TARGETS_APPLIED:
-        c->agent->targets_revision = message->u.targets_applied.revision;
+        pushing_applied(c, message->u.targets_applied.revision);
         c->server->live_version++;
         break;
     case MESHPING_EVENT_MONITORING_DATA:

@@ -2,6 +2,7 @@
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
+#include "meshpingd/planning.h"
 #include "meshpingd/quarantine.h"
 #include "meshpingd/rekeying.h"
 
@@ -10,12 +11,33 @@
 #define TOGETHER_MAX 256 /* approved by one request */
 #define KEEP_MAX 256     /* sources named by one approval */
 
+/* False: a 400 was sent. */
+static bool query_state(http_exchange *x, bool *any, meshping_agent_state *state)
+{
+    const char *text = http_query_get(x, "state");
+    *any = text == NULL;
+    if (*any || meshping_agent_state_parse(state, text) == MESHPING_OK)
+        return true;
+    http_respond_problem(x, 400, "\"state\" must be pending, approved, hold or blacklisted");
+    return false;
+}
+
 void api_agents_list(http_exchange *x)
 {
+    server *s = x->server;
+    meshping_selector selector;
+    meshping_agent_state state = MESHPING_AGENT_PENDING;
+    bool any;
+    if (!http_query_only(x, "selector, state") || !http_query_selector(x, "selector", &selector) ||
+        !query_state(x, &any, &state))
+        return;
     json_object *json = json_object_new_object();
-    json_object *agents = json_object_new_array_ext((int)x->server->agent_count + 1);
-    for (size_t i = 0; i < x->server->agent_count; i++)
-        json_object_array_add(agents, live_agent_json(x->server, x->server->agents[i]));
+    json_object *agents = json_object_new_array_ext((int)s->agent_count + 1);
+    planning_now(s);
+    for (size_t i = 0; i < s->agent_count; i++)
+        if ((any || s->agents[i]->record.state == state) &&
+            meshping_selector_matches(&selector, s->agents[i]->record.labels))
+            json_object_array_add(agents, live_agent_json(s, s->agents[i]));
     json_object_object_add(json, "agents", agents);
     http_respond_json(x, 200, json);
 }
@@ -130,6 +152,40 @@ void api_agent_rekey(http_exchange *x)
         http_respond_error(x, &err);
     else
         http_respond_json(x, 202, live_agent_json(x->server, agent));
+}
+
+/* ---- name and labels ---- */
+
+void api_agent_change(http_exchange *x)
+{
+    bool ok;
+    char labels[MESHPING_LABELS_MAX];
+    meshping_error err = {0};
+    json_object *value = NULL;
+    const char *name = http_json_string(x, "name", &ok);
+    if (!ok)
+        return;
+    bool labelled = json_object_object_get_ex(x->json, "labels", &value);
+    if (labelled && json_body_labels(labels, value, &err) != MESHPING_OK) {
+        http_respond_problem(x, 400, "%s", err.message);
+        return;
+    }
+    agent_entry *agent = agent_of_path(x);
+    if (!agent || !http_if_match(x, agent->record.revision, "this agent"))
+        return;
+    if (!name && !labelled) {
+        http_respond_problem(x, 400, "\"name\" or \"labels\" is needed");
+        return;
+    }
+    http_audit_detail(x, "%s%s%s%s", name ? "name " : "", name ? name : "", labelled ? " labels " : "",
+                      labelled ? labels : "");
+    if (server_agent_describe(x->server, agent, name, labelled ? labels : NULL, x->identity.user, &err) !=
+        MESHPING_OK) {
+        http_respond_error(x, &err);
+        return;
+    }
+    http_etag(x, agent->record.revision);
+    http_respond_json(x, 200, live_agent_json(x->server, agent));
 }
 
 /* ---- many at once ---- */

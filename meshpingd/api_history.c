@@ -4,6 +4,7 @@
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
+#include "meshpingd/plan.h"
 #include "meshpingd/readers.h"
 #include "meshpingd/storing.h"
 
@@ -36,8 +37,7 @@ static bool take_pair(http_exchange *x, meshping_pair *pair)
     const char *agent = http_query_get(x, "agent"), *target = http_query_get(x, "target");
     *pair = (meshping_pair){0};
     if ((agent && !(http_id_parse(agent, &pair->agent_id) && server_agent_by_id(x->server, pair->agent_id))) ||
-        (target && !(http_number_parse(target, &pair->target_id) &&
-                     meshping_target_list_by_id(&x->server->targets, pair->target_id)))) {
+        (target && !(http_number_parse(target, &pair->target_id) && plan_target(x->server->plan, pair->target_id)))) {
         http_respond_problem(x, 404, "there is no such agent or target");
         return false;
     }

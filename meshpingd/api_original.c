@@ -3,6 +3,7 @@
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
+#include "meshpingd/plan.h"
 #include "meshpingd/readers.h"
 #include "meshpingd/samples.h"
 
@@ -42,7 +43,7 @@ void original_update_targets(http_exchange *x)
         http_respond_problem(x, err.status == MESHPING_NOMEM ? 500 : 400, "%s", err.message);
         return;
     }
-    if (server_targets_replace(s, &list, 0, x->identity.user, &err) != MESHPING_OK) {
+    if (server_targets_replace(s, &list, x->identity.user, &err) != MESHPING_OK) {
         http_respond_problem(x, err.status == MESHPING_EXISTS || err.status == MESHPING_INVALID ? 400 : 500, "%s",
                              err.message);
         return;
@@ -85,9 +86,9 @@ static const meshping_target *find_target(const server *s, const char *name)
     char host[MESHPING_HOST_MAX];
     const meshping_target *target = NULL;
     if (http_number_parse(name, &id))
-        target = meshping_target_list_by_id(&s->targets, id);
+        target = plan_target(s->plan, id);
     if (!target && meshping_host_canonical(host, name, NULL) == MESHPING_OK)
-        target = meshping_target_list_by_host(&s->targets, host);
+        target = meshping_target_list_by_host(&s->plan->targets, host);
     return target;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
+#include "meshpingd/plan.h"
 #include "meshpingd/readers.h"
 #include "meshpingd/samples.h"
 #include "meshpingd/series.h"
@@ -160,7 +161,7 @@ void api_series(http_exchange *x)
     }
     if (http_id_parse(agent, &out.agent_id) && (entry = server_agent_by_id(s, out.agent_id)) &&
         http_number_parse(target_text, &out.target_id))
-        target = meshping_target_list_by_id(&s->targets, out.target_id);
+        target = plan_target(s->plan, out.target_id);
     if (!target) {
         http_respond_problem(x, 404, "there is no such agent or target");
         return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What replacing the list of targets would do, without doing it. */
 #include "meshpingd/http.h"
+#include "meshpingd/planning.h"
 #include "meshpingd/problem.h"
 
 #include <stdlib.h>
@@ -49,9 +50,12 @@ static json_object *change_json(const meshping_target *before, const meshping_ta
     return json;
 }
 
-static json_object *difference(const meshping_target_list *before, const meshping_target_list *after)
+/* Targets that stay get their ids; new ones, ids that no target has. */
+static json_object *difference(const meshping_target_list *before, meshping_target_list *after)
 {
     const meshping_target **old = sorted(before), **new = sorted(after);
+    for (size_t i = 0; i < after->count; i++)
+        after->items[i].id = UINT64_MAX - i;
     json_object *json = NULL;
     if (old && new) {
         json_object *added = json_object_new_array(), *removed = json_object_new_array(),
@@ -64,6 +68,7 @@ static json_object *difference(const meshping_target_list *before, const meshpin
             } else if (order > 0) {
                 json_object_array_add(added, without_id(new[k++]));
             } else {
+                after->items[new[k] - after->items].id = old[i]->id;
                 if (is_same(old[i], new[k]))
                     kept++;
                 else
@@ -86,17 +91,22 @@ static json_object *difference(const meshping_target_list *before, const meshpin
 void api_targets_preview(http_exchange *x)
 {
     server *s = x->server;
-    size_t agents = 0;
+    meshping_error err = {0};
+    planning_difference pairs;
     meshping_target_list list;
     if (!api_targets_take(x, &list))
         return;
     json_object *json = difference(&s->targets, &list);
+    meshping_status status = planning_preview(s, NULL, 0, &list, &pairs, &err);
     meshping_target_list_dispose(&list);
-    for (size_t i = 0; i < s->agent_count; i++)
-        agents += s->agents[i]->record.state == MESHPING_AGENT_APPROVED;
+    if (status != MESHPING_OK) {
+        json_object_put(json);
+        http_respond_error(x, &err);
+        return;
+    }
     if (json) {
         json_object_object_add(json, "revision", json_object_new_uint64(s->targets.revision));
-        json_object_object_add(json, "agents", json_object_new_uint64(agents));
+        planning_difference_json(json, &pairs);
     }
     http_respond_json(x, 200, json);
 }

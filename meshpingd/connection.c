@@ -301,6 +301,7 @@ static void close_connection(agent_connection **slot)
         c->next->link = c->link;
     for (queued_message *queued; (queued = next_queued(c)) != NULL;)
         free(queued);
+    pushing_forget(c);
     let_go(c);
     free(c);
 }

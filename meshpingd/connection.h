@@ -3,6 +3,7 @@
 #ifndef MESHPINGD_CONNECTION_H
 #define MESHPINGD_CONNECTION_H
 
+#include "meshpingd/pushing.h"
 #include "meshpingd/server.h"
 #include <libwebsockets.h>
 
@@ -24,8 +25,8 @@ typedef struct agent_connection {
 
     struct queued_message *outbox, *outbox_last; /* the oldest first */
     size_t outbox_count;
-    bool targets_due; /* the list in force is to be told from this part on; a newer one begins anew */
-    uint32_t targets_part;
+    bool targets_due; /* there may be something to tell: pushing.h */
+    target_push push;
     bool paused;       /* storing.c: no credit for now, and what comes is not taken */
     int64_t resume_ms; /* monotonic; 0: when the store works again */
     bool ack_due;      /* ranges below are to be told */

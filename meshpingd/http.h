@@ -32,7 +32,7 @@ extern const size_t live_ws_per_session_size;
 
 typedef struct http_query {
     char name[32];
-    char value[128];
+    char value[MESHPING_SELECTOR_MAX];
 } http_query;
 
 /* Who asks; a copy, since the session may end while the exchange waits. */
@@ -128,6 +128,14 @@ const char *http_query_get(const http_exchange *x, const char *name);
 bool http_query_only(http_exchange *x, const char *names);
 /* A whole number of min..max of the query; absent: *value stays. False: a 400 was sent. */
 bool http_query_number(http_exchange *x, const char *name, uint64_t min, uint64_t max, uint64_t *value);
+/* A selector of the query; absent: everything. False: a 400 was sent. */
+bool http_query_selector(http_exchange *x, const char *name, meshping_selector *out);
+/*
+ * Answers with ETag: "revision", which http_if_match compares with If-Match (absent or *: any). False: a 400, or a 412
+ * that says that `what` was changed, was sent.
+ */
+void http_etag(http_exchange *x, uint64_t revision);
+bool http_if_match(http_exchange *x, uint64_t revision, const char *what);
 /* A string field of the body: NULL when absent; *ok = false (and a 400 is sent) when it is there and is no string. */
 const char *http_json_string(http_exchange *x, const char *name, bool *ok);
 /* The same of a field that must be there; NULL: a 400 was sent. */
@@ -188,6 +196,7 @@ void api_agent_hold(http_exchange *x);
 void api_agent_reinstate(http_exchange *x);
 void api_agent_rekey(http_exchange *x);
 void api_agents_approve(http_exchange *x);
+void api_agent_change(http_exchange *x);
 void api_agent_quarantine(http_exchange *x);
 void api_agent_addresses(http_exchange *x);
 void api_blocked_get(http_exchange *x);
@@ -199,6 +208,10 @@ void api_targets_put(http_exchange *x);
 bool api_targets_take(http_exchange *x, meshping_target_list *list);
 /* api_targets_preview.c */
 void api_targets_preview(http_exchange *x);
+/* api_rules.c */
+void api_rules_get(http_exchange *x);
+void api_rules_put(http_exchange *x);
+void api_rules_preview(http_exchange *x);
 /* api_passphrases.c */
 void api_passphrases_list(http_exchange *x);
 void api_passphrase_create(http_exchange *x);

@@ -208,6 +208,42 @@ bool http_query_number(http_exchange *x, const char *name, uint64_t min, uint64_
     return true;
 }
 
+bool http_query_selector(http_exchange *x, const char *name, meshping_selector *out)
+{
+    meshping_error err = {0};
+    const char *text = http_query_get(x, name);
+    if (meshping_selector_parse(out, text ? text : "", &err) == MESHPING_OK)
+        return true;
+    http_respond_problem(x, 400, "\"%s\": %s", name, err.message);
+    return false;
+}
+
+void http_etag(http_exchange *x, uint64_t revision)
+{
+    http_header(x, "ETag", "\"%" PRIu64 "\"", revision);
+}
+
+bool http_if_match(http_exchange *x, uint64_t revision, const char *what)
+{
+    const char *header = x->if_match;
+    char number[24];
+    uint64_t expected;
+    size_t length = strlen(header);
+    if (length == 0 || strcmp(header, "*") == 0)
+        return true;
+    bool good = length >= 3 && length - 2 < sizeof number && header[0] == '"' && header[length - 1] == '"';
+    if (good)
+        http_text_copy(number, length - 1, header + 1);
+    if (!good || !http_content_length_parse(number, &expected)) {
+        http_respond_problem(x, 400, "If-Match must be the ETag that GET gave, such as \"3\"");
+        return false;
+    }
+    if (expected == revision)
+        return true;
+    http_respond_problem(x, 412, "somebody has changed %s meanwhile: load it again", what);
+    return false;
+}
+
 const char *http_json_string(http_exchange *x, const char *name, bool *ok)
 {
     json_object *field;

@@ -2,6 +2,7 @@
 #include "meshpingd/joining.h"
 
 #include "common/log.h"
+#include "meshpingd/planning.h"
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -216,6 +217,20 @@ static bool put_text(char *out, const char *text)
     return true;
 }
 
+/* An address, or nothing: what an agent says is not trusted to be one. */
+static bool put_advertised(meshping_agent_record *record, const char *text)
+{
+    meshping_address address;
+    char canonical[MESHPING_ADDRESS_TEXT_MAX] = "";
+    if (text[0] && meshping_address_parse(&address, text, NULL) == MESHPING_OK && !address.scope_id)
+        meshping_address_format(&address, canonical);
+    if (strcmp(record->advertised_address, canonical) == 0)
+        return false;
+    log_info("agents", "%s is to be pinged at %s", record->host_name, canonical[0] ? canonical : "where it comes from");
+    memcpy(record->advertised_address, canonical, sizeof canonical);
+    return true;
+}
+
 /*
  * What the agent says of itself; the row is written when something in it has changed: at once where a person has yet to
  * decide by it, else with the next tick, many at once.
@@ -228,6 +243,7 @@ static meshping_status note_info(agent_connection *c, const meshping_agent_info 
     changed |= put_text(record->version, info->version);
     changed |= put_text(record->reported_address, info->address);
     changed |= put_text(record->observed_address, c->peer);
+    changed |= put_advertised(record, info->advertise);
     c->server->live_version++;
     if (!changed && record->revision) /* ten thousand that come back as they were are no transaction each */
         return MESHPING_OK;
@@ -235,6 +251,7 @@ static meshping_status note_info(agent_connection *c, const meshping_agent_info 
     record->last_seen_ms = agent->last_seen_ms;
     if (record->revision && record->state == MESHPING_AGENT_APPROVED) {
         agent->unsaved = true;
+        planning_agent(c->server, agent, false);
         return MESHPING_OK;
     }
     return server_agent_save(c->server, agent, err);

@@ -2,6 +2,8 @@
 #include "meshpingd/json_body.h"
 
 #include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 meshping_status json_body_parse(json_object **out, const char *text, size_t length, meshping_error *err)
@@ -53,4 +55,114 @@ const char *json_body_string(json_object *value)
         return NULL;
     const char *string = json_object_get_string(value);
     return strlen(string) == (size_t)json_object_get_string_len(value) ? string : NULL;
+}
+
+/* One pair must be one label, whatever it holds. */
+static bool is_word(const char *text)
+{
+    return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./")] == 0;
+}
+
+meshping_status json_body_labels(char *out, json_object *value, meshping_error *err)
+{
+    char text[MESHPING_LABEL_COUNT_MAX * 2 * (MESHPING_LABEL_PART_MAX + 1)] = "";
+    size_t used = 0;
+    if (value && !json_object_is_type(value, json_type_object))
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "\"labels\" must be an object of strings: {\"group\":\"core\"}");
+    if (value && json_object_object_length(value) > MESHPING_LABEL_COUNT_MAX)
+        return meshping_error_set(err, MESHPING_LIMIT, "\"labels\": more than %d labels", MESHPING_LABEL_COUNT_MAX);
+    for (struct json_object_iterator at = value ? json_object_iter_begin(value) : (struct json_object_iterator){0},
+                                     end = value ? json_object_iter_end(value) : at;
+         value && !json_object_iter_equal(&at, &end); json_object_iter_next(&at)) {
+        const char *key = json_object_iter_peek_name(&at), *word = json_body_string(json_object_iter_peek_value(&at));
+        if (!word)
+            return meshping_error_set(err, MESHPING_INVALID, "\"labels\": the value of \"%.40s\" must be a string",
+                                      key);
+        if (!is_word(key) || !is_word(word))
+            return meshping_error_set(err, MESHPING_INVALID,
+                                      "\"labels\": \"%.40s=%.40s\" may have letters, digits, '-', '_', '.' alone", key,
+                                      word);
+        int length = snprintf(text + used, sizeof text - used, "%s%s=%s", used ? "," : "", key, word);
+        if (length < 0 || (size_t)length >= sizeof text - used)
+            return meshping_error_set(err, MESHPING_LIMIT, "\"labels\": \"%.40s=%.40s\" is too long", key, word);
+        used += (size_t)length;
+    }
+    meshping_error inner = {0};
+    meshping_status status = meshping_labels_parse(out, text, &inner);
+    return status == MESHPING_OK ? status : meshping_error_set(err, status, "\"labels\": %s", inner.message);
+}
+
+/* ---- rules ---- */
+
+static meshping_status take_text(json_object *item, const char *name, char *out, size_t size, meshping_error *err)
+{
+    json_object *field;
+    if (!json_object_object_get_ex(item, name, &field))
+        return MESHPING_OK;
+    const char *text = json_body_string(field);
+    if (!text)
+        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" must be a string", name);
+    if (strlen(text) >= size)
+        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" has %zu bytes, at most %zu are allowed", name,
+                                  strlen(text), size - 1);
+    memcpy(out, text, strlen(text) + 1);
+    return MESHPING_OK;
+}
+
+static meshping_status rule_parse(meshping_rule *rule, json_object *item, meshping_error *err)
+{
+    char kind[16] = "";
+    meshping_status status;
+    *rule = (meshping_rule){0};
+    if (!json_object_is_type(item, json_type_object))
+        return meshping_error_set(err, MESHPING_INVALID, "it must be an object");
+    json_object_object_foreach(item, key, unused)
+    {
+        (void)unused;
+        if (strcmp(key, "name") != 0 && strcmp(key, "kind") != 0 && strcmp(key, "agents") != 0 &&
+            strcmp(key, "targets") != 0)
+            return meshping_error_set(err, MESHPING_INVALID, "\"%.40s\" is not a field of a rule", key);
+    }
+    if ((status = take_text(item, "name", rule->name, sizeof rule->name, err)) != MESHPING_OK ||
+        (status = take_text(item, "kind", kind, sizeof kind, err)) != MESHPING_OK ||
+        (status = take_text(item, "agents", rule->agents, sizeof rule->agents, err)) != MESHPING_OK ||
+        (status = take_text(item, "targets", rule->targets, sizeof rule->targets, err)) != MESHPING_OK)
+        return status;
+    if (strcmp(kind, "mesh") == 0)
+        rule->kind = MESHPING_RULE_MESH;
+    else if (strcmp(kind, "targets") != 0)
+        return meshping_error_set(err, MESHPING_INVALID, "\"kind\" must be targets or mesh");
+    return meshping_rule_check(rule, err);
+}
+
+meshping_status rules_json_parse(meshping_rule **out, size_t *count, size_t *index, json_object *body,
+                                 meshping_error *err)
+{
+    json_object *list = NULL;
+    meshping_status status = MESHPING_OK;
+    *out = NULL;
+    *index = SIZE_MAX;
+    if (!json_object_object_get_ex(body, "rules", &list) || !json_object_is_type(list, json_type_array))
+        return meshping_error_set(err, MESHPING_INVALID, "\"rules\" must be a list");
+    *count = json_object_array_length(list);
+    if (*count > MESHPING_RULES_MAX)
+        return meshping_error_set(err, MESHPING_LIMIT, "%zu rules, at most %d are allowed", *count, MESHPING_RULES_MAX);
+    meshping_rule *rules = calloc(*count + 1, sizeof *rules);
+    if (!rules)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    for (size_t i = 0; i < *count && status == MESHPING_OK; i++) {
+        meshping_error inner = {0};
+        status = rule_parse(&rules[i], json_object_array_get_idx(list, i), &inner);
+        if (status == MESHPING_OK)
+            continue;
+        *index = i;
+        meshping_error_set(err, status, "rule %zu: %s", i + 1, inner.message);
+    }
+    if (status != MESHPING_OK) {
+        free(rules);
+        return status;
+    }
+    *out = rules;
+    return MESHPING_OK;
 }

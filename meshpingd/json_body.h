@@ -4,7 +4,7 @@
 #define MESHPINGD_JSON_BODY_H
 
 #include <json-c/json.h>
-#include <meshping/target.h>
+#include <meshping/assignment.h>
 
 #define JSON_BODY_DEPTH 16
 
@@ -12,6 +12,18 @@
 meshping_status json_body_parse(json_object **out, const char *text, size_t length, meshping_error *err);
 /* The string, or NULL when `value` is none or holds a NUL. */
 const char *json_body_string(json_object *value);
+
+/*
+ * Labels out of {"key": "value", ...} as canonical text into out[MESHPING_LABELS_MAX]; NULL is none. INVALID, LIMIT:
+ * see meshping_labels_parse.
+ */
+meshping_status json_body_labels(char *out, json_object *value, meshping_error *err);
+/*
+ * Rules out of {"rules": [{"name", "kind", "agents", "targets"}, ...]}, checked; *out is the caller's (free), *count
+ * its length. On an error *index is the rule at fault (from 0), SIZE_MAX when it is none in particular.
+ */
+meshping_status rules_json_parse(meshping_rule **out, size_t *count, size_t *index, json_object *body,
+                                 meshping_error *err);
 
 /*
  * A list of targets out of {"targets": [...]}; an item is an object or a string "ADDRESS [NAME]". Fields that an

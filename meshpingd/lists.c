@@ -2,7 +2,7 @@
 /* Targets and passphrases: what an administrator gives out. */
 #include "common/log.h"
 #include "meshpingd/keys.h"
-#include "meshpingd/server.h"
+#include "meshpingd/planning.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
@@ -15,34 +15,25 @@
 #define DEFAULT_HOURS 24
 #define DEFAULT_USES 50
 
-meshping_status server_targets_replace(server *s, meshping_target_list *list, uint64_t expected_revision,
-                                       const char *user, meshping_error *err)
+meshping_status server_targets_replace(server *s, meshping_target_list *list, const char *user, meshping_error *err)
 {
     char text[128];
     meshping_target_list before = s->targets;
-    meshping_status status = MESHPING_OK;
-    if (expected_revision && expected_revision != s->targets.revision)
-        status = meshping_error_set(err, MESHPING_STATE,
-                                    "the list has been changed meanwhile: it is at revision %llu, not %llu",
-                                    (unsigned long long)s->targets.revision, (unsigned long long)expected_revision);
     list->revision = s->targets.revision;
-    if (status == MESHPING_OK)
-        status = meshping_store_targets_save(s->store, list, err);
+    meshping_status status = meshping_store_targets_save(s->store, list, err);
     if (status != MESHPING_OK) {
         meshping_target_list_dispose(list);
         return status;
     }
     s->targets = *list;
     *list = (meshping_target_list){0};
-    live_refit(s, &before);
+    planning_due(s);
+    planning_now(s);
     snprintf(text, sizeof text, "revision %llu: %zu targets, before %zu", (unsigned long long)s->targets.revision,
              s->targets.count, before.count);
     meshping_target_list_dispose(&before);
     log_info("targets", "%s%s%s", text, user ? ", by " : "", user ? user : "");
     meshping_store_event_add(s->store, server_unix_ms(), "targets", 0, user, text, NULL);
-    for (size_t i = 0; i < s->agent_count; i++)
-        agents_tell_targets(s, s->agents[i]);
-    s->live_version++;
     return MESHPING_OK;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The live matrix: cells, and once a second what has changed. docs/API.md, Live. */
 #include "common/log.h"
-#include "meshpingd/server.h"
+#include "meshpingd/planning.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,52 +43,20 @@ static bool make_row(agent_entry *agent, size_t count)
     return false;
 }
 
-/* Every sample asks for its column, so this is no search through the list. */
-typedef struct target_column {
-    uint64_t target_id;
-    size_t column;
-} target_column;
-
-static int compare_columns(const void *a, const void *b)
-{
-    uint64_t x = ((const target_column *)a)->target_id, y = ((const target_column *)b)->target_id;
-    return x < y ? -1 : x > y;
-}
-
-void live_index(server *s)
-{
-    free(s->columns);
-    s->columns = s->targets.count ? malloc(s->targets.count * sizeof *s->columns) : NULL;
-    if (!s->columns)
-        return;
-    for (size_t i = 0; i < s->targets.count; i++)
-        s->columns[i] = (target_column){s->targets.items[i].id, i};
-    qsort(s->columns, s->targets.count, sizeof *s->columns, compare_columns);
-}
-
-/* A target's column: its index in the list. */
-static size_t column_of(const server *s, uint64_t target_id)
-{
-    if (!s->columns) { /* out of memory when the list came */
-        const meshping_target *target = meshping_target_list_by_id(&s->targets, target_id);
-        return target ? (size_t)(target - s->targets.items) : SIZE_MAX;
-    }
-    target_column key = {target_id, 0};
-    const target_column *found = bsearch(&key, s->columns, s->targets.count, sizeof key, compare_columns);
-    return found ? found->column : SIZE_MAX;
-}
-
 meshping_cell *live_cell(server *s, agent_entry *agent, uint64_t target_id)
 {
-    size_t column = column_of(s, target_id);
-    if (column == SIZE_MAX || (!agent->cells && !make_row(agent, s->targets.count)))
+    size_t column = plan_column_of(s->plan, target_id);
+    if (column == SIZE_MAX || (!agent->cells && !make_row(agent, s->plan->targets.count)))
         return NULL;
     return column < agent->cell_count ? &agent->cells[column] : NULL;
 }
 
-void live_refit(server *s, const meshping_target_list *before)
+void live_refit(server *s, const plan *before)
 {
-    live_index(s);
+    size_t count = before->targets.count;
+    size_t *places = malloc((count + 1) * sizeof *places); /* where each column is now */
+    for (size_t k = 0; places && k < count; k++)
+        places[k] = plan_column_of(s->plan, before->targets.items[k].id);
     for (size_t i = 0; i < s->agent_count; i++) {
         agent_entry *agent = s->agents[i];
         meshping_cell *old = agent->cells;
@@ -96,14 +64,13 @@ void live_refit(server *s, const meshping_target_list *before)
         if (!old)
             continue;
         free(agent->shown);
-        if (make_row(agent, s->targets.count))
-            for (size_t k = 0; k < old_count && k < before->count; k++) {
-                size_t column = column_of(s, before->items[k].id);
-                if (column != SIZE_MAX)
-                    agent->cells[column] = old[k];
-            }
+        if (make_row(agent, s->plan->targets.count) && places)
+            for (size_t k = 0; k < old_count && k < count; k++)
+                if (places[k] != SIZE_MAX)
+                    agent->cells[places[k]] = old[k];
         free(old);
     }
+    free(places);
 }
 
 /* ---- JSON ---- */
@@ -147,6 +114,15 @@ static void add_clock(json_object *object, const agent_entry *agent)
     json_object_object_add(object, "clock_skewed", json_object_new_boolean(agent->clock_skewed));
 }
 
+json_object *live_labels_json(const char *labels)
+{
+    json_object *object = json_object_new_object();
+    meshping_label label;
+    while (meshping_labels_next(&labels, &label))
+        add_text(object, label.key, label.value);
+    return object;
+}
+
 json_object *live_agent_json(server *s, const agent_entry *agent)
 {
     if (s->names_changed)
@@ -156,6 +132,8 @@ json_object *live_agent_json(server *s, const agent_entry *agent)
     json_object *object = json_object_new_object();
     add_text(object, "id", live_agent_id(id, record->id));
     add_text(object, "host_name", record->host_name);
+    add_text(object, "name", record->name);
+    json_object_object_add(object, "labels", live_labels_json(record->labels));
     add_text(object, "state", meshping_agent_state_name(record->state));
     json_object_object_add(object, "online", json_object_new_boolean(agent->online));
     add_text(object, "version", record->version);
@@ -163,6 +141,7 @@ json_object *live_agent_json(server *s, const agent_entry *agent)
     add_text(object, "reported_address", record->reported_address);
     add_text(object, "observed_address", record->observed_address);
     add_text(object, "approved_addresses", record->approved_addresses);
+    add_text(object, "advertised_address", record->advertised_address);
     add_text(object, "reason", record->reason);
     add_number(object, "first_seen_ms", record->first_seen_ms);
     add_number(object, "last_seen_ms", agent->last_seen_ms ? agent->last_seen_ms : record->last_seen_ms);
@@ -188,6 +167,11 @@ json_object *live_target_json(const meshping_target *target)
     add_number(object, "size", target->size);
     add_number(object, "dscp", target->dscp);
     add_number(object, "family", target->family);
+    json_object_object_add(object, "labels", live_labels_json(target->labels));
+    if (target->slow_ms)
+        add_number(object, "slow_ms", target->slow_ms);
+    if (target->lossy_percent)
+        add_number(object, "lossy_percent", target->lossy_percent);
     if (target->ttl)
         add_number(object, "ttl", target->ttl);
     if (target->dont_fragment)
@@ -201,6 +185,15 @@ json_object *live_target_json(const meshping_target *target)
     return object;
 }
 
+static json_object *column_json(const plan *p, size_t column)
+{
+    char id[17];
+    json_object *object = live_target_json(&p->targets.items[column]);
+    if (p->columns[column].agent_id)
+        add_text(object, "agent", live_agent_id(id, p->columns[column].agent_id));
+    return object;
+}
+
 static bool is_row(const agent_entry *agent)
 {
     return agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD;
@@ -209,11 +202,17 @@ static bool is_row(const agent_entry *agent)
 static shown_cell look(const server *s, const agent_entry *agent, size_t column, int64_t now_us)
 {
     static const meshping_cell empty;
-    const meshping_target *target = &s->targets.items[column];
+    const meshping_target *target = &s->plan->targets.items[column];
+    const plan_column *of = &s->plan->columns[column];
     const meshping_cell *cell = agent->cells && column < agent->cell_count ? &agent->cells[column] : &empty;
     shown_cell shown = {.rtt_us = UINT32_MAX};
-    shown.state = (uint8_t)meshping_cell_get_state(cell, &s->thresholds, agent->online, target->interval_ms,
-                                                   target->timeout_ms, now_us);
+    if (!agent->row || !meshping_row_has(agent->row, column)) {
+        shown.state = MESHPING_CELL_UNASSIGNED;
+        return shown;
+    }
+    shown.state = (uint8_t)(of->paused ? MESHPING_CELL_PAUSED
+                                       : meshping_cell_get_state(cell, &of->thresholds, agent->online,
+                                                                 target->interval_ms, target->timeout_ms, now_us));
     shown.lost = (uint8_t)meshping_cell_lost(cell);
     shown.seen_ms = cell->newest_seen_unix_us / 1000;
     if (cell->newest_seen_unix_us && cell->newest_outcome == MESHPING_OUTCOME_OK)
@@ -244,22 +243,23 @@ static json_object *message(const char *event, json_object *data)
 json_object *live_snapshot_json(server *s)
 {
     int64_t now_us = server_unix_ms() * 1000;
+    const plan *p = planning_now(s);
     json_object *data = json_object_new_object(), *agents = json_object_new_array(),
-                *targets = json_object_new_array_ext((int)s->targets.count), *cells = json_object_new_object();
+                *targets = json_object_new_array_ext((int)p->targets.count), *cells = json_object_new_object();
     add_number(data, "time_ms", now_us / 1000);
     add_number(data, "version", (int64_t)s->live_version);
     add_number(data, "targets_revision", (int64_t)s->targets.revision);
     add_number(data, "interval_ms", s->config.interval_ms);
     json_object_object_add(data, "alarms", alarms_json(&s->alarms));
-    for (size_t k = 0; k < s->targets.count; k++)
-        json_object_array_add(targets, live_target_json(&s->targets.items[k]));
+    for (size_t k = 0; k < p->targets.count; k++)
+        json_object_array_add(targets, column_json(p, k));
     for (size_t i = 0; i < s->agent_count; i++) {
         char id[17];
         json_object_array_add(agents, live_agent_json(s, s->agents[i]));
         if (!is_row(s->agents[i]))
             continue;
-        json_object *row = json_object_new_array_ext((int)s->targets.count);
-        for (size_t k = 0; k < s->targets.count; k++) {
+        json_object *row = json_object_new_array_ext((int)p->targets.count);
+        for (size_t k = 0; k < p->targets.count; k++) {
             shown_cell shown = look(s, s->agents[i], k, now_us);
             json_object_array_add(row, cell_json(&shown, k, false));
         }
@@ -275,9 +275,9 @@ json_object *live_snapshot_json(server *s)
 static json_object *changes_of(server *s, agent_entry *agent, int64_t now_us)
 {
     json_object *row = NULL;
-    if (!agent->cells && !make_row(agent, s->targets.count))
+    if (!agent->cells && !make_row(agent, s->plan->targets.count))
         return NULL;
-    for (size_t k = 0; k < s->targets.count && k < agent->cell_count; k++) {
+    for (size_t k = 0; k < s->plan->targets.count && k < agent->cell_count; k++) {
         shown_cell shown = look(s, agent, k, now_us), *last = &agent->shown[k];
         if (shown.state == last->state && shown.lost == last->lost && shown.rtt_us == last->rtt_us &&
             shown.seen_ms == last->seen_ms)
@@ -306,6 +306,7 @@ void live_tick(server *s)
         return; /* the first delta of a later viewer then repeats what his snapshot told */
     int64_t now_us = server_unix_ms() * 1000;
     json_object *cells = json_object_new_object();
+    planning_now(s);
     for (size_t i = 0; i < s->agent_count; i++) {
         char id[17];
         json_object *row = is_row(s->agents[i]) ? changes_of(s, s->agents[i], now_us) : NULL;

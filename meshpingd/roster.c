@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "meshpingd/connection.h"
 #include "meshpingd/joining.h"
+#include "meshpingd/planning.h"
 #include "meshpingd/quarantine.h"
 #include "meshpingd/rekeying.h"
 #include <openssl/rand.h>
@@ -45,6 +46,7 @@ static void drop_agent(server *s, agent_entry *entry)
     s->names_changed = true;
     s->live_version++;
     live_forget(entry);
+    planning_agent(s, entry, true);
     free(entry);
 }
 
@@ -68,6 +70,8 @@ meshping_status server_agent_save(server *s, agent_entry *agent, meshping_error 
     s->live_version++;
     meshping_status status = meshping_store_agent_save(s->store, &agent->record, err);
     agent->unsaved &= status != MESHPING_OK;
+    if (status == MESHPING_OK)
+        planning_agent(s, agent, false);
     return status;
 }
 
@@ -275,6 +279,8 @@ static meshping_status succeed(server *s, agent_entry *agent, const agent_decisi
     record.state = MESHPING_AGENT_APPROVED;
     record.state_changed_ms = server_unix_ms();
     snprintf(record.reason, sizeof record.reason, "successor of %.200s", old->record.host_name);
+    memcpy(record.name, old->record.name, sizeof record.name);
+    memcpy(record.labels, old->record.labels, sizeof record.labels);
     meshping_status status = addresses
                                  ? meshping_registry_addresses(record.approved_addresses, addresses, err)
                                  : meshping_registry_offer(record.approved_addresses, "", record.observed_address, err);
@@ -307,6 +313,7 @@ static meshping_status succeed(server *s, agent_entry *agent, const agent_decisi
     if (agent_index_add(&s->agent_index, old, record.id, record.public_key) !=
         MESHPING_OK) /* there is room: two went */
         log_error("agents", "out of memory: %s is found again after a restart", record.host_name);
+    planning_agent(s, old, false);
     tell_move(s, old, before, MESHPING_ACTION_APPROVE, user);
     joining_approved(old);
     agents_tell_state(s, old);
@@ -393,6 +400,30 @@ meshping_status server_agent_addresses(server *s, uint64_t id, const char *addre
     if (agent->connection)
         status = joining_check_address(agent->connection, err);
     return status;
+}
+
+meshping_status server_agent_describe(server *s, agent_entry *agent, const char *name, const char *labels,
+                                      const char *user, meshping_error *err)
+{
+    char text[512];
+    meshping_agent_record *record = &agent->record, before = *record;
+    if (name && strlen(name) >= sizeof record->name)
+        return meshping_error_set(err, MESHPING_INVALID, "name is longer than %zu bytes", sizeof record->name - 1);
+    if (name)
+        snprintf(record->name, sizeof record->name, "%s", name);
+    if (labels)
+        snprintf(record->labels, sizeof record->labels, "%s", labels);
+    meshping_status status = server_agent_save(s, agent, err);
+    if (status != MESHPING_OK) {
+        *record = before;
+        return status;
+    }
+    planning_now(s);
+    snprintf(text, sizeof text, "%.120s: name \"%s\", labels %s", record->host_name, record->name,
+             record->labels[0] ? record->labels : "none");
+    log_info("agents", "%016llx %s%s%s", (unsigned long long)record->id, text, user ? ", by " : "", user ? user : "");
+    meshping_store_event_add(s->store, server_unix_ms(), "describe", record->id, user, text, NULL);
+    return MESHPING_OK;
 }
 
 meshping_status server_block_addresses(server *s, const char *text, const char *user, meshping_error *err)

@@ -79,14 +79,22 @@ static bool fits(const char *pattern, const char *path, http_params *params)
     return *path == 0;
 }
 
+static bool is_literal(const char *pattern, const char *path)
+{
+    return strcmp(pattern, path) == 0 && !strchr(pattern, '*');
+}
+
 const http_route *http_route_find(const http_route *routes, size_t count, http_method method, const char *path,
                                   http_params *params, unsigned *allowed)
 {
+    bool literal = false; /* "agents/approve" is no agent */
+    for (size_t i = 0; i < count; i++)
+        literal = literal || is_literal(routes[i].pattern, path);
     *allowed = 0;
     params->count = 0;
     for (size_t i = 0; i < count; i++) {
-        http_params found;
-        if (!fits(routes[i].pattern, path, &found))
+        http_params found = {.count = 0};
+        if (literal ? !is_literal(routes[i].pattern, path) : !fits(routes[i].pattern, path, &found))
             continue;
         unsigned methods = routes[i].method == HTTP_GET ? (unsigned)HTTP_GET | HTTP_HEAD : routes[i].method;
         *allowed |= methods;

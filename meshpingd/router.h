@@ -63,8 +63,8 @@ const char *http_access_name(http_access access);
 /* "GET"; static storage. */
 const char *http_method_name(http_method method);
 /*
- * The route, or NULL. *allowed: the methods that the path has, 0: there is no such path. A parameter over
- * HTTP_PARAM_MAX - 1 bytes fits no route.
+ * The route, or NULL; a path that a pattern without "*" is has no other. *allowed: the methods that
+ * the path has, 0: there is no such path. A parameter over HTTP_PARAM_MAX - 1 bytes fits no route.
  */
 const http_route *http_route_find(const http_route *routes, size_t count, http_method method, const char *path,
                                   http_params *params, unsigned *allowed);

@@ -48,6 +48,7 @@ const http_route http_routes[] = {
 
     {API "/agents", api_agents_list, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/agents/approve", api_agents_approve, HTTP_POST, HTTP_ADMIN, JSON | HTTP_ROUTE_BIG, "agent.approve"},
+    {API "/agents/*", api_agent_change, HTTP_PATCH, HTTP_ADMIN, JSON, "agent.change"},
     {API "/agents/*/approve", api_agent_approve, HTTP_POST, HTTP_ADMIN, JSON, "agent.approve"},
     {API "/agents/*/reject", api_agent_reject, HTTP_POST, HTTP_ADMIN, JSON, "agent.reject"},
     {API "/agents/*/hold", api_agent_hold, HTTP_POST, HTTP_ADMIN, JSON, "agent.hold"},
@@ -62,6 +63,10 @@ const http_route http_routes[] = {
     {API "/targets", api_targets_put, HTTP_PUT, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG, "targets.replace"},
     {API "/targets/preview", api_targets_preview, HTTP_POST, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG,
      NULL}, /* a question */
+
+    {API "/rules", api_rules_get, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/rules", api_rules_put, HTTP_PUT, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG, "rules.replace"},
+    {API "/rules/preview", api_rules_preview, HTTP_POST, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG, NULL}, /* a question */
 
     {API "/passphrases", api_passphrases_list, HTTP_GET, HTTP_ADMIN, 0, NULL},
     {API "/passphrases", api_passphrase_create, HTTP_POST, HTTP_ADMIN, JSON, "passphrase.create"},

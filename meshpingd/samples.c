@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "meshpingd/filling.h"
+#include "meshpingd/plan.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -146,6 +147,18 @@ static meshping_status take_stored(void *user, const meshping_stored_block *bloc
 
 /* The newest blocks have what most cells remember; the few targets that are seldom probed need older ones. */
 static meshping_status load_cells(server *s, int64_t since_us, meshping_error *err)
+/* Cells remember the last verdicts: how long these take to come. */
+static int64_t cells_window_us(const server *s)
+{
+    int64_t window_us = WINDOW_LEAST_US;
+    for (size_t i = 0; i < s->plan->targets.count; i++) {
+        int64_t needed_us = (int64_t)s->plan->targets.items[i].interval_ms * 1000 * (MESHPING_CELL_WINDOW + 3);
+        window_us = needed_us > window_us ? needed_us : window_us;
+    }
+    return window_us < HOUR_US ? window_us : HOUR_US;
+}
+
+static void load_cells(server *s)
 {
     taker t = {.server = s};
     meshping_status status = MESHPING_OK;

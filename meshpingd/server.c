@@ -3,6 +3,7 @@
 #include "meshpingd/server.h"
 
 #include "common/log.h"
+#include "meshpingd/planning.h"
 #include "meshpingd/quarantine.h"
 #include "meshpingd/samples.h"
 #include "meshpingd/storing.h"
@@ -81,9 +82,11 @@ meshping_status server_load(server *s, meshping_error *err)
         status = note_pause(s, err);
     if (status == MESHPING_OK)
         status = meshping_store_targets(s->store, &s->targets, err);
-    live_index(s);
     if (status == MESHPING_OK)
         status = server_load_agents(s, err);
+    s->updates.revision = (uint64_t)server_unix_ms(); /* agents have seen lower ones only */
+    if (status == MESHPING_OK)
+        status = planning_load(s, err);
     if (status == MESHPING_OK)
         status = quarantine_load(s, err);
     if (status == MESHPING_OK)
@@ -95,6 +98,7 @@ void server_dispose(server *s)
 {
     for (size_t i = 0; i < s->agent_count; i++) {
         live_forget(s->agents[i]);
+        free(s->agents[i]->row);
         free(s->agents[i]);
     }
     free(s->agents);
@@ -103,11 +107,10 @@ void server_dispose(server *s)
     agent_index_dispose(&s->agent_index);
     revocations_dispose(&s->revocations);
     rate_dispose(&s->failed_enrolments);
-    target_parts_dispose(&s->target_parts);
+    target_updates_dispose(&s->updates);
     quarantine_dispose(s);
     meshping_target_list_dispose(&s->targets);
-    free(s->columns);
-    s->columns = NULL;
+    planning_dispose(s);
     meshping_cache_free(s->cache);
     s->cache = NULL;
 }
@@ -202,6 +205,7 @@ void server_tick(server *s)
     quarantine_tick(s);
     if (server_mono_ms() - s->alive_mono_ms >= ALIVE_EVERY_MS)
         server_note_alive(s);
+    planning_now(s);
     samples_tick(s);
     server_retain(s);
     live_tick(s);

@@ -12,7 +12,7 @@
 #include "meshpingd/descriptors.h"
 #include "meshpingd/rate.h"
 #include "meshpingd/revocations.h"
-#include "meshpingd/target_parts.h"
+#include "meshpingd/target_updates.h"
 #include <json-c/json.h>
 #include <meshping/cache.h>
 #include <meshping/cell.h>
@@ -26,8 +26,8 @@
 
 struct lws_context;
 struct agent_connection;
-struct target_column; /* live.c: from a target's id to its place in the list */
-struct http_state;    /* http.c: login throttles, the scrypt queue */
+struct plan;
+struct http_state; /* http.c: login throttles, the scrypt queue */
 
 typedef struct agent_entry {
     meshping_agent_record record;
@@ -46,7 +46,10 @@ typedef struct agent_entry {
     bool pins_known;           /* it said so */
     bool same_host_name;       /* another agent has it too; live.c keeps it */
     bool unsaved;              /* what it says of itself: written with the next tick */
-    meshping_cell *cells;      /* one a target, in the order of server.targets; NULL until the first sample */
+    uint64_t *row;             /* what it pings: bits of server.plan's columns; NULL: nothing */
+    uint64_t mesh_target_id;   /* the target that it is to others of its mesh; 0: not known yet */
+    uint64_t peer_key;         /* planning.c: as what it stands in the plan */
+    meshping_cell *cells;      /* one a column of server.plan; NULL until the first sample */
     struct shown_cell *shown;  /* live.c: what viewers were told of each */
     size_t cell_count;
 } agent_entry;
@@ -73,8 +76,12 @@ typedef struct server {
     agent_index agent_index;
     bool names_changed; /* who shares a host name with another is to be worked out anew */
     meshping_target_list targets;
-    target_parts target_parts;     /* of it */
-    struct target_column *columns; /* of all targets, ascending by id; NULL: none, or out of memory */
+    meshping_rule *rules;
+    size_t rule_count;
+    uint64_t rules_revision;
+    struct plan *plan; /* what is pinged by whom, planning.h; the columns of all cells */
+    bool plan_due;
+    target_updates updates;
     meshping_cell_thresholds thresholds;
     server_counters counters;
     alarms alarms;
@@ -132,6 +139,9 @@ meshping_status server_agent_check_seen(const agent_entry *agent, const agent_de
 /* Sets the ranges that an approved or held agent may come from; one that is connected from elsewhere is held. */
 meshping_status server_agent_addresses(server *s, uint64_t id, const char *addresses, uint64_t revision,
                                        const char *user, meshping_error *err);
+/* What people call it (empty: its host name) and its labels, canonical; NULL: as before. INVALID, NOT_FOUND. */
+meshping_status server_agent_describe(server *s, agent_entry *agent, const char *name, const char *labels,
+                                      const char *user, meshping_error *err);
 /* The ranges that no agent may come from (replaces them); connections from there end. INVALID, LIMIT. */
 meshping_status server_block_addresses(server *s, const char *text, const char *user, meshping_error *err);
 /* Rows, blocked addresses, and what the file of revocations says. */
@@ -153,11 +163,10 @@ meshping_clock_note server_clock_note(agent_entry *agent);
 
 /* ---- targets ---- */
 /*
- * Replaces the list (taken over: *list is empty afterwards, on errors too) and pushes it to all approved agents.
- * expected_revision 0: not checked; STATE when the list has another one now. The old list stays on any error.
+ * Replaces the list (taken over: *list is empty afterwards, on errors too) and pushes what changes to the agents. The
+ * old list stays on any error.
  */
-meshping_status server_targets_replace(server *s, meshping_target_list *list, uint64_t expected_revision,
-                                       const char *user, meshping_error *err);
+meshping_status server_targets_replace(server *s, meshping_target_list *list, const char *user, meshping_error *err);
 /* ---- passphrases ---- */
 typedef struct passphrase_request {
     const char *advertise;       /* "HOST:PORT"; NULL: the first of config.advertise */
@@ -190,14 +199,12 @@ void server_retain(server *s);
 
 /* ---- agents' connections (agents.c) ---- */
 void agents_tell_state(server *s, agent_entry *agent);   /* registration_status, and targets when approved */
-void agents_tell_targets(server *s, agent_entry *agent); /* the whole list */
+void agents_tell_targets(server *s, agent_entry *agent); /* what is new to it of what it is to ping */
 void agents_tick(server *s);                             /* status messages, deadlines, silence */
 
 /* ---- live (live.c) ---- */
-/* The list is another one: makes the index from ids to columns anew. */
-void live_index(server *s);
-/* Fits every agent's cells to the list after it changed: states of targets that stay are kept. */
-void live_refit(server *s, const meshping_target_list *before);
+/* Fits every agent's cells to the plan after it changed: states of targets that stay are kept. */
+void live_refit(server *s, const struct plan *before);
 /* The cell of a pair, making the agent's row on first use; NULL: unknown target, or out of memory. */
 meshping_cell *live_cell(server *s, agent_entry *agent, uint64_t target_id);
 void live_forget(agent_entry *agent);
@@ -205,6 +212,8 @@ void live_forget(agent_entry *agent);
 const char *live_agent_id(char *text, uint64_t id);
 /* One agent as docs/API.md, Agent. */
 json_object *live_agent_json(server *s, const agent_entry *agent);
+/* {"key": "value"} of canonical labels. */
+json_object *live_labels_json(const char *labels);
 json_object *live_target_json(const meshping_target *target);
 /* The whole matrix, docs/API.md, Live. */
 json_object *live_snapshot_json(server *s);

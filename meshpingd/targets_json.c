@@ -60,9 +60,16 @@ static meshping_status take_source(json_object *item, meshping_address *source, 
     return status;
 }
 
+static meshping_status take_labels(json_object *item, char *labels, meshping_error *err)
+{
+    json_object *field;
+    return json_object_object_get_ex(item, "labels", &field) ? json_body_labels(labels, field, err) : MESHPING_OK;
+}
+
 static meshping_status from_object(meshping_target *target, json_object *item, meshping_error *err)
 {
-    uint32_t size = target->size, dscp = target->dscp, ttl = target->ttl, family = target->family, id = 0;
+    uint32_t size = target->size, dscp = target->dscp, ttl = target->ttl, family = target->family,
+             lossy = target->lossy_percent, id = 0;
     meshping_status status;
     /* an "id" comes with what GET gave; the store finds it again by the host */
     if ((status = take_text(item, "address", true, target->host, sizeof target->host, err)) != MESHPING_OK ||
@@ -76,12 +83,17 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
         (status = take_number(item, "ttl", UINT8_MAX, &ttl, err)) != MESHPING_OK ||
         (status = take_flag(item, "dont_fragment", &target->dont_fragment, err)) != MESHPING_OK ||
         (status = take_source(item, &target->source, err)) != MESHPING_OK ||
-        (status = take_text(item, "interface", false, target->interface, sizeof target->interface, err)) != MESHPING_OK)
+        (status = take_text(item, "interface", false, target->interface, sizeof target->interface, err)) !=
+            MESHPING_OK ||
+        (status = take_number(item, "slow_ms", MESHPING_SLOW_MS_MAX, &target->slow_ms, err)) != MESHPING_OK ||
+        (status = take_number(item, "lossy_percent", 100, &lossy, err)) != MESHPING_OK ||
+        (status = take_labels(item, target->labels, err)) != MESHPING_OK)
         return status;
     json_object_object_foreach(item, key, value)
     {
-        static const char *known[] = {"address", "name",          "id",     "interval_ms", "timeout_ms", "size", "dscp",
-                                      "ttl",     "dont_fragment", "source", "interface",   "family"};
+        static const char *known[] = {"address",   "name",   "id",      "interval_ms",   "timeout_ms",
+                                      "size",      "dscp",   "ttl",     "dont_fragment", "source",
+                                      "interface", "family", "slow_ms", "lossy_percent", "labels"};
         bool found = false;
         (void)value;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -93,6 +105,7 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
     target->dscp = (uint8_t)dscp;
     target->family = (uint8_t)family; /* checked with the whole target */
     target->ttl = (uint8_t)ttl;
+    target->lossy_percent = (uint8_t)lossy;
     return MESHPING_OK;
 }
 

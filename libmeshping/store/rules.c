@@ -2,7 +2,6 @@
 /* Rules: which agents ping what. */
 #include "store/internal.h"
 
-
 static const char *read_rule(sqlite3_stmt *row, void *item)
 {
     meshping_rule *rule = item;

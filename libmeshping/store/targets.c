@@ -180,22 +180,20 @@ static meshping_status check_hosts(const meshping_target_list *list, meshping_er
     return MESHPING_OK;
 }
 
-meshping_status meshping_store_agent_target(meshping_store *store, uint64_t agent_id, uint64_t *target_id,
-                                            meshping_error *err)
+meshping_status meshping_store_agent_targets(meshping_store *store, const uint64_t *agent_ids, size_t count,
+                                             uint64_t *target_ids, meshping_error *err)
 {
-    int64_t id = 0;
-    meshping_target target = {0};
-    snprintf(target.host, sizeof target.host, AGENT_HOST, agent_id);
-    meshping_status status = known_id(&store->sql, &target, &id, err);
-    if (status == MESHPING_OK && id == 0)
-        status = meshping__sql_begin(&store->sql, err);
-    else
-        goto out;
-    if (status == MESHPING_OK)
-        status = meshping__sql_end(&store->sql, settle_id(&store->sql, &target, &id, err), err);
-out:
-    *target_id = (uint64_t)id;
-    return status;
+    meshping_status status = meshping__sql_begin(&store->sql, err);
+    if (status != MESHPING_OK)
+        return status;
+    for (size_t i = 0; status == MESHPING_OK && i < count; i++) {
+        int64_t id = 0;
+        meshping_target target = {0};
+        snprintf(target.host, sizeof target.host, AGENT_HOST, agent_ids[i]);
+        status = settle_id(&store->sql, &target, &id, err);
+        target_ids[i] = (uint64_t)id;
+    }
+    return meshping__sql_end(&store->sql, status, err);
 }
 
 meshping_status meshping_store_targets_save(meshping_store *store, meshping_target_list *list, meshping_error *err)

@@ -227,11 +227,15 @@ class Server:
     def targets(self):
         return {t["address"]: t["id"] for t in self.call("GET", "/api/v1/targets")["targets"]}
 
-    STATES = ["no_data", "ok", "slow", "lossy", "fail", "stale", "local_error", "agent_offline"]
+    STATES = ["no_data", "ok", "slow", "lossy", "fail", "stale", "local_error", "agent_offline", "paused",
+              "unassigned"]
+
+    def matrix(self):
+        return self.call("GET", "/api/v1/matrix")
 
     def cells(self):
         """{(agent's host name, target's address): state}"""
-        matrix = self.call("GET", "/api/v1/matrix")
+        matrix = self.matrix()
         names = {agent["id"]: agent["host_name"] for agent in matrix["agents"]}
         addresses = [target["address"] for target in matrix["targets"]]
         return {(names[agent], addresses[i]): self.STATES[cell[0]]

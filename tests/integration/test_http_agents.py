@@ -79,7 +79,8 @@ def test_a_pending_agent_is_approved_as_it_was_seen(server, agent):
                          "quarantine_bytes",
                          "observed_address", "approved_addresses", "reason", "first_seen_ms", "last_seen_ms",
                          "state_changed_ms", "buffered_samples", "dropped_samples", "targets_revision", "revision",
-                         "same_host_name", "clock_offset_us", "clock_error_us", "clock_skewed"}
+                         "same_host_name", "clock_offset_us", "clock_error_us", "clock_skewed", "name", "labels",
+                         "advertised_address"}
     for wrong in ({"fingerprint": "0000 1111"}, {"revision": seen["revision"] + 1},
                   {"fingerprint": seen["fingerprint"], "revision": seen["revision"] + 1}):
         assert act(server, agent, "approve", wrong).status == 409, wrong
@@ -93,6 +94,28 @@ def test_a_pending_agent_is_approved_as_it_was_seen(server, agent):
     assert answer.json()["revision"] > seen["revision"]
     events = server.call("GET", "/api/v1/events").json()["events"]
     assert any(e["agent"] == agent.id and e["user"] == http_lab.USER for e in events), events
+
+
+def test_an_agent_is_named_and_labelled_by_who_saw_it_last(server, agent):
+    seen, path = one(server, agent), f"/api/v1/agents/{one(server, agent)['id']}"
+    etag = f'"{seen["revision"]}"'
+    body = {"name": "<img src=x onerror=alert(1)>", "labels": {"group": "core", "site": "fra"}}
+    answer = server.call("PATCH", path, body, headers={"If-Match": etag})
+    assert answer.status == 200 and answer.headers["ETag"] == f'"{seen["revision"] + 1}"', answer
+    assert {key: answer.json()[key] for key in body} == body and answer.json()["host_name"] == seen["host_name"]
+    assert server.call("PATCH", path, body, headers={"If-Match": etag}).status == 412
+    for bad in ({}, {"name": 1}, {"name": "x" * 65}, {"name": "a\u0007"}, {"labels": {"a": "<b>"}}, {"labels": "a=b"}):
+        assert server.call("PATCH", path, bad).status == 400, bad
+    assert server.call("PATCH", "/api/v1/agents/0123456789abcdef", body).status == 404
+    found = server.call("GET", "/api/v1/agents?selector=group%3Dcore,site+in+(ber,fra)&state=approved").json()["agents"]
+    assert [a["id"] for a in found] == [seen["id"]]
+    assert server.call("GET", "/api/v1/agents?selector=!group").json()["agents"] == []
+    assert server.call("GET", "/api/v1/agents?state=pending").json()["agents"] == []
+    only = server.call("PATCH", path, {"labels": {}})
+    assert only.json()["labels"] == {} and only.json()["name"] == body["name"]
+    row = server.call("GET", "/api/v1/audit?limit=1&action=agent.change").json()["rows"][0]
+    assert row["object"].startswith("PATCH") or seen["id"] in row["object"], row
+    server.call("PATCH", path, {"name": ""})
 
 
 def test_the_matrix_shows_its_cells(server, agent):

@@ -85,7 +85,8 @@ def test_every_route_of_the_server_is_in_the_file_and_the_other_way_round():
     assert table == file
     assert len({operation["operationId"] for _, _, operation in OPERATIONS}) == len(OPERATIONS)
     # what changes something is logged; these ask, or have their row written later
-    quiet = {"/api/v1/links/open", "/api/v1/password-reset", "/api/v1/summary", "/api/v1/targets/preview"}
+    quiet = {"/api/v1/links/open", "/api/v1/password-reset", "/api/v1/summary", "/api/v1/targets/preview",
+             "/api/v1/rules/preview"}
     for (method, pattern), (_, _, _, action) in table.items():
         assert (action is None) == (method == "GET" or pattern in quiet), pattern
 
@@ -213,6 +214,9 @@ def test_good_calls_are_answered_as_the_file_says_and_logged_once(server, people
     good("post", api + "/targets/preview", {"targets": ["192.0.2.1 gateway", "192.0.2.7"]})
     for what in ("begin", "abort", "begin", "switch"):
         good("post", api + f"/server/key/{what}", {})
+    rules = {"rules": [{"name": "all", "kind": "targets", "agents": "", "targets": ""}]}
+    good("put", api + "/rules", rules)
+    good("post", api + "/rules/preview", rules)
     passphrase = good("post", api + "/passphrases", {"label": "rack 7"})
     good("get", api + "/passphrases")
     passphrase = good("post", api + "/passphrases/{id}/rotate", {}, id=passphrase["id"])

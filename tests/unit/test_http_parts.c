@@ -73,6 +73,22 @@ static void test_a_star_takes_one_whole_segment(void **state)
     }
 }
 
+static void test_a_path_that_is_named_is_not_a_parameter(void **state)
+{
+    static const http_route named[] = {{.pattern = "/agents/*", .method = HTTP_PATCH},
+                                       {.pattern = "/agents/approve", .method = HTTP_POST}};
+    http_params params;
+    unsigned allowed;
+    (void)state;
+    assert_ptr_equal(http_route_find(named, 2, HTTP_POST, "/agents/approve", &params, &allowed), &named[1]);
+    assert_null(http_route_find(named, 2, HTTP_PATCH, "/agents/approve", &params, &allowed));
+    assert_int_equal(allowed, HTTP_POST);
+    assert_ptr_equal(http_route_find(named, 2, HTTP_PATCH, "/agents/approved", &params, &allowed), &named[0]);
+    assert_string_equal(params.value[0], "approved");
+    assert_ptr_equal(http_route_find(named, 2, HTTP_PATCH, "/agents/*", &params, &allowed), &named[0]);
+    assert_string_equal(params.value[0], "*");
+}
+
 static void test_a_parameter_that_is_too_long_is_no_route(void **state)
 {
     (void)state;
@@ -415,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_a_role_may_what_is_below_it_and_what_is_not_set_is_closed),
         cmocka_unit_test(test_a_path_and_a_method_find_their_route),
         cmocka_unit_test(test_a_star_takes_one_whole_segment),
+        cmocka_unit_test(test_a_path_that_is_named_is_not_a_parameter),
         cmocka_unit_test(test_a_parameter_that_is_too_long_is_no_route),
         cmocka_unit_test(test_cookie_is_found_among_others),
         cmocka_unit_test(test_content_length_is_digits_and_nothing_else),

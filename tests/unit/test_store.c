@@ -329,13 +329,17 @@ static void test_an_agent_is_one_target_for_good(void **state)
     meshping_error err = {0};
     meshping_target_init(&target);
     strcpy(target.host, "192.0.2.1");
-    assert_int_equal(meshping_store_agent_target(f->store, AGENT, &first, NULL), MESHPING_OK);
+    const uint64_t one = AGENT, both[] = {AGENT, UINT64_MAX};
+    assert_int_equal(meshping_store_agent_targets(f->store, &one, 1, &first, NULL), MESHPING_OK);
     assert_int_equal(meshping_target_list_append(&list, &target, NULL), MESHPING_OK);
     assert_int_equal(meshping_store_targets_save(f->store, &list, NULL), MESHPING_OK);
-    assert_int_equal(meshping_store_agent_target(f->store, UINT64_MAX, &second, NULL), MESHPING_OK);
+    uint64_t ids[2];
+    assert_int_equal(meshping_store_agent_targets(f->store, both, 2, ids, NULL), MESHPING_OK);
+    assert_int_equal(ids[0], first);
+    second = ids[1];
     assert_true(first && second && first != second && list.items[0].id != first && list.items[0].id != second);
     fixture_reopen(f);
-    assert_int_equal(meshping_store_agent_target(f->store, AGENT, &again, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_agent_targets(f->store, &one, 1, &again, NULL), MESHPING_OK);
     assert_int_equal(again, first);
     /* its name is for it alone */
     snprintf(target.host, sizeof target.host, "agent-%016llx.invalid", (unsigned long long)AGENT);

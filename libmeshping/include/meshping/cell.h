@@ -21,7 +21,9 @@ extern "C" {
     XX(4, FAIL, "fail")                                                                                                \
     XX(5, STALE, "stale")                                                                                              \
     XX(6, LOCAL_ERROR, "local_error")                                                                                  \
-    XX(7, AGENT_OFFLINE, "agent_offline")
+    XX(7, AGENT_OFFLINE, "agent_offline")                                                                              \
+    XX(8, PAUSED, "paused")         /* of the plan, not of samples: nobody pings the target now */                     \
+    XX(9, UNASSIGNED, "unassigned") /* likewise: this agent is not to ping it */
 
 typedef enum meshping_cell_state {
 #define XX(value, name, text) MESHPING_CELL_##name = (value),

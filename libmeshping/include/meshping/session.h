@@ -64,7 +64,8 @@ typedef struct meshping_session_options {
 } meshping_session_options;
 
 MESHPING_API void meshping_session_options_init(meshping_session_options *options);
-/* INVALID: no passphrase and never joined, or a bad one; advertise is none; PERMISSION, IO: the state directory, with its path. */
+/* INVALID: no passphrase and never joined, or a bad one; advertise is none; PERMISSION, IO: the state directory, with
+ * its path. */
 MESHPING_API meshping_status meshping_session_new(meshping_session **out, const meshping_session_options *options,
                                                   meshping_error *err);
 MESHPING_API void meshping_session_free(meshping_session *session);

@@ -419,11 +419,11 @@ MESHPING_API meshping_status meshping_store_targets_save(meshping_store *store, 
                                                          meshping_error *err);
 
 /*
- * The target that an agent is to the others of its mesh: its id, given with the first call, stays with the agent
- * whatever its address. No target of a list ever has it.
+ * The targets that agents are to the others of their meshes, each in target_ids[]: an id, given with the first call,
+ * stays with the agent whatever its address. No target of a list ever has it. One transaction.
  */
-MESHPING_API meshping_status meshping_store_agent_target(meshping_store *store, uint64_t agent_id, uint64_t *target_id,
-                                                         meshping_error *err);
+MESHPING_API meshping_status meshping_store_agent_targets(meshping_store *store, const uint64_t *agent_ids,
+                                                          size_t count, uint64_t *target_ids, meshping_error *err);
 
 /* ---- rules: who pings what ---- */
 

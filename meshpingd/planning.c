@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "meshpingd/planning.h"
+
+#include "common/log.h"
+#include "meshpingd/pushing.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void planning_due(server *s)
+{
+    s->plan_due = true;
+}
+
+static bool has_row(const agent_entry *agent)
+{
+    return agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD;
+}
+
+/* ---- peers: the agents of meshes ---- */
+
+typedef struct peer_list {
+    plan_peer *peers;
+    agent_entry **agents; /* of each */
+    char (*names)[MESHPING_TARGET_NAME_MAX];
+    char (*addresses)[MESHPING_ADDRESS_TEXT_MAX];
+    size_t count;
+} peer_list;
+
+static void dispose_peers(peer_list *list)
+{
+    free(list->peers);
+    free(list->agents);
+    free(list->names);
+    free(list->addresses);
+}
+
+/* Cut between characters, where the agent's own name is longer than a target's may be. */
+static void title_of(const agent_entry *agent, char out[MESHPING_TARGET_NAME_MAX])
+{
+    const char *text = agent->record.name[0] ? agent->record.name : agent->record.host_name;
+    size_t length = strlen(text);
+    if (length >= MESHPING_TARGET_NAME_MAX) {
+        length = MESHPING_TARGET_NAME_MAX - 1;
+        while (length && ((unsigned char)text[length] & 0xc0) == 0x80)
+            length--;
+    }
+    memcpy(out, text, length);
+    out[length] = 0;
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    do
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    while (*text++);
+    return hash;
+}
+
+/* All that the plan knows of an agent as a peer; 0: it is none. */
+static uint64_t peer_key(const server *s, const agent_entry *agent)
+{
+    char address[MESHPING_ADDRESS_TEXT_MAX], name[MESHPING_TARGET_NAME_MAX];
+    const meshping_agent_record *record = &agent->record;
+    if (record->state != MESHPING_AGENT_APPROVED || !meshping_rules_mesh(s->rules, s->rule_count, record->labels) ||
+        !meshping_registry_mesh_address(address, record->advertised_address, record->observed_address))
+        return 0;
+    title_of(agent, name);
+    uint64_t hash = hash_text(UINT64_C(14695981039346656037), name);
+    return hash_text(hash_text(hash, address), record->labels) | 1;
+}
+
+/* Ids of those that never were a target, in one transaction. */
+static meshping_status name_targets(server *s, const peer_list *list, meshping_error *err)
+{
+    size_t count = 0;
+    meshping_status status = MESHPING_OK;
+    uint64_t *ids = malloc(2 * (list->count + 1) * sizeof *ids);
+    if (!ids)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    uint64_t *targets = ids + list->count + 1;
+    for (size_t i = 0; i < list->count; i++)
+        if (!list->agents[i]->mesh_target_id)
+            ids[count++] = list->agents[i]->record.id;
+    if (count)
+        status = meshping_store_agent_targets(s->store, ids, count, targets, err);
+    for (size_t i = 0; status == MESHPING_OK && i < count; i++)
+        server_agent_by_id(s, ids[i])->mesh_target_id = targets[i];
+    free(ids);
+    return status;
+}
+
+static meshping_status find_peers(server *s, const meshping_rule *rules, size_t rule_count, peer_list *out,
+                                  meshping_error *err)
+{
+    size_t most = s->agent_count + 1;
+    *out = (peer_list){.peers = calloc(most, sizeof *out->peers),
+                       .agents = calloc(most, sizeof(agent_entry *)),
+                       .names = calloc(most, sizeof *out->names),
+                       .addresses = calloc(most, sizeof *out->addresses)};
+    if (!out->peers || !out->agents || !out->names || !out->addresses)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu agents", s->agent_count);
+    for (size_t i = 0; i < s->agent_count; i++) {
+        agent_entry *agent = s->agents[i];
+        if (agent->record.state != MESHPING_AGENT_APPROVED ||
+            !meshping_rules_mesh(rules, rule_count, agent->record.labels) ||
+            !meshping_registry_mesh_address(out->addresses[out->count], agent->record.advertised_address,
+                                            agent->record.observed_address))
+            continue;
+        title_of(agent, out->names[out->count]);
+        out->agents[out->count++] = agent;
+    }
+    meshping_status status = name_targets(s, out, err);
+    for (size_t i = 0; i < out->count; i++)
+        out->peers[i] = (plan_peer){out->agents[i]->record.id, out->agents[i]->mesh_target_id, out->names[i],
+                                    out->addresses[i], out->agents[i]->record.labels};
+    return status;
+}
+
+/* ---- plans ---- */
+
+static meshping_status try_plan(server *s, plan **out, const meshping_rule *rules, size_t rule_count,
+                                const meshping_target_list *list, meshping_error *err)
+{
+    peer_list peers = {0};
+    plan_input input = {.list = list ? list : &s->targets,
+                        .rules = rules ? rules : s->rules,
+                        .rule_count = rules ? rule_count : s->rule_count,
+                        .thresholds = s->thresholds};
+    meshping_target_init(&input.defaults);
+    input.defaults.interval_ms = (uint32_t)s->config.interval_ms;
+    input.defaults.timeout_ms = (uint32_t)s->config.timeout_ms;
+    meshping_status status = find_peers(s, input.rules, input.rule_count, &peers, err);
+    input.peers = peers.peers;
+    input.peer_count = peers.count;
+    if (status == MESHPING_OK)
+        status = plan_make(out, &input, err);
+    dispose_peers(&peers);
+    return status;
+}
+
+static bool make_rows(server *s, const plan *p, uint64_t ***out)
+{
+    uint64_t **rows = calloc(s->agent_count + 1, sizeof(uint64_t *));
+    bool good = rows != NULL;
+    for (size_t i = 0; good && i < s->agent_count; i++) {
+        const agent_entry *agent = s->agents[i];
+        if (!has_row(agent))
+            continue;
+        rows[i] = calloc(plan_words(p), sizeof **rows);
+        good = rows[i] != NULL;
+        if (good)
+            meshping_assignment_row(p->assignment, agent->record.id, agent->record.labels, rows[i]);
+    }
+    for (size_t i = 0; !good && rows && i < s->agent_count; i++)
+        free(rows[i]);
+    if (!good)
+        free(rows);
+    *out = rows;
+    return good;
+}
+
+static meshping_status renew(server *s, meshping_error *err)
+{
+    plan *made = NULL, *before = s->plan;
+    uint64_t **rows;
+    meshping_status status = try_plan(s, &made, NULL, 0, NULL, err);
+    if (status != MESHPING_OK)
+        return status;
+    if (!make_rows(s, made, &rows)) {
+        plan_drop(made);
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < s->agent_count; i++) {
+        free(s->agents[i]->row);
+        s->agents[i]->row = rows[i];
+        s->agents[i]->peer_key = peer_key(s, s->agents[i]);
+    }
+    free(rows);
+    s->plan = made;
+    s->plan_due = false;
+    s->live_version++;
+    if (before)
+        live_refit(s, before);
+    plan_drop(before);
+    for (size_t i = 0; i < s->agent_count; i++)
+        agents_tell_targets(s, s->agents[i]);
+    return MESHPING_OK;
+}
+
+const plan *planning_now(server *s)
+{
+    meshping_error err = {0};
+    if (s->plan_due && renew(s, &err) != MESHPING_OK) {
+        log_error("targets", "who pings what cannot be worked out, it stays as it was: %s", err.message);
+        s->plan_due = false; /* the next change tries again */
+    }
+    return s->plan;
+}
+
+void planning_agent(server *s, agent_entry *agent, bool gone)
+{
+    uint64_t key = gone ? 0 : peer_key(s, agent);
+    bool has = !gone && has_row(agent);
+    if (!s->plan)
+        return; /* loading */
+    if (key != agent->peer_key)
+        planning_due(s);
+    agent->peer_key = key;
+    if (!has) {
+        free(agent->row);
+        agent->row = NULL;
+        return;
+    }
+    if (!agent->row)
+        agent->row = calloc(plan_words(s->plan), sizeof *agent->row);
+    if (agent->row)
+        meshping_assignment_row(s->plan->assignment, agent->record.id, agent->record.labels, agent->row);
+    else
+        planning_due(s);
+    agents_tell_targets(s, agent);
+}
+
+meshping_status planning_load(server *s, meshping_error *err)
+{
+    meshping_status status = meshping_store_rules(s->store, &s->rules, &s->rule_count, &s->rules_revision, err);
+    return status == MESHPING_OK ? renew(s, err) : status;
+}
+
+void planning_dispose(server *s)
+{
+    plan_drop(s->plan);
+    meshping_free(s->rules);
+    s->plan = NULL;
+    s->rules = NULL;
+}
+
+meshping_status planning_set_rules(server *s, const meshping_rule *rules, size_t count, const char *user,
+                                   meshping_error *err)
+{
+    char text[128];
+    uint64_t revision;
+    meshping_rule *saved = NULL;
+    size_t saved_count;
+    meshping_status status = meshping_store_rules_save(s->store, rules, count, &revision, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_rules(s->store, &saved, &saved_count, &revision, err);
+    if (status != MESHPING_OK)
+        return status;
+    meshping_free(s->rules);
+    s->rules = saved;
+    s->rule_count = saved_count;
+    s->rules_revision = revision;
+    planning_due(s);
+    planning_now(s);
+    snprintf(text, sizeof text, "revision %llu of the rules: %zu", (unsigned long long)revision, count);
+    log_info("targets", "%s%s%s", text, user ? ", by " : "", user ? user : "");
+    meshping_store_event_add(s->store, server_unix_ms(), "rules", 0, user, text, NULL);
+    return MESHPING_OK;
+}
+
+/* ---- previews ---- */
+
+static size_t pairs_of(const plan *p, const uint64_t *row)
+{
+    size_t count = 0;
+    for (size_t k = 0; k < p->targets.count; k++)
+        count += plan_pings(p, row, k);
+    return count;
+}
+
+meshping_status planning_preview(server *s, const meshping_rule *rules, size_t rule_count,
+                                 const meshping_target_list *list, planning_difference *out, meshping_error *err)
+{
+    plan *next = NULL;
+    const plan *now = planning_now(s);
+    meshping_status status = try_plan(s, &next, rules, rule_count, list, err);
+    uint64_t *row = status == MESHPING_OK ? malloc(plan_words(next) * sizeof *row) : NULL;
+    if (status == MESHPING_OK && !row)
+        status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    *out = (planning_difference){0};
+    for (size_t i = 0; status == MESHPING_OK && i < s->agent_count; i++) {
+        const agent_entry *agent = s->agents[i];
+        plan_change change;
+        if (!agent->row)
+            continue;
+        memset(row, 0, plan_words(next) * sizeof *row);
+        meshping_assignment_row(next->assignment, agent->record.id, agent->record.labels, row);
+        if (plan_compare(&change, now, agent->row, next, row) != MESHPING_OK) {
+            status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+            break;
+        }
+        size_t before = pairs_of(now, agent->row), after = pairs_of(next, row);
+        out->before += before;
+        out->after += after;
+        out->removed += change.removed_count;
+        out->added += after + change.removed_count - before;
+        out->agents += change.changed_count || change.removed_count;
+        plan_change_dispose(&change);
+    }
+    free(row);
+    plan_drop(next);
+    return status;
+}
+
+void planning_difference_json(json_object *object, const planning_difference *difference)
+{
+    json_object *pairs = json_object_new_object();
+    json_object_object_add(pairs, "before", json_object_new_uint64(difference->before));
+    json_object_object_add(pairs, "after", json_object_new_uint64(difference->after));
+    json_object_object_add(pairs, "added", json_object_new_uint64(difference->added));
+    json_object_object_add(pairs, "removed", json_object_new_uint64(difference->removed));
+    json_object_object_add(object, "pairs", pairs);
+    json_object_object_add(object, "agents", json_object_new_uint64(difference->agents));
+}

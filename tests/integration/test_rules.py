@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labels, rules and meshes: which agents ping what, followed from the API to the packets. Real agents in namespaces."""
+
+import json
+import re
+
+import pytest
+
+import lab
+
+INTERVAL_MS = 500
+
+
+class Site:
+    """A server, three agents on hosts of their own, and one host that is only a target."""
+
+    def __init__(self, network, directory):
+        self.hosts = {name: network.host(name) for name in ("srv", "a", "b", "c", "t")}
+        config = directory / "meshpingd.conf"
+        config.write_text(f"interval_ms = {INTERVAL_MS}\ntimeout_ms = {INTERVAL_MS}\n")
+        self.server = lab.Server(directory, self.hosts["srv"])
+        self.server.start("--config", config).sign_in()
+        passphrase = self.server.passphrase()
+        self.agents = {name: lab.join(self.server, lab.Agent(directory, name, passphrase, self.hosts[name]))
+                       for name in "abc"}
+
+    def address(self, name):
+        return self.hosts[name].address
+
+    def call(self, method, path, body=None, **headers):
+        status, data = self.server.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+        return status, json.loads(data) if data else None
+
+    def good(self, method, path, body=None, **headers):
+        status, data = self.call(method, path, body, **headers)
+        assert status == 200, (status, data)
+        return data
+
+    def label(self, name, **labels):
+        agent = self.server.agents()[name]
+        return self.good("PATCH", f"/api/v1/agents/{agent['id']}", {"labels": labels})
+
+    def rules(self, *rules):
+        return self.good("PUT", "/api/v1/rules", {"rules": list(rules)})
+
+    def state(self, agent, address):
+        """The name of a cell's state, None without a column of this address."""
+        return self.server.cells().get((agent, address))
+
+    def meant(self):
+        """{agent: the addresses that it is to ping}."""
+        found = {name: set() for name in self.agents}
+        for (agent, address), state in self.server.cells().items():
+            if state != "unassigned":
+                found[agent].add(address)
+        return found
+
+    def wait_ok(self, *pairs, seconds=20):
+        for agent, address in pairs:
+            lab.wait_for(f"{agent} -> {address} is ok", seconds, lambda: self.state(agent, address) == "ok")
+
+    def wait_mesh(self, **meant):
+        """a="bc": a pings b and c; and each pair does so by its samples."""
+        wanted = {name: {self.address(peer) for peer in peers} for name, peers in meant.items()}
+        lab.wait_for(f"the mesh is {meant}, not {self.meant()}", 15,
+                     lambda: {n: self.meant()[n] for n in wanted} == wanted)
+        self.wait_ok(*((name, address) for name, addresses in wanted.items() for address in addresses))
+
+    def updates(self, name):
+        """How often this agent has taken a list or a change of it in."""
+        return len(re.findall(r"targets.*revision \d+: \d+ targets", self.agents[name].daemon.text()))
+
+
+@pytest.fixture
+def site():
+    with lab.directory() as directory, lab.Network("mpr") as network:
+        s = Site(network, directory)
+        try:
+            yield s
+        finally:
+            for agent in s.agents.values():
+                agent.end()
+            s.server.end()
+            print(s.server.daemon.text(), *(agent.daemon.text() for agent in s.agents.values()))
+
+
+def test_a_rule_follows_the_labels_of_agents_and_targets(site):
+    a, t = site.address("a"), site.address("t")
+    targets = [{"address": t, "labels": {"tier": "core"}}, {"address": a, "labels": {"tier": "edge"}}]
+    site.good("PUT", "/api/v1/targets", {"targets": targets})
+    site.wait_ok(("a", t), ("b", t), ("c", a))  # at first all ping all
+    site.label("a", site="fra")
+    site.label("b", site="ber")
+    site.rules({"kind": "targets", "agents": "site", "targets": "tier=core"},
+               {"kind": "targets", "agents": "site in (ber,muc)", "targets": "tier=edge"})
+    assert site.meant() == {"a": {t}, "b": {t, a}, "c": set()}
+    site.wait_ok(("a", t), ("b", t), ("b", a))
+    before = {name: site.updates(name) for name in "abc"}
+    site.label("c", site="muc")
+    assert site.meant()["c"] == {t, a}
+    site.wait_ok(("c", t), ("c", a))
+    assert site.updates("c") == before["c"] + 1 and site.updates("a") == before["a"]  # nobody else is told
+    targets[0]["labels"] = {"tier": "edge"}
+    site.good("PUT", "/api/v1/targets", {"targets": targets})
+    assert site.meant() == {"a": set(), "b": {t, a}, "c": {t, a}}
+    # what an agent is not to ping any more it does not ping: its samples of that end
+    lab.wait_for("a has taken it in", 5, lambda: site.server.agents()["a"]["targets_revision"] == 2)
+    target = next(x["id"] for x in site.good("GET", "/api/v1/targets")["targets"] if x["address"] == t)
+    agent = site.server.agents()["a"]["id"]
+    count = len(site.good("GET", f"/api/v1/series?agent={agent}&target={target}")["time_ms"])
+    site.wait_ok(("b", t))
+    lab.wait_for("b has five more", 10, lambda: site.state("b", t) == "ok")
+    later = len(site.good("GET", f"/api/v1/series?agent={agent}&target={target}")["time_ms"])
+    assert later - count <= 2
+
+
+def test_agents_of_a_mesh_ping_each_other_as_they_come_go_move_and_are_held(site):
+    site.rules({"name": "core", "kind": "mesh", "agents": "group=core"})
+    assert site.meant() == {"a": set(), "b": set(), "c": set()}
+    site.label("a", group="core")
+    site.label("b", group="core")
+    site.wait_mesh(a="b", b="a", c="")
+    column = next(t for t in site.server.matrix()["targets"] if t["name"] == "a")
+    assert column["address"] == site.address("a") and column["agent"] == site.server.agents()["a"]["id"]
+    site.label("c", group="core")  # one comes
+    site.wait_mesh(a="bc", b="ac", c="ab")
+    site.server.act("c", "hold")  # one is held: it is pinged by nobody, and goes on with what it has
+    lab.wait_for("nobody pings c", 5, lambda: site.meant()["a"] == {site.address("b")})
+    site.server.act("c", "approve")
+    site.wait_mesh(a="bc", b="ac", c="ab")
+    site.server.act("c", "reject")
+    site.wait_mesh(a="b", b="a")
+    # one moves: the same target at another address, and the history goes on
+    moved = site.address("a").rsplit(".", 1)[0] + ".77"
+    lab.run("ip", "-n", site.hosts["a"].namespace, "addr", "add", f"{moved}/24", "dev", "eth0")
+    site.agents["a"].end()
+    options = site.agents["a"].directory / "agent.conf"
+    options.write_text(f"advertise = {moved}\n")
+    site.agents["a"].start("--config", options)
+    lab.wait_for("a advertises", 15, lambda: site.server.agents()["a"]["advertised_address"] == moved)
+    site.wait_ok(("b", moved))
+    again = next(t for t in site.server.matrix()["targets"] if t["name"] == "a")
+    assert again["id"] == column["id"] and again["address"] == moved
+    site.label("a")  # one goes
+    lab.wait_for("the mesh is empty", 5, lambda: site.meant()["b"] == set())
+
+
+def test_the_name_of_an_agent_is_that_of_its_column_and_a_restart_keeps_all(site):
+    site.rules({"kind": "mesh", "agents": "group"})
+    for name in "abc":
+        site.label(name, group="core")
+    agent = site.server.agents()["a"]
+    site.good("PATCH", f"/api/v1/agents/{agent['id']}", {"name": "Zentrale <b>"})
+    site.wait_mesh(a="bc", b="ac", c="ab")
+    columns = site.server.matrix()["targets"]
+    assert "Zentrale <b>" in [t["name"] for t in columns]
+    site.server.end()
+    site.server.start("--config", site.server.directory / "meshpingd.conf")
+    site.server.sign_in()
+    assert [(t["id"], t["name"], t["address"]) for t in site.server.matrix()["targets"]] == \
+        [(t["id"], t["name"], t["address"]) for t in columns]
+    site.wait_mesh(a="bc", b="ac", c="ab")
