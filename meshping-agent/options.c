@@ -37,6 +37,7 @@ static void usage(FILE *file)
           "  --passphrase-file FILE  the passphrase to join with; - asks for it, or reads standard input\n"
           "  --state-dir DIR         where key, server and target list are kept (default " DEFAULT_STATE_DIR ")\n"
           "  --host-name NAME        name to show on the server\n"
+          "  --advertise ADDRESS     where the agents of a mesh ping this host\n"
           "  --log-level LEVEL       debug, info, warning or error\n"
           "  --sample-config         print a config file with every key and its default\n"
           "  --help                  this text\n",
@@ -56,13 +57,14 @@ int agent_options_read(agent_config *config, int argc, char **argv)
         {"passphrase-file", required_argument, NULL, 'p'},
         {"state-dir", required_argument, NULL, 's'},
         {"host-name", required_argument, NULL, 'n'},
+        {"advertise", required_argument, NULL, 'a'},
         {"log-level", required_argument, NULL, 'l'},
         {"sample-config", no_argument, NULL, 'S'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     static const char *const keys[] = {
-        ['p'] = "passphrase_file", ['s'] = "state_dir", ['n'] = "host_name", ['l'] = "log_level"};
+        ['p'] = "passphrase_file", ['s'] = "state_dir", ['n'] = "host_name", ['a'] = "advertise", ['l'] = "log_level"};
     meshping_error err;
     config_defaults(agent_config_keys, config);
     /* the file first, whatever the order, so that flags go over it */

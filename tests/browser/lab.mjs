@@ -84,13 +84,13 @@ export class Lab {
     });
   }
 
-  startAgent(name, passphrase) {
+  startAgent(name, passphrase, ...more) {
     const folder = path.join(this.folder, `agent-${name.replace(/\W/g, '_')}`);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const file = path.join(folder, 'passphrase');
     if (passphrase) writeFileSync(file, passphrase + '\n', { mode: 0o600 });
     const daemon = new Daemon(path.join(folder, 'log'), path.join(bin, 'meshping-agent'),
-      ['run', '--state-dir', path.join(folder, 'state'), '--passphrase-file', file, '--host-name', name]);
+      ['run', '--state-dir', path.join(folder, 'state'), '--passphrase-file', file, '--host-name', name, ...more]);
     this.daemons.push(daemon);
     return daemon;
   }

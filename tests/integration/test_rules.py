@@ -134,9 +134,7 @@ def test_agents_of_a_mesh_ping_each_other_as_they_come_go_move_and_are_held(site
     moved = site.address("a").rsplit(".", 1)[0] + ".77"
     lab.run("ip", "-n", site.hosts["a"].namespace, "addr", "add", f"{moved}/24", "dev", "eth0")
     site.agents["a"].end()
-    options = site.agents["a"].directory / "agent.conf"
-    options.write_text(f"advertise = {moved}\n")
-    site.agents["a"].start("--config", options)
+    site.agents["a"].start("--advertise", moved)
     lab.wait_for("a advertises", 15, lambda: site.server.agents()["a"]["advertised_address"] == moved)
     site.wait_ok(("b", moved))
     again = next(t for t in site.server.matrix()["targets"] if t["name"] == "a")

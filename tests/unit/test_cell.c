@@ -201,7 +201,9 @@ static void test_names(void **unused)
 {
     (void)unused;
     assert_string_equal(meshping_cell_state_name(MESHPING_CELL_AGENT_OFFLINE), "agent_offline");
-    assert_string_equal(meshping_cell_state_name(8), "unknown");
+    assert_string_equal(meshping_cell_state_name(MESHPING_CELL_PAUSED), "paused");
+    assert_string_equal(meshping_cell_state_name(MESHPING_CELL_UNASSIGNED), "unassigned");
+    assert_string_equal(meshping_cell_state_name(10), "unknown");
 }
 
 int main(void)

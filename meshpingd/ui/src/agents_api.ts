@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an administrator may do with agents: docs/API.md, Agents.
 import { call } from './api.ts';
-import type { Agent, AgentAction, QuarantineSource } from './types.ts';
+import type { Agent, AgentAction, Labels, QuarantineSource } from './types.ts';
 
 /** What goes with an action; each part only where the API knows it. */
 export interface Decision {
@@ -22,6 +22,8 @@ const seen = ({ fingerprint, revision }: Agent) => ({ fingerprint, revision });
 export const getAgents = () => call<{ agents: Agent[] }>('/api/v1/agents').then((answer) => answer.agents);
 export const actOnAgent = (agent: Agent, action: AgentAction, decision: Decision = {}) =>
   call<Agent>(path(agent, action), { method: 'POST', body: { ...seen(agent), ...decision } });
+export const changeAgent = (agent: Agent, change: { name?: string; labels?: Labels }) =>
+  call<Agent>(`/api/v1/agents/${encodeURIComponent(agent.id)}`, { method: 'PATCH', body: change, headers: { 'If-Match': `"${agent.revision}"` } });
 export const approveAgents = (agents: Agent[]) =>
   call<BulkResult>('/api/v1/agents/approve', { method: 'POST', body: { agents: agents.map((agent) => ({ id: agent.id, ...seen(agent) })) } });
 export const putAddresses = (agent: Agent, addresses: string) =>

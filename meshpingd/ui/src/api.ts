@@ -2,7 +2,7 @@
 // The one door to the server's API: adds the CSRF token, turns problem JSON into errors, notices a session's end.
 import { signal } from '@preact/signals';
 import type {
-  IssuedPassphrase, Passphrase, PassphraseRequest, Series, ServerEvent, ServerInfo, Session, Target, TargetList,
+  IssuedPassphrase, Passphrase, PassphraseRequest, Rule, RuleList, Series, ServerEvent, ServerInfo, Session, Target, TargetList,
 } from './types.ts';
 
 /** undefined: not asked yet; null: signed out. */
@@ -129,12 +129,22 @@ export async function signOut(): Promise<void> {
   }
 }
 
+export interface RulesPreview {
+  pairs: { before: number; after: number; added: number; removed: number };
+  agents: number;
+}
+export const getRules = () => call<RuleList>('/api/v1/rules');
+export const previewRules = (rules: Rule[]) => call<RulesPreview>('/api/v1/rules/preview', { method: 'POST', body: { rules } });
+export const putRules = (rules: Rule[], revision: number) =>
+  call<RuleList>('/api/v1/rules', { method: 'PUT', body: { rules }, headers: { 'If-Match': `"${revision}"` } });
+
 export const getTargets = () => call<TargetList>('/api/v1/targets');
 export interface TargetsPreview {
   added: Omit<Target, 'id'>[];
   removed: Omit<Target, 'id'>[];
   changed: { before: Omit<Target, 'id'>; after: Omit<Target, 'id'> }[];
   kept: number;
+  pairs: RulesPreview['pairs'];
   agents: number;
 }
 export const previewTargets = (targets: unknown[]) => call<TargetsPreview>('/api/v1/targets/preview', { method: 'POST', body: { targets } });

@@ -14,6 +14,7 @@ import { AuditPage } from './pages/audit.tsx';
 import { EventsPage } from './pages/events.tsx';
 import { LinkPage } from './pages/link.tsx';
 import { MatrixPage } from './pages/matrix.tsx';
+import { RulesPage } from './pages/rules.tsx';
 import { SignInPage } from './pages/sign_in.tsx';
 import { TargetsPage } from './pages/targets.tsx';
 import { UsersPage } from './pages/users.tsx';
@@ -25,6 +26,7 @@ const pages = {
   matrix: { title: 'Matrix', view: MatrixPage, role: 'viewer' },
   agents: { title: 'Agents', view: AgentsPage, role: 'viewer' },
   targets: { title: 'Targets', view: TargetsPage, role: 'viewer' },
+  rules: { title: 'Rules', view: RulesPage, role: 'viewer' },
   add: { title: 'Add an agent', view: AddPage, role: 'admin' },
   users: { title: 'Users', view: UsersPage, role: 'admin' },
   events: { title: 'Events', view: EventsPage, role: 'viewer' },

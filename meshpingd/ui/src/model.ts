@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The live mesh in flat arrays: 14 bytes and a double a cell, so that a million cells are a few buffers, not objects.
 import { STATE_COUNT, State, weight } from './states.ts';
-import type { Agent, Delta, Snapshot, Target } from './types.ts';
+import type { Agent, Delta, Labels, Snapshot, Target } from './types.ts';
 
 export const NO_RTT = 0xffffffff;
 
@@ -110,6 +110,10 @@ export function targetTitle(target: Target): string {
   return target.name || target.address;
 }
 
+export const agentTitle = (agent: Agent): string => agent.name || agent.host_name;
+
+const labelWords = (labels: Labels): string[] => Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+
 function matches(filter: string, ...texts: string[]): boolean {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   return words.every((word) => texts.some((text) => text.toLowerCase().includes(word)));
@@ -120,10 +124,10 @@ export function arrange(mesh: Mesh, view: View): Order {
   const rows: number[] = [];
   const columns: number[] = [];
   mesh.rows.forEach((agent, row) => {
-    if (matches(view.agentFilter, agent.host_name, agent.observed_address, agent.id)) rows.push(row);
+    if (matches(view.agentFilter, agent.name, agent.host_name, agent.observed_address, agent.id, ...labelWords(agent.labels))) rows.push(row);
   });
   mesh.targets.forEach((target, column) => {
-    if (matches(view.targetFilter, target.name, target.address)) columns.push(column);
+    if (matches(view.targetFilter, target.name, target.address, ...labelWords(target.labels))) columns.push(column);
   });
   if (view.only.size === 0 && !view.problemsFirst) return { rows: Uint32Array.from(rows), columns: Uint32Array.from(columns) };
 

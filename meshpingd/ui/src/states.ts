@@ -10,9 +10,11 @@ export const enum State {
   Stale = 5,
   LocalError = 6,
   Offline = 7,
+  Paused = 8,
+  Unassigned = 9,
 }
 
-export const STATE_COUNT = 8;
+export const STATE_COUNT = 10;
 
 export interface StateInfo {
   key: string;
@@ -30,18 +32,23 @@ export const states: readonly StateInfo[] = [
   { key: 'stale', label: 'Stale', words: 'no new sample for some intervals' },
   { key: 'local_error', label: 'Agent trouble', words: 'the agent could not measure; this says nothing about the target' },
   { key: 'agent_offline', label: 'Agent offline', words: 'no word from the agent; the target may be fine' },
+  { key: 'paused', label: 'Paused', words: 'nobody pings this target now: it is paused' },
+  { key: 'unassigned', label: 'Not to be pinged', words: 'no rule lets this agent ping this target' },
 ];
+
+/** Whether there may be a measurement to show. */
+export const isMeasured = (state: number): boolean => state !== State.NoData && state !== State.Paused && state !== State.Unassigned;
 
 export const stateInfo = (state: number): StateInfo =>
   states[state] ?? { key: `state_${state}`, label: `State ${state}`, words: 'a state this page does not know' };
 
 /** Worst first: the order of the legend, of the list, and of "problems first". */
 export const bySeverity: readonly State[] = [
-  State.Fail, State.Lossy, State.Slow, State.LocalError, State.Stale, State.Offline, State.NoData, State.Ok,
+  State.Fail, State.Lossy, State.Slow, State.LocalError, State.Stale, State.Offline, State.Paused, State.NoData, State.Ok, State.Unassigned,
 ];
 
 /** How much a cell pulls its row and column up when problems come first. */
-export const weight: readonly number[] = [0, 0, 20, 100, 1000, 8, 12, 4];
+export const weight: readonly number[] = [0, 0, 20, 100, 1000, 8, 12, 4, 0, 0];
 
 /** Draws a state's glyph into a box of `size` around (x, y), in the current fill and stroke style. */
 export function drawGlyph(c: CanvasRenderingContext2D, state: number, x: number, y: number, size: number): void {
@@ -108,6 +115,15 @@ export function drawGlyph(c: CanvasRenderingContext2D, state: number, x: number,
       c.moveTo(x - r * 0.62, y);
       c.lineTo(x + r * 0.62, y);
       c.stroke();
+      return;
+    case State.Paused:
+      c.moveTo(x - r * 0.36, y - r * 0.6);
+      c.lineTo(x - r * 0.36, y + r * 0.6);
+      c.moveTo(x + r * 0.36, y - r * 0.6);
+      c.lineTo(x + r * 0.36, y + r * 0.6);
+      c.stroke();
+      return;
+    case State.Unassigned: // an empty place: nothing is missing here
       return;
     default:
       c.fillText('?', x, y);

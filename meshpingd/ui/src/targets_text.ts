@@ -15,7 +15,7 @@ export function formatTargets(targets: readonly Target[]): string {
 
 /** What PUT takes of a target, but its address, name and id. */
 function settingsOf(target: Target): Partial<Target> {
-  const { interval_ms, timeout_ms, size, dscp, family, ttl, dont_fragment, source, interface: by } = target;
+  const { interval_ms, timeout_ms, size, dscp, family, ttl, dont_fragment, source, interface: by, labels, slow_ms, lossy_percent } = target;
   return {
     interval_ms, timeout_ms, size, dscp,
     ...(family && { family }),
@@ -23,6 +23,9 @@ function settingsOf(target: Target): Partial<Target> {
     ...(dont_fragment !== undefined && { dont_fragment }),
     ...(source !== undefined && { source }),
     ...(by !== undefined && { interface: by }),
+    ...(labels && { labels }),
+    ...(slow_ms !== undefined && { slow_ms }),
+    ...(lossy_percent !== undefined && { lossy_percent }),
   };
 }
 

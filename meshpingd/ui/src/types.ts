@@ -4,9 +4,16 @@
 export type AgentState = 'pending' | 'approved' | 'hold' | 'blacklisted';
 export type AgentAction = 'approve' | 'reject' | 'hold' | 'reinstate';
 
+export type Labels = Record<string, string>;
+
 export interface Agent {
   id: string;
   host_name: string;
+  /** What people call it; empty: its host name. */
+  name: string;
+  labels: Labels;
+  /** Where it wants to be pinged, as it says. */
+  advertised_address: string;
   state: AgentState;
   online: boolean;
   version: string;
@@ -52,6 +59,11 @@ export interface Target {
   size: number;
   dscp: number;
   family?: number;
+  labels: Labels;
+  slow_ms?: number;
+  lossy_percent?: number;
+  /** In the matrix: the agent of a mesh that this column is. */
+  agent?: string;
   ttl?: number;
   dont_fragment?: boolean;
   source?: string;
@@ -62,6 +74,19 @@ export interface TargetList {
   revision: number;
   limit: number;
   targets: Target[];
+}
+
+export interface Rule {
+  name: string;
+  kind: 'targets' | 'mesh';
+  agents: string;
+  targets: string;
+}
+
+export interface RuleList {
+  revision: number;
+  limit: number;
+  rules: Rule[];
 }
 
 export interface Session {

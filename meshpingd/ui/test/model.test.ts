@@ -3,14 +3,15 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Mesh, arrange } from '../src/model.ts';
 import { isLoopback } from '../src/addresses.ts';
-import { State } from '../src/states.ts';
+import { State, isMeasured, weight } from '../src/states.ts';
+import { formatLabels, parseLabels } from '../src/labels.tsx';
 import { formatTargets, parseTargets } from '../src/targets_text.ts';
 import { fitLayout, spotAt } from '../src/matrix/layout.ts';
 import { summarise, toMarks } from '../src/series.ts';
 import { duration, rtt, rttShort } from '../src/format.ts';
 
-const agent = (id: string, state = 'approved'): any => ({ id, host_name: `host-${id}`, state, online: true, observed_address: '10.0.0.1', revision: 1 });
-const target = (id: number, address: string, name = ''): any => ({ id, address, name, interval_ms: 5000, timeout_ms: 3000, size: 56, dscp: 0 });
+const agent = (id: string, state = 'approved'): any => ({ id, host_name: `host-${id}`, name: '', labels: { group: `g${id}` }, advertised_address: '', state, online: true, observed_address: '10.0.0.1', revision: 1 });
+const target = (id: number, address: string, name = ''): any => ({ id, address, name, interval_ms: 5000, timeout_ms: 3000, size: 56, dscp: 0, labels: {} });
 
 function mesh(): Mesh {
   const m = new Mesh();
@@ -80,7 +81,7 @@ test('target text goes there and back, and keeps the settings of targets that st
   assert.equal(text, '192.0.2.1 core router\nhost.example');
   const parsed = parseTargets(`# ours\n\n${text}\n  2001:db8::1\tnew one `, saved);
   assert.deepEqual(parsed.lines, [2, 3, 4]);
-  assert.deepEqual(parsed.items[0], { address: '192.0.2.1', name: 'core router', interval_ms: 1000, timeout_ms: 3000, size: 56, dscp: 0 });
+  assert.deepEqual(parsed.items[0], { address: '192.0.2.1', name: 'core router', interval_ms: 1000, timeout_ms: 3000, size: 56, dscp: 0, labels: {} });
   assert.deepEqual(parsed.items[2], { address: '2001:db8::1', name: 'new one' });
 });
 
@@ -136,4 +137,28 @@ test('numbers read well', () => {
 test('loopback addresses are known in all their forms', () => {
   for (const address of ['127.0.0.1:8443', '[::1]:8443', 'localhost:8443', '[::ffff:127.0.0.1]:1']) assert.equal(isLoopback(address), true, address);
   for (const address of ['192.0.2.1:8443', '[2001:db8::1]:8443', 'localhost.example:1', '[::12]:1']) assert.equal(isLoopback(address), false, address);
+});
+
+test('labels are found by the filter, and typed as text', () => {
+  assert.deepEqual([...arrange(mesh(), { ...everything, agentFilter: 'group=gb' }).rows], [1]);
+  assert.deepEqual(parseLabels('site = fra,\n group=core , empty='), { site: 'fra', group: 'core', empty: '' });
+  assert.equal(formatLabels({ site: 'fra', group: 'core' }), 'group=core, site=fra');
+  assert.throws(() => parseLabels('site=fra, nonsense'), /“nonsense” is no label/);
+  assert.throws(() => parseLabels('a=b, a=c'), /twice/);
+});
+
+test('what is not meant to be is no problem, no missing data, and pulls nothing up', () => {
+  const m = mesh();
+  m.applyDelta({ time_ms: 2000, version: 7, cells: { a: [[2, 9, null, 0, 0], [0, 8, null, 0, 0]] } });
+  assert.equal(m.counts[State.Unassigned], 1);
+  assert.equal(m.counts[State.Paused], 1);
+  assert.equal(m.counts[State.NoData], 0);
+  assert.deepEqual([isMeasured(State.Unassigned), isMeasured(State.Paused), isMeasured(State.Fail)], [false, false, true]);
+  assert.deepEqual([weight[State.Unassigned], weight[State.Paused]], [0, 0]);
+});
+
+test('labels and thresholds of a target survive an edit of the text', () => {
+  const saved = [{ ...target(1, '192.0.2.1', 'gateway'), labels: { tier: 'core' }, slow_ms: 20, lossy_percent: 25 }];
+  const [item] = parseTargets('192.0.2.1 renamed', saved).items as any[];
+  assert.deepEqual([item.name, item.labels, item.slow_ms, item.lossy_percent], ['renamed', { tier: 'core' }, 20, 25]);
 });

@@ -5,10 +5,10 @@ import { getSeries, message } from '../api.ts';
 import { ago, duration, offset, rtt } from '../format.ts';
 import type { Graph } from '../graph.ts';
 import { liveStatus, meshTick, serverNow } from '../live.ts';
-import { targetTitle } from '../model.ts';
+import { agentTitle, targetTitle } from '../model.ts';
 import type { Cell } from '../model.ts';
 import { gapWords, summarise, toMarks } from '../series.ts';
-import { State, stateInfo } from '../states.ts';
+import { State, isMeasured, stateInfo } from '../states.ts';
 import { theme } from '../theme.ts';
 import type { Series } from '../types.ts';
 import { StateMark } from '../widgets.tsx';
@@ -88,7 +88,7 @@ function Hour({ series, cell }: { series: Series; cell: Cell }) {
   const marks = toMarks(series);
   const span = duration((marks.toS - marks.fromS) * 1000);
   const loss = Number.isNaN(hour.lossPercent) ? 'no verdicts' : `${hour.lossPercent.toFixed(hour.lossPercent && hour.lossPercent < 10 ? 1 : 0)} % lost`;
-  const label = `Last ${span} of ${cell.agent.host_name} to ${targetTitle(cell.target)}: ${hour.replies} replies, ${hour.lost} lost, ` +
+  const label = `Last ${span} of ${agentTitle(cell.agent)} to ${targetTitle(cell.target)}: ${hour.replies} replies, ${hour.lost} lost, ` +
     `${hour.local} times the agent's own trouble, ${series.gaps.length} missing stretches`;
   return (
     <>
@@ -162,14 +162,14 @@ export function CellCard({ cell, place, below, pinned, close }: CardProps) {
   return (
     <aside ref={box} class={`card ${pinned ? 'pinned' : ''}`} aria-label="Cell" data-testid="card" data-state={info.key}>
       <header>
-        <h2>{cell.agent.host_name} <span aria-label="to">→</span> {targetTitle(cell.target)}</h2>
+        <h2>{agentTitle(cell.agent)} <span aria-label="to">→</span> {targetTitle(cell.target)}</h2>
         {pinned && <button ref={closeButton} type="button" class="icon" aria-label="Close" onClick={close}>✕</button>}
       </header>
       <p class="soft mono">{cell.agent.observed_address || 'address unknown'} → {cell.target.address}</p>
       <p class="state"><StateMark state={cell.state} /> <b>{info.label}</b>: {info.words}{why}{live ? '' : '. Not live: the connection to the server is lost.'}</p>
       <dl class="facts">
-        <div><dt>Last round trip</dt><dd>{cell.state === State.NoData ? '–' : rtt(cell.rttUs)}</dd></div>
-        <div><dt>Lost of last 12</dt><dd>{cell.state === State.NoData ? '–' : cell.lost}</dd></div>
+        <div><dt>Last round trip</dt><dd>{isMeasured(cell.state) ? rtt(cell.rttUs) : '–'}</dd></div>
+        <div><dt>Lost of last 12</dt><dd>{isMeasured(cell.state) ? cell.lost : '–'}</dd></div>
         <div><dt>Last sample</dt><dd>{ago(cell.seenMs, serverNow())}</dd></div>
       </dl>
       {error ? <p class="error" role="alert">The last hour could not be loaded: {error}</p>

@@ -3,15 +3,15 @@
 import { useState } from 'preact/hooks';
 import { ago, rtt } from '../format.ts';
 import { mesh, meshTick, serverNow } from '../live.ts';
-import { targetTitle } from '../model.ts';
+import { agentTitle, targetTitle } from '../model.ts';
 import type { Cell, Order } from '../model.ts';
-import { State, bySeverity, stateInfo } from '../states.ts';
+import { State, bySeverity, isMeasured, stateInfo } from '../states.ts';
 import type { Agent } from '../types.ts';
 import { StateMark } from '../widgets.tsx';
 
 const PAGE = 200;
 /** An agent's absence is one line, not one a target: see Away. */
-const isProblem = (state: number) => state !== State.Ok && state !== State.NoData && state !== State.Offline;
+const isProblem = (state: number) => state !== State.Ok && isMeasured(state) && state !== State.Offline;
 
 /** The first `limit` cells in order of severity, and how many there are. */
 function collect(order: Order, all: boolean, limit: number): { cells: Cell[]; total: number } {
@@ -48,7 +48,7 @@ function Away({ agent, now }: { agent: Agent; now: number }) {
   return (
     <tr data-testid="away" data-agent={agent.host_name}>
       <td><span class="with-mark"><StateMark state={State.Offline} />{stateInfo(State.Offline).label}</span></td>
-      <td>{agent.host_name}</td>
+      <td>{agentTitle(agent)}</td>
       <td class="soft">all its cells; the targets may be fine</td>
       <td class="num wide-only">–</td>
       <td class="num wide-only">–</td>
@@ -81,11 +81,11 @@ export function CellsTable({ order, onOpen }: { order: Order; onOpen: (cell: Cel
                   <tr key={`${cell.agent.id} ${cell.target.id}`} data-testid="cell" data-agent={cell.agent.host_name} data-agent-id={cell.agent.id}
                     data-target={cell.target.address} data-state={info.key}>
                     <td><span class="with-mark"><StateMark state={cell.state} />{info.label}</span></td>
-                    <td>{cell.agent.host_name}</td>
+                    <td>{agentTitle(cell.agent)}</td>
                     <td><button type="button" class="link" onClick={(event) => onOpen(cell, event.currentTarget.getBoundingClientRect())}>{targetTitle(cell.target)}</button>
                       {cell.target.name && <span class="soft mono wide-only"> {cell.target.address}</span>}</td>
-                    <td class="num wide-only">{cell.state === State.NoData ? '–' : rtt(cell.rttUs)}</td>
-                    <td class="num wide-only">{cell.state === State.NoData ? '–' : cell.lost}</td>
+                    <td class="num wide-only">{isMeasured(cell.state) ? rtt(cell.rttUs) : '–'}</td>
+                    <td class="num wide-only">{isMeasured(cell.state) ? cell.lost : '–'}</td>
                     <td class="num wide-only">{ago(cell.seenMs, now)}</td>
                   </tr>
                 );

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Draws the visible part of the matrix on a canvas. Knows nothing of events or of where the data comes from.
 import type { Mesh, Order } from '../model.ts';
-import { NO_RTT, targetTitle } from '../model.ts';
-import { STATE_COUNT, State, drawGlyph, states } from '../states.ts';
+import { agentTitle, NO_RTT, targetTitle } from '../model.ts';
+import { STATE_COUNT, State, drawGlyph, isMeasured, states } from '../states.ts';
 import { rttShort } from '../format.ts';
 import { SLANT } from './layout.ts';
 import type { Layout, Spot } from './layout.ts';
@@ -88,11 +88,21 @@ export class Painter {
       c.fillStyle = colours.cell[state]!;
       c.fillRect(0, 0, width, height);
       if (state === State.Offline) this.hatch(c, width, height, colours.line);
+      if (state === State.Unassigned) this.dash(c, width, height, colours.line);
       c.fillStyle = c.strokeStyle = colours.glyph[state]!;
       const size = layout.wide ? 13 : Math.min(width, height) * (height < 20 ? 0.62 : 0.5);
       drawGlyph(c, state, layout.wide ? 16 : width / 2, height / 2, size);
       this.sprites.push(sprite);
     }
+  }
+
+  /** A place that is empty on purpose. */
+  private dash(c: CanvasRenderingContext2D, width: number, height: number, colour: string): void {
+    c.strokeStyle = colour;
+    c.lineWidth = 1;
+    c.setLineDash([3, 3]);
+    c.strokeRect(1.5, 1.5, width - 3, height - 3);
+    c.setLineDash([]);
   }
 
   private hatch(c: CanvasRenderingContext2D, width: number, height: number, colour: string): void {
@@ -166,7 +176,8 @@ export class Painter {
     else if (state === State.Stale) text = 'stale';
     else if (state === State.LocalError) text = 'agent';
     else if (state === State.Offline) text = 'offline';
-    else if (state !== State.NoData && rtt !== NO_RTT) text = rttShort(rtt);
+    else if (state === State.Paused) text = 'paused';
+    else if (isMeasured(state) && rtt !== NO_RTT) text = rttShort(rtt);
     if (!text) return;
     c.fillStyle = this.colours().glyph[state]!;
     c.fillText(text, x + layout.cellWidth - 10, y + layout.cellHeight / 2 + 0.5);
@@ -225,7 +236,7 @@ export class Painter {
       c.font = `${strong ? 600 : 500} ${cellHeight < 22 ? 11 : 13}px ${FONT}`;
       c.fillStyle = agent.online ? colours.text : colours.soft;
       const suffix = agent.state === 'hold' ? ' (hold)' : '';
-      c.fillText(this.clipped(agent.host_name + suffix, headWidth - 38), 28, y + 0.5);
+      c.fillText(this.clipped(agentTitle(agent) + suffix, headWidth - 38), 28, y + 0.5);
     }
     c.restore();
 

@@ -3,9 +3,9 @@
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { effect } from '@preact/signals';
 import { liveStatus, mesh, meshTick } from '../live.ts';
-import { targetTitle } from '../model.ts';
+import { agentTitle, targetTitle } from '../model.ts';
 import type { Order } from '../model.ts';
-import { stateInfo, State } from '../states.ts';
+import { isMeasured, stateInfo } from '../states.ts';
 import { rtt } from '../format.ts';
 import { theme } from '../theme.ts';
 import { fitLayout, spotAt } from './layout.ts';
@@ -53,7 +53,7 @@ class Surface {
     const width = this.scroller.clientWidth;
     this.layout = fitLayout(
       width, this.order.columns.length,
-      longest(mesh.rows.map((agent) => agent.host_name + (agent.state === 'hold' ? ' (hold)' : ''))),
+      longest(mesh.rows.map((agent) => agentTitle(agent) + (agent.state === 'hold' ? ' (hold)' : ''))),
       longest(mesh.targets.map(targetTitle)),
     );
     const { cellWidth, cellHeight, headWidth, headHeight, overhang } = this.layout;
@@ -185,8 +185,8 @@ class Surface {
   private say(spot: Spot): void {
     const cell = mesh.cell(this.order.rows[spot.row]!, this.order.columns[spot.column]!);
     if (!cell) return;
-    const value = cell.state === State.NoData ? '' : `, last round trip ${rtt(cell.rttUs)}, ${cell.lost} of the last 12 lost`;
-    this.onSay(`${cell.agent.host_name} to ${targetTitle(cell.target)}: ${stateInfo(cell.state).label}${value}`);
+    const value = !isMeasured(cell.state) ? '' : `, last round trip ${rtt(cell.rttUs)}, ${cell.lost} of the last 12 lost`;
+    this.onSay(`${agentTitle(cell.agent)} to ${targetTitle(cell.target)}: ${stateInfo(cell.state).label}${value}`);
   }
 
   blur = (): void => {

@@ -6,9 +6,12 @@ import { getAgents, getBlocked, putBlocked } from '../agents_api.ts';
 import { may, message } from '../api.ts';
 import { ago, bytes, count, dateTime, offset } from '../format.ts';
 import { mesh, meshShape, serverNow } from '../live.ts';
+import { LabelTags } from '../labels.tsx';
+import { agentTitle } from '../model.ts';
 import { usePolled } from '../polled.ts';
 import type { Agent, AgentAction, AgentState } from '../types.ts';
 import { Notice } from '../widgets.tsx';
+import { AgentEdit } from './agent_edit.tsx';
 
 const groups: { state: AgentState; title: string; words: string }[] = [
   { state: 'pending', title: 'Pending', words: 'They proved a passphrase and wait for you. Compare the fingerprint with the one the agent prints.' },
@@ -24,7 +27,7 @@ const actions: Record<AgentState, AgentAction[]> = {
   blacklisted: ['reinstate'],
 };
 
-type Asked = { agent: Agent; what: AgentAction | 'addresses' } | { agents: Agent[] };
+type Asked = { agent: Agent; what: AgentAction | 'addresses' | 'edit' } | { agents: Agent[] };
 
 /** Pending agents that are ticked, to be approved at once. */
 interface Choice {
@@ -48,9 +51,11 @@ function AgentRow({ agent, ask, choice }: { agent: Agent; ask: (asked: Asked) =>
   return (
     <tr data-testid="agent" data-agent={agent.host_name} data-agent-id={agent.id} data-state={agent.state} data-online={agent.online}>
       <td>
-        {choice ? <label class="check"><input type="checkbox" checked={choice.has(agent)} onChange={() => choice.toggle(agent)} aria-label={`Select ${agent.host_name}`} /><b>{agent.host_name}</b></label> : <b>{agent.host_name}</b>}
+        {choice ? <label class="check"><input type="checkbox" checked={choice.has(agent)} onChange={() => choice.toggle(agent)} aria-label={`Select ${agentTitle(agent)}`} /><b>{agentTitle(agent)}</b></label> : <b>{agentTitle(agent)}</b>}
+        {agent.name && <span class="soft"> {agent.host_name}</span>}
         {agent.same_host_name && <span class="tag warn" title="Another agent has the same host name">same name</span>}
         {agent.reason && <div class="soft">{agent.reason}</div>}
+        <LabelTags labels={agent.labels} />
       </td>
       <td data-label="Presence"><span class={`presence ${agent.online ? 'on' : 'off'}`}><i aria-hidden="true" />{agent.online ? 'online' : 'offline'}</span>
         {!agent.online && <div class="soft nowrap">seen {ago(agent.last_seen_ms, serverNow())}</div>}</td>
@@ -63,6 +68,7 @@ function AgentRow({ agent, ask, choice }: { agent: Agent; ask: (asked: Asked) =>
         <span class={agent.clock_skewed ? 'warn-text' : ''}>{offset(agent.clock_offset_us)}</span>
         <div class="soft">± {offset(agent.clock_error_us ?? 0).slice(1)}</div></>}</td>
       <td class="row-actions">
+        {may('admin') && agent.state !== 'blacklisted' && <button type="button" data-testid="edit" aria-label={`Edit ${agentTitle(agent)}`} onClick={() => ask({ agent, what: 'edit' })}>Edit</button>}
         {may('admin') && actions[agent.state].map((action) => (
           <button key={action} type="button" class={action === 'approve' ? 'primary' : ''} data-testid={action} onClick={() => ask({ agent, what: action })}
             aria-label={`${verbOf(action)} ${agent.host_name}`}>{verbOf(action)}</button>
@@ -166,6 +172,7 @@ export function AgentsPage() {
       })}
       {may('admin') && <Blocked />}
       {asked && ('agents' in asked ? <BulkDialog agents={asked.agents} done={done} close={close} />
+        : asked.what === 'edit' ? <AgentEdit agent={asked.agent} close={(changed) => { close(); if (changed) reload(); }} />
         : asked.what === 'addresses' ? <AddressesDialog agent={asked.agent} done={done} close={close} />
           : <ActionDialog agent={asked.agent} action={asked.what} all={shown ?? []} done={done} close={close} />)}
     </>

@@ -4,10 +4,11 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { getAgents } from '../agents_api.ts';
 import { Problem, getTargets, may, message, previewTargets, putTargets, type TargetsPreview } from '../api.ts';
 import { count } from '../format.ts';
+import { LabelTags, formatLabels } from '../labels.tsx';
 import { mesh, meshShape } from '../live.ts';
 import { usePolled } from '../polled.ts';
 import { formatTargets, parseTargets } from '../targets_text.ts';
-import type { TargetList } from '../types.ts';
+import type { Labels, TargetList } from '../types.ts';
 import { Notice } from '../widgets.tsx';
 
 const LINE_PX = 20; // as in style.css
@@ -49,7 +50,7 @@ function SavedTable({ list }: { list: TargetList }) {
   const [filter, setFilter] = useState('');
   const [limit, setLimit] = useState(PAGE);
   const needle = filter.trim().toLowerCase();
-  const found = needle ? list.targets.filter((target) => `${target.address} ${target.name}`.toLowerCase().includes(needle)) : list.targets;
+  const found = needle ? list.targets.filter((target) => `${target.address} ${target.name} ${formatLabels(target.labels)}`.toLowerCase().includes(needle)) : list.targets;
   const special = list.targets.some((target) => target.interval_ms !== 5000 || target.timeout_ms !== 3000 || target.size !== 56 || target.dscp !== 0);
   return (
     <section class="panel" aria-labelledby="saved-title">
@@ -64,7 +65,7 @@ function SavedTable({ list }: { list: TargetList }) {
             <tbody>
               {found.slice(0, limit).map((target) => (
                 <tr key={target.id} data-testid="target" data-target={target.address}>
-                  <td class="num tight soft">{target.id}</td><td class="mono">{target.address}</td><td>{target.name}</td>
+                  <td class="num tight soft">{target.id}</td><td class="mono">{target.address}</td><td>{target.name}<LabelTags labels={target.labels} /></td>
                   <td class="num">{target.interval_ms / 1000} s</td><td class="num">{target.timeout_ms / 1000} s</td>
                   {special && <><td class="num">{target.size}</td><td class="num">{target.dscp}</td></>}
                 </tr>
@@ -80,20 +81,23 @@ function SavedTable({ list }: { list: TargetList }) {
 
 const PREVIEW_LINES = 50;
 
+const fieldText = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? formatLabels(value as Labels) || '–' : String(value ?? '–');
+
 /** What saving would do, line by line. */
 function Preview({ preview, close }: { preview: TargetsPreview; close: () => void }) {
   const lines = [
     ...preview.added.map((target) => `+ ${target.address} ${target.name}`),
     ...preview.removed.map((target) => `− ${target.address} ${target.name}`),
     ...preview.changed.map(({ before, after }) => {
-      const keys = (Object.keys({ ...before, ...after }) as (keyof typeof after)[]).filter((key) => before[key] !== after[key]);
-      return `~ ${after.address}: ${keys.map((key) => `${key} ${before[key] ?? '–'} → ${after[key] ?? '–'}`).join(', ')}`;
+      const keys = (Object.keys({ ...before, ...after }) as (keyof typeof after)[]).filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+      return `~ ${after.address}: ${keys.map((key) => `${key} ${fieldText(before[key])} → ${fieldText(after[key])}`).join(', ')}`;
     }),
   ];
   return (
     <section class="panel pad" aria-labelledby="preview-title" data-testid="preview">
       <header class="panel-head flat"><h2 id="preview-title">Saving would do this</h2><button type="button" class="quiet" onClick={close}>Close</button></header>
-      <p>{count(preview.added.length, 'target')} more, {preview.removed.length.toLocaleString('en')} fewer, {preview.changed.length.toLocaleString('en')} changed, {preview.kept.toLocaleString('en')} as before; for {count(preview.agents, 'approved agent')}.</p>
+      <p>{count(preview.added.length, 'target')} more, {preview.removed.length.toLocaleString('en')} fewer, {preview.changed.length.toLocaleString('en')} changed, {preview.kept.toLocaleString('en')} as before; for {count(preview.agents, 'agent')}. {count(preview.pairs.after, 'pair')} of an agent and a target, now {preview.pairs.before.toLocaleString('en')}.</p>
       {lines.length > 0 && <pre class="preview" tabIndex={0} aria-label="Changes, one a line">{lines.slice(0, PREVIEW_LINES).join('\n')}{lines.length > PREVIEW_LINES && `\n… and ${(lines.length - PREVIEW_LINES).toLocaleString('en')} more`}</pre>}
       {preview.removed.length > 0 && <p class="soft">What was measured of a target that goes is kept as long as all samples are.</p>}
     </section>
