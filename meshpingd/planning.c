@@ -75,7 +75,7 @@ static meshping_status name_targets(server *s, const peer_list *list, meshping_e
 {
     size_t count = 0;
     meshping_status status = MESHPING_OK;
-    uint64_t *ids = malloc(2 * (list->count + 1) * sizeof *ids);
+    uint64_t *ids = calloc(2 * (list->count + 1), sizeof *ids);
     if (!ids)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     uint64_t *targets = ids + list->count + 1;
