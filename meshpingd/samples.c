@@ -59,7 +59,7 @@ static meshping_status read_entry(taker *t, const meshping_stored_block *block, 
                                   size_t i, const meshping_cell *cell, size_t *count)
 {
     if (!t->live &&
-        (!cell || (window_us(&t->server->targets.items[cell - t->agent->cells]) > WINDOW_LEAST_US) != t->seldom))
+        (!cell || (window_us(&t->server->plan->targets.items[cell - t->agent->cells]) > WINDOW_LEAST_US) != t->seldom))
         return MESHPING_STATE;
     meshping_block_entry entry;
     meshping_block_reader_entry(reader, i, &entry);
@@ -147,24 +147,12 @@ static meshping_status take_stored(void *user, const meshping_stored_block *bloc
 
 /* The newest blocks have what most cells remember; the few targets that are seldom probed need older ones. */
 static meshping_status load_cells(server *s, int64_t since_us, meshping_error *err)
-/* Cells remember the last verdicts: how long these take to come. */
-static int64_t cells_window_us(const server *s)
-{
-    int64_t window_us = WINDOW_LEAST_US;
-    for (size_t i = 0; i < s->plan->targets.count; i++) {
-        int64_t needed_us = (int64_t)s->plan->targets.items[i].interval_ms * 1000 * (MESHPING_CELL_WINDOW + 3);
-        window_us = needed_us > window_us ? needed_us : window_us;
-    }
-    return window_us < HOUR_US ? window_us : HOUR_US;
-}
-
-static void load_cells(server *s)
 {
     taker t = {.server = s};
     meshping_status status = MESHPING_OK;
     int64_t most_us = 0;
-    for (size_t i = 0; i < s->targets.count; i++)
-        most_us = window_us(&s->targets.items[i]) > most_us ? window_us(&s->targets.items[i]) : most_us;
+    for (size_t i = 0; i < s->plan->targets.count; i++)
+        most_us = window_us(&s->plan->targets.items[i]) > most_us ? window_us(&s->plan->targets.items[i]) : most_us;
     for (size_t i = 0; status == MESHPING_OK && i < s->agent_count; i++) {
         t.agent = s->agents[i];
         for (t.seldom = false; status == MESHPING_OK; t.seldom = true) {
