@@ -2,6 +2,22 @@
 /* Rules: which agents ping what. */
 #include "store/internal.h"
 
+#include "base/alloc.h"
+
+/* Until rules are saved for the first time: a new database needs no table of them. */
+#define FIRST_REVISION 1
+
+static meshping_status first_rules(meshping_rule **rules, size_t *count, meshping_error *err)
+{
+    static const meshping_rule all = {.name = "All agents ping all targets", .kind = MESHPING_RULE_TARGETS};
+    *count = 0;
+    *rules = meshping__memdup(&all, sizeof all);
+    if (!*rules)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    *count = 1;
+    return MESHPING_OK;
+}
+
 static const char *read_rule(sqlite3_stmt *row, void *item)
 {
     meshping_rule *rule = item;
@@ -20,6 +36,8 @@ meshping_status meshping_store_rules(meshping_store *store, meshping_rule **rule
     meshping_status status =
         meshping__sql_number(&store->sql, "SELECT value FROM counters WHERE name = 'rules_revision'", &number, err);
     *revision = (uint64_t)number;
+    if (status == MESHPING_OK && number == FIRST_REVISION)
+        return first_rules(rules, count, err);
     if (status == MESHPING_OK)
         status = meshping__sql_query(&store->sql, &row, err,
                                      "SELECT name, kind, agents, targets FROM rules ORDER BY position", "");

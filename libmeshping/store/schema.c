@@ -172,7 +172,7 @@ static const char *const migrations[] = {
     "PRAGMA user_version = 10;",
     /* tables that never had a row are not there: lazy.h */
     "PRAGMA user_version = 11;",
-    /* labels, and who pings what */
+    /* labels, and who pings what; revision 1 of the rules: rules.c */
     "ALTER TABLE agents ADD COLUMN name TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE agents ADD COLUMN labels TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE agents ADD COLUMN advertised_address TEXT NOT NULL DEFAULT '';"
@@ -182,7 +182,6 @@ static const char *const migrations[] = {
     "CREATE TABLE rules("
     " position INTEGER PRIMARY KEY, name TEXT NOT NULL, kind INTEGER NOT NULL CHECK(kind BETWEEN 0 AND 1),"
     " agents TEXT NOT NULL, targets TEXT NOT NULL) STRICT;"
-    "INSERT INTO rules VALUES(0, 'All agents ping all targets', 0, '', '');"
     "INSERT INTO counters VALUES('rules_revision', 1);"
     "PRAGMA user_version = 12;",
 };
