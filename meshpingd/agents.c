@@ -204,7 +204,7 @@ static void stored(void *user, const meshping_block_done *done)
     agent_entry *agent = server_agent_by_id(s, pending->agent_id);
     const meshping_block_write *write = done->write;
     free(pending);
-    quarantine_note(agent, done);
+    quarantine_note(s, agent, done);
     if (done->status != MESHPING_OK) {
         storing_failed(s, agent, done);
         return;

@@ -44,6 +44,8 @@ const config_key server_config_keys[] = {
                       "An address with so many failed enrolments in a minute waits for the next one"),
     CONFIG_KEY_NUMBER(server_config, descriptors_reserved, 0, 4096, "64",
                       "So many open files are kept for administrators: agents wait when there are no others"),
+    CONFIG_KEY_SIZE(server_config, quarantine_max_size, 2 * FRAME_MAX, INT64_C(64) << 30, "64M",
+                    "So much of an agent on hold is kept until somebody decides; it keeps the rest itself"),
     CONFIG_KEY_SIZE(server_config, reassembly_max_size, 2 * FRAME_MAX, INT64_C(64) << 30, "64M",
                     "Memory for what agents have sent a part of; who would need more is sent away for now"),
     CONFIG_KEY_NUMBER(server_config, session_idle_hours, 1, 720, "12", "A sign-in ends after so many idle hours"),

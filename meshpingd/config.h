@@ -25,6 +25,7 @@ typedef struct server_config {
     int authentication_s;                  /* from the connection to the handshake, or to the first request */
     char trusted_proxies[512];             /* CIDRs: their PROXY headers and X-Forwarded-For count */
     int descriptors_reserved;              /* for administrators */
+    int64_t quarantine_max_size;           /* bytes, of what an agent sends on hold */
     int64_t reassembly_max_size;           /* bytes, of all frames that are not whole yet */
     int session_idle_hours, session_hours; /* web sessions */
     char public_url[256], smtp_url[512], smtp_from[256], smtp_user[256]; /* e-mail: mail.h */

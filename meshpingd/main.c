@@ -137,6 +137,7 @@ static meshping_status open_store(server *s, meshping_error *err)
     meshping_store_options_init(&options);
     snprintf(path, sizeof path, "%s/%s", s->config.state_dir, SERVER_DATABASE_NAME);
     options.path = path;
+    options.quarantine_bytes_max = (uint64_t)s->config.quarantine_max_size;
     if (s->config.retention < 3600) /* only what is sealed goes */
         options.seal_after_s = (uint32_t)(s->config.retention / 6);
     return meshping_store_open(&s->store, &options, err);

@@ -54,23 +54,23 @@ void quarantine_add_ranges(const agent_connection *c, meshping_range *ranges, si
 
 /* ---- on hold ---- */
 
-uint64_t quarantine_credit(const agent_entry *agent)
+uint64_t quarantine_credit(const server *s, const agent_entry *agent)
 {
     /* one block may be under way beyond the credit */
     uint64_t used = agent->quarantine_bytes + BLOCK_BYTES_MAX;
-    uint64_t left = used < MESHPING_QUARANTINE_BYTES_MAX ? MESHPING_QUARANTINE_BYTES_MAX - used : 0;
+    uint64_t limit = (uint64_t)s->config.quarantine_max_size, left = used < limit ? limit - used : 0;
     return left < CREDIT_BYTES ? left : CREDIT_BYTES;
 }
 
-void quarantine_note(agent_entry *agent, const meshping_block_done *done)
+void quarantine_note(const server *s, agent_entry *agent, const meshping_block_done *done)
 {
     if (!agent || !done->quarantined)
         return;
-    bool had_credit = quarantine_credit(agent) != 0;
+    bool had_credit = quarantine_credit(s, agent) != 0;
     agent->quarantine_bytes = done->quarantine_bytes;
-    if (had_credit && !quarantine_credit(agent))
+    if (had_credit && !quarantine_credit(s, agent))
         log_warning("agents", "%s: its quarantine is full (%llu MiB): it keeps the rest until it is decided upon",
-                    agent->record.host_name, (unsigned long long)(MESHPING_QUARANTINE_BYTES_MAX >> 20));
+                    agent->record.host_name, (unsigned long long)(s->config.quarantine_max_size >> 20));
 }
 
 /* ---- deciding ---- */
@@ -340,6 +340,6 @@ json_object *quarantine_json(server *s, const agent_entry *agent, meshping_error
     }
     meshping_free(sources);
     json_object_object_add(json, "sources", list);
-    add_number(json, "limit_bytes", (int64_t)MESHPING_QUARANTINE_BYTES_MAX);
+    add_number(json, "limit_bytes", s->config.quarantine_max_size);
     return json;
 }

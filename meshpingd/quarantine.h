@@ -12,9 +12,9 @@
 meshping_status quarantine_load(server *s, meshping_error *err);
 void quarantine_dispose(server *s); /* after the store was closed */
 /* Bytes that the agent on hold may send. */
-uint64_t quarantine_credit(const agent_entry *agent);
+uint64_t quarantine_credit(const server *s, const agent_entry *agent);
 /* A block was stored there, or there is no room for it. */
-void quarantine_note(agent_entry *agent, const meshping_block_done *done);
+void quarantine_note(const server *s, agent_entry *agent, const meshping_block_done *done);
 /*
  * An approval decides what is undecided: `keep` names the sources kept (keep_count of them), the rest becomes gaps; a
  * keep_count of SIZE_MAX keeps what came from `addresses`. The agent may still be on hold: nothing moves before it is

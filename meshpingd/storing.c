@@ -16,7 +16,8 @@ uint64_t storing_credit(const agent_connection *c)
 {
     if (c->paused)
         return 0;
-    return c->agent && c->agent->record.state == MESHPING_AGENT_HOLD ? quarantine_credit(c->agent) : CREDIT_BYTES;
+    return c->agent && c->agent->record.state == MESHPING_AGENT_HOLD ? quarantine_credit(c->server, c->agent)
+                                                                     : CREDIT_BYTES;
 }
 
 /* Approved or on hold: it has been told of credit. */

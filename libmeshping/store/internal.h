@@ -37,7 +37,7 @@ typedef struct meshping__write {
     bool failed;
     bool stored;
     bool on_hold, quarantined;
-    uint64_t quarantine_bytes;
+    uint64_t quarantine_bytes, quarantine_bytes_max;
     int64_t id;
     meshping__ranges ranges;
     char error[MESHPING_ERROR_MESSAGE_MAX];
@@ -75,6 +75,7 @@ typedef struct meshping__writer {
     meshping__removal removal; /* the thread's; `removes` under the mutex: it is to look for more */
     bool removes;
     size_t queue_bytes_max;
+    uint64_t quarantine_bytes_max;
     int event_fd; /* set when `done` is not empty */
 } meshping__writer;
 

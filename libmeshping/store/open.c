@@ -19,6 +19,7 @@ void meshping_store_options_init(meshping_store_options *options)
         .queue_bytes_max = (size_t)64 << 20,
         .seal_after_s = 600,
         .long_after_s = 7200,
+        .quarantine_bytes_max = MESHPING_QUARANTINE_BYTES_MAX,
     };
 }
 

@@ -120,7 +120,7 @@ meshping_status meshping__quarantine_apply(meshping__sql *sql, meshping__write *
     if (meshping__ranges_add(&item->ranges, first, last) != MESHPING_OK ||
         meshping__ranges_add(&from.ranges, first, last) != MESHPING_OK)
         return refuse(item, "the epoch has too many received ranges: send the lowest sequences first");
-    if ((uint64_t)used + item->write.length > MESHPING_QUARANTINE_BYTES_MAX)
+    if ((uint64_t)used + item->write.length > item->quarantine_bytes_max)
         return refuse(item, "the agent's quarantine is full");
     status = save_source(sql, item, &from, err);
     if (status == MESHPING_OK && !from.id)

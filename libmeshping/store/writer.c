@@ -189,6 +189,7 @@ meshping_status meshping__writer_start(meshping__writer *writer, const char *pat
 {
     writer->commit_ms = options->commit_ms;
     writer->queue_bytes_max = options->queue_bytes_max;
+    writer->quarantine_bytes_max = options->quarantine_bytes_max;
     writer->seals = options->seal_after_s > 0;
     writer->retain_mono_ns = 0; /* what was deleted and is not gone yet */
     writer->removes = true;
@@ -257,6 +258,7 @@ static meshping_status enqueue(meshping_store *store, meshping__write *item, mes
     meshping__writer *writer = &store->writer;
     meshping_status status = MESHPING_OK;
     item->cost_bytes = sizeof *item + item->write.length;
+    item->quarantine_bytes_max = writer->quarantine_bytes_max;
     item->queued_mono_ns = meshping_now_read().mono_ns;
     pthread_mutex_lock(&writer->mutex);
     if (writer->stopping) {

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent sends while it is on hold: acknowledged, kept apart, and counted once, or never, as a person decides."""
 
+import random
+import sqlite3
 import struct
 import time
 
+import meshping
 import pytest
 
 import lab
 from openapi_lab import check_schema
-from test_identity import join, restart, server, state_of  # noqa: F401: the fixture
+from test_identity import free_port, join, restart, server, state_of  # noqa: F401: the fixture
 from wire import block_of
 
 EPOCH = "00000000c0ffee01"
@@ -139,3 +142,71 @@ def test_a_rejection_deletes_it_and_says_so(held):
     assert sources_of(server, "a") == [] and rtts(server) == [101]
     texts = [e["text"] for e in server.call("GET", "/api/v1/events")["events"] if e["kind"] == "quarantine"]
     assert sum("deleted" in text for text in texts) == 2
+
+
+# ---- a full one ----
+
+LIMIT = 2 << 20
+BLOCK_MAX = 1 << 20  # so much is kept free for the block that may be under way
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A server whose quarantines hold 2 MiB."""
+    one = lab.Server(tmp_path / "small", port=free_port())
+    (tmp_path / "conf").write_text(f"quarantine_max_size = {LIMIT}\n")
+    one.start("--config", tmp_path / "conf").sign_in()
+    try:
+        yield one
+    finally:
+        assert one.end() == 0, one.daemon.text()
+
+
+def large_block(target, slot_us):
+    """90,000 samples with nothing to compress in their times of flight."""
+    rtts = random.Random(slot_us).choices(range(1 << 30), k=90000)
+    return meshping.encode_block({target: [meshping.Sample(slot_us + i, "ok", rtt) for i, rtt in enumerate(rtts)]})
+
+
+def test_a_full_quarantine_gives_no_credit_loses_nothing_and_an_approval_goes_on(small):
+    """An agent that keeps to the protocol: it sends while it has credit, and keeps what is not acknowledged."""
+    speaker, connection = join(small, "a")
+    small.set_targets(["192.0.2.1"])
+    target, begin_us = small.targets()["192.0.2.1"], int(time.time() - 600) * 1000000
+    moved = speaker.connect("resume", source="127.0.0.2")
+    credit = speaker.join(moved)["credit"]
+    blocks = [large_block(target, begin_us + n * 100000) for n in range(8)]
+    assert sum(map(len, blocks)) > LIMIT > len(blocks[0])
+    received, sent = 0, 0
+    while credit and sent < len(blocks):
+        moved.frame(2, struct.pack("<BBHIQQ", 1, 1, 0, len(blocks[sent]), 0xC0FFEE01, sent + 1) + blocks[sent])
+        sent += 1
+        while received < sent and credit:
+            event, data = moved.next()
+            assert event != "closed", (data, moved.reason)
+            if event in ("data_received", "registration_status"):
+                credit, received = data["credit"], data["ranges"][0][1] if data["ranges"] else 0
+    assert credit == 0 and 0 < received < len(blocks)
+    used = sum(s["bytes"] for s in sources_of(small, "a"))
+    assert LIMIT - BLOCK_MAX <= used <= LIMIT and used == sum(map(len, blocks[:received]))
+    assert "its quarantine is full (2 MiB)" in small.daemon.text()
+    moved.frame(2, struct.pack("<BBHIQQ", 1, 1, 0, len(blocks[-1]), 0xC0FFEE01, 8) + blocks[-1])  # pressing on helps none
+    assert rtts(small) == [] and small.agents()["a"]["quarantine_bytes"] <= LIMIT
+    source, = sources_of(small, "a")
+    assert source["address"] == "127.0.0.2" and source["samples"] == 90000 * source["blocks"]
+    small.call("POST", f"/api/v1/agents/{small.agents()['a']['id']}/approve", {"keep": [source["id"]]})
+    connection = speaker.connect("resume", source="127.0.0.2")
+    status = speaker.join(connection)
+    assert status["status"] == "approved" and status["credit"] > 0
+    have = {n for first, last in status["ranges"] for n in range(first, last + 1)}
+    for n in sorted(set(range(1, 9)) - have):
+        connection.frame(2, struct.pack("<BBHIQQ", 1, 1, 0, len(blocks[n - 1]), 0xC0FFEE01, n) + blocks[n - 1])
+    wait_ranges(connection, [[1, 8]])
+    lab.wait_for("all of it counts, once", 30, lambda: stored_samples(small) == 8 * 90000, every=0.5)
+    lab.wait_for("the quarantine is empty", 10, lambda: sources_of(small, "a") == [])
+
+
+def stored_samples(server):  # noqa: F811
+    with sqlite3.connect(server.state / "meshping.db") as database:
+        return database.execute("SELECT (SELECT coalesce(sum(sample_count), 0) FROM blocks) +"
+                                " (SELECT coalesce(sum(sample_count), 0) FROM sealed)").fetchone()[0]

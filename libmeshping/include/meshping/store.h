@@ -40,6 +40,7 @@ typedef struct meshping_store_options {
      * together. seal_after_s 0: never; then nothing expires either.
      */
     uint32_t seal_after_s, long_after_s;
+    uint64_t quarantine_bytes_max; /* of the blocks of one agent on hold; default MESHPING_QUARANTINE_BYTES_MAX */
 } meshping_store_options;
 
 MESHPING_API void meshping_store_options_init(meshping_store_options *options);
@@ -126,7 +127,7 @@ MESHPING_API meshping_status meshping_store_ranges(meshping_store *store, uint64
 
 /* ---- quarantine: what agents on hold sent, by epoch and observed address ---- */
 
-#define MESHPING_QUARANTINE_BYTES_MAX ((uint64_t)64 << 20) /* an agent's */
+#define MESHPING_QUARANTINE_BYTES_MAX ((uint64_t)64 << 20) /* an agent's, unless set otherwise */
 
 typedef struct meshping_quarantine_source {
     uint64_t id, agent_id, epoch;
