@@ -275,10 +275,14 @@ meshping_status planning_preview(server *s, const meshping_rule *rules, size_t r
     plan *next = NULL;
     const plan *now = planning_now(s);
     meshping_status status = try_plan(s, &next, rules, rule_count, list, err);
-    uint64_t *row = status == MESHPING_OK ? malloc(plan_words(next) * sizeof *row) : NULL;
-    if (status == MESHPING_OK && !row)
-        status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     *out = (planning_difference){0};
+    if (status != MESHPING_OK)
+        return status;
+    uint64_t *row = malloc(plan_words(next) * sizeof *row);
+    if (!row) {
+        plan_drop(next);
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    }
     for (size_t i = 0; status == MESHPING_OK && i < s->agent_count; i++) {
         const agent_entry *agent = s->agents[i];
         plan_change change;

@@ -92,8 +92,10 @@ meshping_status meshping_assignment_make(meshping_assignment **out, const meshpi
     made->rules = meshping__calloc(rule_count ? rule_count : 1, sizeof *made->rules);
     made->bits = meshping__calloc(rule_count * made->words + 1, sizeof *made->bits);
     made->own = meshping__calloc(column_count ? column_count : 1, sizeof *made->own);
-    if (!made->rules || !made->bits || !made->own)
-        status = meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu columns", column_count);
+    if (!made->rules || !made->bits || !made->own) {
+        meshping_assignment_free(made);
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu columns", column_count);
+    }
     for (size_t i = 0; status == MESHPING_OK && i < rule_count; i++) {
         made->rules[i].columns = made->bits + i * made->words;
         status = prepare(&made->rules[i], &rules[i], columns, column_count, err);

@@ -356,11 +356,13 @@ meshping_status meshping_target_list_patch(meshping_target_list *list, const mes
     meshping_target_list patched = {.limit = list->limit, .revision = changed->revision};
     const meshping_target **order = order_of(changed);
     uint64_t *sorted = meshping__memdup(removed_count ? removed : &patched.revision, removed_count * sizeof *sorted);
-    meshping_status status = order && sorted ? MESHPING_OK : meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-    if (status == MESHPING_OK) {
-        qsort(sorted, removed_count, sizeof *sorted, compare_numbers);
-        status = check_ids(changed, order, err);
+    if (!order || !sorted) {
+        meshping__free(order);
+        meshping__free(sorted);
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     }
+    qsort(sorted, removed_count, sizeof *sorted, compare_numbers);
+    meshping_status status = check_ids(changed, order, err);
     if (status == MESHPING_OK)
         status = patch(&patched, list, changed, order, sorted, removed_count, err);
     meshping__free(order);
