@@ -13,7 +13,7 @@
 #define LONG_MAX_US (6 * LONG_US)
 
 /* of one job, by the level taken from */
-static const size_t samples_max[] = {[MESHPING__LEVEL_JOURNAL] = 1u << 18, [MESHPING__LEVEL_SHORT] = 1u << 22};
+static const size_t samples_max[] = {[MESHPING__LEVEL_JOURNAL] = 1u << 18, [MESHPING__LEVEL_SHORT] = 1u << 20};
 
 typedef enum stage {
     STAGE_READ,

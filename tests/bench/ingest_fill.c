@@ -16,7 +16,9 @@
 
 #define WAITING_MAX 2000
 #define SETTLE_ROUNDS 12 /* joining keeps up with the clock of the samples to within a minute */
-#define STEADY_AGENTS 16 /* that go through the store itself, each with a time of joining of its own */
+/* That go through the store itself, each with a time of joining of its own: of an hour, of a day. */
+#define HOUR_AGENTS 16
+#define DAY_AGENTS 4
 #define DAY_ROUNDS (24 * INGEST_HOUR_ROUNDS)
 
 double ingest_cpu_s(void)
@@ -207,8 +209,8 @@ static bool open_store(meshping_store **store, const char *path, bool seals)
 static bool fill_joined(const ingest_setting *o, const char *path)
 {
     meshping_store *store = NULL;
-    uint32_t wanted = o->steady ? o->mesh.agents : o->day_agents,
-             made = wanted < STEADY_AGENTS ? wanted : STEADY_AGENTS;
+    uint32_t wanted = o->steady ? o->mesh.agents : o->day_agents, most = o->day_agents ? DAY_AGENTS : HOUR_AGENTS;
+    uint32_t made = wanted < most ? wanted : most;
     int64_t from = o->day_agents ? o->filled_to - DAY_ROUNDS : o->filled_from;
     if (!open_store(&store, path, true))
         return false;
