@@ -1,37 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "line.h"
 
-#include <string.h>
 #include <time.h>
-
-static void add(text_line *line, const char *bytes, size_t length)
-{
-    if (length >= LINE_BYTES - line->length) /* one is for the newline */
-        length = LINE_BYTES - line->length - 1;
-    memcpy(line->bytes + line->length, bytes, length);
-    line->length += length;
-}
-
-void line_text(text_line *line, const char *text)
-{
-    add(line, text, strlen(text));
-}
 
 void line_number(text_line *line, uint64_t number)
 {
     char digits[20], *at = digits + sizeof digits;
+    if (number < 10 && line->length < LINE_BYTES - 1) { /* as most are */
+        line->bytes[line->length++] = (char)('0' + number);
+        return;
+    }
     do {
         *--at = (char)('0' + number % 10);
         number /= 10;
     } while (number);
-    add(line, at, (size_t)(digits + sizeof digits - at));
+    line_add(line, at, (size_t)(digits + sizeof digits - at));
 }
 
 void line_ms(text_line *line, uint64_t us)
 {
     char decimals[4] = {'.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10), (char)('0' + us % 10)};
     line_number(line, us / 1000);
-    add(line, decimals, sizeof decimals);
+    line_add(line, decimals, sizeof decimals);
 }
 
 void line_address(text_line *line, const meshping_address *address)
@@ -54,7 +44,7 @@ void line_time(text_line *line, int64_t unix_us)
     unsigned ms = (unsigned)(unix_us % 1000000 / 1000);
     char decimals[5] = {'.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z'};
     line_text(line, text);
-    add(line, decimals, sizeof decimals);
+    line_add(line, decimals, sizeof decimals);
 }
 
 void line_end(text_line *line, FILE *out)

@@ -8,6 +8,7 @@
 
 #include <meshping/address.h>
 #include <stdio.h>
+#include <string.h>
 
 #define LINE_BYTES 2048
 
@@ -16,7 +17,19 @@ typedef struct text_line {
     char bytes[LINE_BYTES];
 } text_line;
 
-void line_text(text_line *line, const char *text);
+static inline void line_add(text_line *line, const char *bytes, size_t length)
+{
+    if (length >= LINE_BYTES - line->length) /* one is for the newline */
+        length = LINE_BYTES - line->length - 1;
+    memcpy(line->bytes + line->length, bytes, length);
+    line->length += length;
+}
+
+static inline void line_text(text_line *line, const char *text)
+{
+    line_add(line, text, strlen(text));
+}
+
 void line_number(text_line *line, uint64_t number);
 /* Milliseconds with three decimals, from microseconds. */
 void line_ms(text_line *line, uint64_t us);

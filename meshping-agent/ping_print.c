@@ -2,7 +2,6 @@
 #include "ping_print.h"
 
 #include "line.h"
-#include <math.h>
 #include <string.h>
 
 static void add_flags(text_line *line, uint16_t flags)
@@ -32,10 +31,10 @@ static void add_count(text_line *line, const char *before, uint64_t number)
     line_number(line, number);
 }
 
-static void add_time(text_line *line, const char *before, double ms)
+static void add_time(text_line *line, const char *before, uint64_t us)
 {
     line_text(line, before);
-    line_ms(line, (uint64_t)llround(ms * 1000));
+    line_ms(line, us);
 }
 
 static void add_errno(text_line *line, int sys_errno)

@@ -78,12 +78,17 @@ static int compare(const void *left, const void *right)
 }
 
 /* Nearest rank: the smallest value that at least `percent` of all do not exceed. */
-static double percentile(const ping_stats *stats, unsigned percent)
+static uint32_t percentile(const ping_stats *stats, unsigned percent)
 {
     uint64_t rank = ((uint64_t)stats->rtt_count * percent + 99) / 100;
     if (!stats->rtts_us)
-        return stats->last_us / 1000.0;
-    return stats->rtts_us[rank ? rank - 1 : 0] / 1000.0;
+        return stats->last_us;
+    return stats->rtts_us[rank ? rank - 1 : 0];
+}
+
+static uint64_t mean(uint64_t sum, uint64_t count)
+{
+    return (sum + count / 2) / count;
 }
 
 void ping_stats_summarise(ping_stats *stats, ping_summary *out)
@@ -93,14 +98,14 @@ void ping_stats_summarise(ping_stats *stats, ping_summary *out)
         return;
     if (stats->rtts_us)
         qsort(stats->rtts_us, stats->rtt_count, sizeof *stats->rtts_us, compare);
-    out->min = stats->min_us / 1000.0;
-    out->avg = stats->sum_us / (double)stats->received / 1000.0;
-    out->max = stats->max_us / 1000.0;
+    out->min = stats->min_us;
+    out->avg = mean(stats->sum_us, stats->received);
+    out->max = stats->max_us;
     out->p50 = percentile(stats, 50);
     out->p95 = percentile(stats, 95);
     out->p99 = percentile(stats, 99);
     if (stats->received > 1)
-        out->jitter = stats->jitter_sum_us / (double)(stats->received - 1) / 1000.0;
+        out->jitter = mean(stats->jitter_sum_us, stats->received - 1);
 }
 
 void ping_stats_dispose(ping_stats *stats)

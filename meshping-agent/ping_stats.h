@@ -12,14 +12,14 @@ typedef struct ping_stats {
     uint32_t *rtts_us;                           /* owned; NULL while there is but one, which is last_us */
     uint32_t rtt_count, rtt_capacity;
     uint32_t min_us, max_us, last_us;
-    double sum_us, jitter_sum_us;
+    uint64_t sum_us, jitter_sum_us;
     uint64_t *misses; /* owned; of each outcome, MESHPING_OUTCOME_COUNT; NULL: there were none, or no memory */
     int sys_errno;    /* of the last one that could not be sent */
     bool no_memory;   /* percentiles are of fewer round-trip times than came */
 } ping_stats;
 
 typedef struct ping_summary {
-    double min, avg, max, p50, p95, p99, jitter; /* milliseconds; 0 when nothing was received */
+    uint64_t min, avg, max, p50, p95, p99, jitter; /* microseconds; 0 when nothing was received */
 } ping_summary;
 
 void ping_stats_add(ping_stats *stats, const meshping_probe_result *result);

@@ -141,7 +141,9 @@ meshping_status meshping_target_check(const meshping_target *target, meshping_er
     char host[MESHPING_HOST_MAX], labels[MESHPING_LABELS_MAX];
     meshping_address address;
     meshping_status status = meshping__target_check(host, &address, target, err);
-    return status == MESHPING_OK ? meshping_labels_parse(labels, target->labels, err) : status;
+    if (status != MESHPING_OK || !*target->labels)
+        return status;
+    return meshping_labels_parse(labels, target->labels, err);
 }
 
 void meshping_target_list_dispose(meshping_target_list *list)
