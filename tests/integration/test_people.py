@@ -452,7 +452,8 @@ def test_each_change_is_one_row_that_says_who_what_and_from_where(server):
     quin = server.sign_in("quin", PASSWORD, source="127.8.8.8")
     server.call("PUT", "/api/v1/targets", {"targets": ["192.0.2.77"]})
     server.call("DELETE", "/api/v1/session", session=quin, source="127.8.8.8")
-    new = [row for row in rows(server) if row["id"] > before][::-1]
+    # of these two: a sign-in that an earlier test gave up may be refused meanwhile
+    new = [row for row in rows(server) if row["id"] > before and row["user"] in ("anna", "quin")][::-1]
     assert [(row["user"], row["action"], row["object"], row["via"]) for row in new] == [
         ("anna", "user.create", "quin", "session"), ("quin", "user.password", "quin", "link"),
         ("quin", "session.begin", "quin", "password"), ("anna", "targets.replace", "", "session"),
