@@ -115,7 +115,7 @@ static void removed_decode(meshping__fields *f, meshping_target_update *m)
     for (size_t i = 0; i < count && f->status == MESHPING_OK; i++) {
         json_object *id = json_object_array_get_idx(array, i);
         m->removed[i] = json_object_is_type(id, json_type_int) ? json_object_get_uint64(id) : 0;
-        if (m->removed[i] < 1 || m->removed[i] > MESHPING__ID_MAX || json_object_get_int64(id) < 0)
+        if (m->removed[i] < 1 || m->removed[i] > MESHPING__ID_MAX) /* json-c makes 0 of what is below */
             meshping__field_fail(f, "removed", "is not a list of targets' ids");
         m->removed_count++;
     }

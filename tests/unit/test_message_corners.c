@@ -128,7 +128,8 @@ static void test_nothing_after_a_bad_target_is_looked_at(void **unused)
 static const char update[] =
     "{\"event\":\"server_message\",\"data\":{\"type\":\"update_targets\",\"revision\":12,\"part\":0,\"parts\":1,"
     "\"targets\":[{\"id\":1,\"address\":\"192.0.2.1\",\"interval_ms\":5000,\"timeout_ms\":3000,\"size\":56,\"dscp\":0}]"
-    "}}";
+    ","
+    "\"base\":11,\"removed\":[2,3]}}";
 
 /* json-c's own among them. */
 static void test_an_allocation_that_fails_costs_the_message_that_is_made_and_nothing_else(void **unused)

@@ -60,7 +60,7 @@ static void test_a_part_takes_a_thousand_targets(void **unused)
 
 static void test_a_part_takes_a_thousand_ids_away(void **unused)
 {
-    static const char *const bad[] = {"0", "-1", ID_OVER, "1.0", "\"1\"", "null", "[1]"};
+    static const char *const bad[] = {"0", "-1", "0,1", "-9223372036854775808", ID_OVER, "1.0", "\"1\"", "null", "[1]"};
     char value[64];
     (void)unused;
     for (size_t count = 999; count <= 1001; count++) {
@@ -75,6 +75,8 @@ static void test_a_part_takes_a_thousand_ids_away(void **unused)
             assert_refused(ids, "\"removed\"");
         free(ids);
     }
+    assert_taken("[],\"base\":11,\"removed\":[]");
+    assert_refused("5,\"base\":11,\"removed\":[1]", "\"targets\"");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(value, sizeof value, "[],\"base\":11,\"removed\":[%s]", bad[i]);
         assert_refused(value, "\"removed\"");
