@@ -36,12 +36,15 @@ void meshping_free(void *memory)
     free_hook(memory);
 }
 
-/* Large tables in large pages: the faults for each 4 KiB of them are some percent of a ping flat out. */
+/*
+ * Large tables in large pages: the faults for each 4 KiB of them are some percent of a ping flat out. Memory of the
+ * program's own allocator is its own affair.
+ */
 static void *hint(void *memory, size_t size)
 {
     uintptr_t first = ((uintptr_t)memory + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1);
     uintptr_t end = ((uintptr_t)memory + size) & ~(LARGE_PAGE - 1);
-    if (size >= LARGE_FROM && memory && end > first)
+    if (malloc_hook == malloc && size >= LARGE_FROM && memory && end > first)
         (void)madvise((void *)first, end - first, MADV_HUGEPAGE); /* no more than a hint */
     return memory;
 }

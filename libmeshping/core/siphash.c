@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/siphash.h"
 
-#include <endian.h>
-#include <string.h>
+#include "base/bytes.h"
 
 static uint64_t rotate(uint64_t value, unsigned bits)
 {
     return value << bits | value >> (64 - bits);
-}
-
-static uint64_t load_le(const uint8_t *at)
-{
-    uint64_t value;
-    memcpy(&value, at, sizeof value);
-    return le64toh(value);
 }
 
 static void rounds(uint64_t v[4], unsigned count)
@@ -35,13 +27,13 @@ static void rounds(uint64_t v[4], unsigned count)
 uint64_t meshping__siphash(const uint8_t key[16], const void *data, size_t length)
 {
     const uint8_t *at = data;
-    uint64_t k0 = load_le(key), k1 = load_le(key + 8);
+    uint64_t k0 = meshping__load_u64(key), k1 = meshping__load_u64(key + 8);
     uint64_t v[4] = {k0 ^ UINT64_C(0x736f6d6570736575), k1 ^ UINT64_C(0x646f72616e646f6d),
                      k0 ^ UINT64_C(0x6c7967656e657261), k1 ^ UINT64_C(0x7465646279746573)};
     uint64_t last = (uint64_t)length << 56;
 
     for (; length >= 8; at += 8, length -= 8) {
-        uint64_t word = load_le(at);
+        uint64_t word = meshping__load_u64(at);
         v[3] ^= word;
         rounds(v, 2);
         v[0] ^= word;
