@@ -112,6 +112,7 @@ test('ranges are edited with the keyboard alone; who is outside is on hold, and 
   await page.getByText('fra-1 is on hold now: it is connected from 127.0.0.1').waitFor();
   await row('fra-1', 'hold').filter({ hasText: 'in quarantine' }).waitFor({ timeout: 20000 });
   await page.getByRole('button', { name: 'Addresses of fra-1' }).click();
+  await dialog().waitFor(); // Escape closes what is open, not what will be
   await page.keyboard.press('Escape');
   await dialog().waitFor({ state: 'detached' });
 });
