@@ -169,6 +169,7 @@ static bool start(ping_run *run, meshping_error *err)
 
 int ping_main(int argc, char **argv)
 {
+    static char output[OUTPUT_BYTES]; /* stdout's until the process ends */
     ping_run run = {0};
     meshping_error err = {0};
     int code = 2;
@@ -183,7 +184,7 @@ int ping_main(int argc, char **argv)
     bool terminal = !run.options.json && isatty(STDOUT_FILENO), many = run.options.target_count > LIVE_TARGETS_MAX;
     run.live = terminal && !many;
     if (!terminal)
-        (void)setvbuf(stdout, NULL, _IOFBF, OUTPUT_BYTES);
+        (void)setvbuf(stdout, output, _IOFBF, sizeof output); /* without memory of ours glibc takes a page's */
     run.progress = many && isatty(STDERR_FILENO);
     if (terminal && run.options.target_count == 1 && !run.options.count_given)
         run.options.count = 0;
