@@ -43,6 +43,12 @@ void original_update_targets(http_exchange *x)
         http_respond_problem(x, err.status == MESHPING_NOMEM ? 500 : 400, "%s", err.message);
         return;
     }
+    /* the original's targets have no settings: what people set here since is not undone by its scripts */
+    if (targets_keep(&list, &s->targets, &err) != MESHPING_OK) {
+        meshping_target_list_dispose(&list);
+        http_respond_problem(x, err.status == MESHPING_NOMEM ? 500 : 400, "%s", err.message);
+        return;
+    }
     if (server_targets_replace(s, &list, x->identity.user, &err) != MESHPING_OK) {
         http_respond_problem(x, err.status == MESHPING_EXISTS || err.status == MESHPING_INVALID ? 400 : 500, "%s",
                              err.message);

@@ -33,5 +33,10 @@ meshping_status rules_json_parse(meshping_rule **out, size_t *count, size_t *ind
  */
 meshping_status targets_json_parse(meshping_target_list *out, size_t *index, json_object *body, bool strings_only,
                                    const meshping_target *defaults, size_t limit, meshping_error *err);
+/*
+ * Hosts of `list` that are in `before` get all that they have there, in each family, and keep their name where `list`
+ * gives none. O(n log n). LIMIT, NOMEM: the list is as it was.
+ */
+meshping_status targets_keep(meshping_target_list *list, const meshping_target_list *before, meshping_error *err);
 
 #endif

@@ -469,6 +469,21 @@ def test_original_update_targets(server):
     assert [t["address"] for t in server.call("GET", "/api/v1/targets").json()["targets"]] == hosts
 
 
+def test_original_update_targets_keeps_what_was_set_of_targets_that_stay(server):
+    kept = {"address": "192.0.2.1", "name": "core", "interval_ms": 7000, "timeout_ms": 900, "size": 120, "dscp": 46,
+            "labels": {"site": "zrh"}, "slow_ms": 20, "lossy_percent": 25}
+    both = [{"address": "both.example", "family": family, "size": 60 + family} for family in (4, 6)]
+    saved = server.call("PUT", "/api/v1/targets", {"targets": [kept, "192.0.2.2", *both]}).json()["targets"]
+    hosts = ["192.0.2.3 new", "both.example", "192.0.2.1"]
+    answer = server.call("POST", "/admin/update_targets", {"targets": hosts})
+    assert answer.status == 200 and answer.json() == {"status": "success", "targets": hosts}
+    new, *stayed = server.call("GET", "/api/v1/targets").json()["targets"]
+    assert (new["address"], new["name"], new["interval_ms"]) == ("192.0.2.3", "new", 5000)
+    assert stayed == [saved[2], saved[3], saved[0]] and stayed[2].items() >= kept.items()
+    assert server.call("POST", "/admin/update_targets", {"targets": ["192.0.2.1 renamed"]}).status == 200
+    assert server.call("GET", "/api/v1/targets").json()["targets"] == [saved[0] | {"name": "renamed"}]
+
+
 def test_original_approve_reject_and_monitoring_of_nobody(server):
     for path in (f"/admin/approve/{ID}", f"/admin/reject/{ID}", "/admin/approve/x"):
         answer = server.call("POST", path)

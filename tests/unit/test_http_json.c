@@ -188,6 +188,35 @@ static void test_a_name_may_stand_there_once_a_family(void **state)
     }
 }
 
+static void test_targets_that_stay_keep_what_they_have_up_to_the_limit(void **state)
+{
+    (void)state;
+    meshping_target_list before, list;
+    meshping_error err = {0};
+    size_t index;
+    assert_int_equal(parse_list(&before, &index,
+                                "{\"targets\":[{\"address\":\"b.example\",\"family\":6,\"size\":66},"
+                                "{\"address\":\"a.example\",\"name\":\"A\",\"labels\":{\"site\":\"x\"}},"
+                                "{\"address\":\"b.example\",\"family\":4,\"size\":44}]}",
+                                false, 10, NULL),
+                     MESHPING_OK);
+    for (size_t limit = 3; limit <= 4; limit++) { /* three names are four targets */
+        assert_int_equal(
+            parse_list(&list, &index, "{\"targets\":[\"b.example\",\"c.example\",\"a.example\"]}", true, limit, NULL),
+            MESHPING_OK);
+        assert_int_equal(targets_keep(&list, &before, &err), limit == 3 ? MESHPING_LIMIT : MESHPING_OK);
+        assert_int_equal(list.count, limit);
+        assert_int_equal(list.limit, limit);
+        if (limit == 4) {
+            assert_true(list.items[0].size == 44 && list.items[1].size == 66 && list.items[2].size == 56);
+            assert_string_equal(list.items[3].name, "A");
+            assert_string_equal(list.items[3].labels, "site=x");
+        }
+        meshping_target_list_dispose(&list);
+    }
+    meshping_target_list_dispose(&before);
+}
+
 static void test_the_longest_list_fits_and_its_last_duplicate_is_found(void **state)
 {
     (void)state;
@@ -306,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_a_wrong_item_is_named_with_its_reason),
         cmocka_unit_test(test_the_originals_form_takes_strings_only),
         cmocka_unit_test(test_a_name_may_stand_there_once_a_family),
+        cmocka_unit_test(test_targets_that_stay_keep_what_they_have_up_to_the_limit),
         cmocka_unit_test(test_the_longest_list_fits_and_its_last_duplicate_is_found),
         cmocka_unit_test(test_a_series_shows_loss_as_null_and_silence_as_a_gap),
         cmocka_unit_test(test_gaps_at_the_edges),
