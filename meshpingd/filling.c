@@ -2,6 +2,7 @@
 #include "meshpingd/filling.h"
 
 #include "common/log.h"
+#include "meshpingd/storing.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@ typedef struct filling {
     meshping_cache_load *load;
     meshping_status status;
     meshping_error error;
+    uint64_t load_blocks, load_damaged;
+    /* of all */
     uint64_t blocks, damaged, failed;
 } filling;
 
@@ -35,8 +38,8 @@ static meshping_status take(void *user, const meshping_stored_block *block)
 {
     filling *f = user;
     meshping_status status = meshping_cache_load_add(f->load, block);
-    f->blocks++;
-    f->damaged += status == MESHPING_CORRUPT;
+    f->load_blocks++;
+    f->load_damaged += status == MESHPING_CORRUPT;
     return status == MESHPING_CORRUPT ? MESHPING_OK : status;
 }
 
@@ -45,6 +48,7 @@ static void work(uv_work_t *request)
     filling *f = request->data;
     uint64_t agent_id = f->agent_ids[f->next];
     f->status = MESHPING_OK;
+    f->load_blocks = f->load_damaged = 0;
     if (!f->store) {
         meshping_store_options options;
         meshping_store_options_init(&options);
@@ -70,6 +74,7 @@ static void tell(const filling *f)
     if (f->damaged)
         log_error("store", "%" PRIu64 " of %" PRIu64 " stored blocks are damaged, their samples are shown as lost",
                   f->damaged, f->blocks);
+    storing_damaged(f->server, f->damaged);
     if (f->failed)
         log_error("store", "the last hour of %" PRIu64 " agents could not be read into memory: the disk answers",
                   f->failed);
@@ -98,8 +103,11 @@ static void settle(filling *f)
     meshping_status status = f->status;
     if (status == MESHPING_OK)
         status = meshping_cache_adopt(f->server->cache, f->load);
-    if (status == MESHPING_OK)
+    if (status == MESHPING_OK) {
         f->load = NULL;
+        f->blocks += f->load_blocks;
+        f->damaged += f->load_damaged;
+    }
     meshping_cache_load_free(f->load);
     f->load = NULL;
     if (status == MESHPING_STATE)

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "meshpingd/filling.h"
 #include "meshpingd/plan.h"
+#include "meshpingd/storing.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -128,7 +129,8 @@ static void on_trouble(void *user, meshping_status status, const char *message)
 {
     server *s = user;
     char text[MESHPING_ERROR_MESSAGE_MAX];
-    (void)status;
+    if (status == MESHPING_CORRUPT)
+        storing_unreadable(s, message);
     snprintf(text, sizeof text, "stored blocks cannot be joined, or old ones deleted; it is tried again: %s", message);
     alarm_raise(&s->alarms, ALARM_SEAL, server_unix_ms(), text);
 }

@@ -44,7 +44,7 @@ static void resume_connection(agent_connection *c)
         agents_tell_status(c);
 }
 
-static void raise_damage(server *s, const char *why)
+void storing_unreadable(server *s, const char *why)
 {
     char text[MESHPING_ERROR_MESSAGE_MAX];
     snprintf(text, sizeof text, "stop the server and restore a backup (meshpingd maintain): %s", why);
@@ -78,7 +78,7 @@ void storing_failed(server *s, agent_entry *agent, const meshping_block_done *do
     }
     log_warning("store", "data of %s was not stored: %s", agent ? agent->record.host_name : "?", why);
     if (done->status == MESHPING_CORRUPT)
-        raise_damage(s, why);
+        storing_unreadable(s, why);
     if (!c || c->closing || c->epoch != done->write->epoch || done->status == MESHPING_STATE)
         return; /* when its state is what is in the way, it was told */
     if (done->status == MESHPING_CORRUPT)
@@ -96,7 +96,7 @@ void storing_full(agent_connection *c, const meshping_error *err)
 void storing_unread(agent_connection *c, const meshping_error *err)
 {
     if (err->status == MESHPING_CORRUPT)
-        raise_damage(c->server, err->message);
+        storing_unreadable(c->server, err->message);
     else
         log_error("store", "what was received of %s cannot be read: %s", c->agent->record.host_name, err->message);
     c->paused = true;
@@ -156,7 +156,7 @@ void storing_damaged(server *s, uint64_t count)
         return;
     snprintf(text, sizeof text,
              "%" PRIu64 " stored blocks or roll-ups are damaged (meshpingd maintain check names them)", count);
-    raise_damage(s, text);
+    storing_unreadable(s, text);
 }
 
 static void look_for_damage(server *s)

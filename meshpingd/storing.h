@@ -19,6 +19,8 @@ void storing_worked(server *s);
 void storing_full(agent_connection *c, const meshping_error *err);
 /* What was received could not be read: without it the agent is given no credit, for some seconds. */
 void storing_unread(agent_connection *c, const meshping_error *err);
+/* The database cannot be read in places. */
+void storing_unreadable(server *s, const char *why);
 /* So many stored blocks or roll-ups cannot be read (0: none), and were left out. */
 void storing_damaged(server *s, uint64_t count);
 /* Each second. */

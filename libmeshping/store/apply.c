@@ -91,12 +91,23 @@ static int64_t keep_us(int64_t last_us, int64_t received_us)
     return latest_us < received_us - LATE_MAX_US ? received_us - LATE_MAX_US : latest_us;
 }
 
+meshping_status meshping__find_last_id(meshping__sql *sql, int64_t *last_id, meshping_error *err)
+{
+    int64_t id;
+    meshping_status status = meshping__sql_number(sql, "SELECT ifnull(max(id), 0) FROM blocks", &id, err);
+    *last_id = status == MESHPING_OK ? id : MESHPING__ID_UNKNOWN;
+    return status;
+}
+
 static meshping_status insert_block(meshping__sql *sql, meshping__write *item, int64_t *last_id, meshping_error *err)
 {
     const meshping_block_write *write = &item->write;
+    meshping_status status = *last_id == MESHPING__ID_UNKNOWN ? meshping__find_last_id(sql, last_id, err) : MESHPING_OK;
+    if (status != MESHPING_OK)
+        return status;
     /* A conflict can only come of ranges that were lost: what is there stays, and is not an error of the whole group.
      */
-    meshping_status status = meshping__sql_run(
+    status = meshping__sql_run(
         sql, err,
         "INSERT INTO blocks(agent_id, epoch, sequence, first_us, last_us, received_us, keep_us, sample_count, bytes, "
         "id)"

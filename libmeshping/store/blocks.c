@@ -33,35 +33,47 @@ meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, 
 
 /* ---- an agent's blocks ---- */
 
-static meshping_status visit_one(meshping_store *store, bool sealed, int64_t id, meshping_block_visit_fn fn, void *user,
-                                 meshping_error *err)
+static const char *read_listed(sqlite3_stmt *row, void *item)
+{
+    *(meshping_stored_block *)item = (meshping_stored_block){
+        .id = sqlite3_column_int64(row, 0),
+        .received_unix_us = sqlite3_column_int64(row, 1),
+        .first_unix_us = sqlite3_column_int64(row, 2),
+        .last_unix_us = sqlite3_column_int64(row, 3),
+        .first_target = (uint64_t)sqlite3_column_int64(row, 4),
+        .last_target = (uint64_t)sqlite3_column_int64(row, 5),
+    };
+    return NULL;
+}
+
+/* One that cannot be read is handed over without its bytes, and hides no other. */
+static meshping_status visit_one(meshping_store *store, bool journal, meshping_stored_block *block,
+                                 meshping_block_visit_fn fn, void *user, meshping_error *err)
 {
     sqlite3_stmt *statement;
-    meshping_status status = meshping__sql_query(
-        &store->sql, &statement, err,
-        sealed ? "SELECT agent_id, received_us, first_us, last_us, sample_count, bytes, first_target, last_target"
-                 " FROM sealed WHERE id = ?1"
-               : "SELECT agent_id, received_us, first_us, last_us, sample_count, bytes, 0, 9223372036854775807"
-                 " FROM blocks WHERE id = ?1",
-        "i", id);
+    const int64_t id = block->id;
+    meshping_status status = meshping__sql_query(&store->sql, &statement, err,
+                                                 journal ? "SELECT bytes, sample_count FROM blocks WHERE id = ?1"
+                                                         : "SELECT bytes, sample_count FROM sealed WHERE id = ?1",
+                                                 "i", id);
     if (status == MESHPING_OK)
         status = meshping__sql_step(&store->sql, statement, err);
+    const bool found = status == MESHPING_OK;
+    if (found) {
+        block->bytes = sqlite3_column_blob(statement, 0);
+        block->length = block->bytes ? (size_t)sqlite3_column_bytes(statement, 0) : 0;
+        block->sample_count = block->bytes ? (uint32_t)sqlite3_column_int64(statement, 1) : 0;
+        if (!block->bytes && sqlite3_errcode(store->sql.db) == SQLITE_NOMEM)
+            status = meshping__no_memory(err);
+    } else if (status == MESHPING_CORRUPT || status == MESHPING_NOT_FOUND) {
+        status = MESHPING_OK; /* listed in this snapshot, and not there: damaged as well */
+    }
     if (status != MESHPING_OK)
-        return status == MESHPING_NOT_FOUND ? MESHPING_OK : status; /* deleted meanwhile */
-    meshping_stored_block block = {
-        .agent_id = (uint64_t)sqlite3_column_int64(statement, 0),
-        .id = sealed ? 0 : id,
-        .received_unix_us = sqlite3_column_int64(statement, 1),
-        .first_unix_us = sqlite3_column_int64(statement, 2),
-        .last_unix_us = sqlite3_column_int64(statement, 3),
-        .sample_count = (uint32_t)sqlite3_column_int64(statement, 4),
-        .bytes = sqlite3_column_blob(statement, 5),
-        .length = (size_t)sqlite3_column_bytes(statement, 5),
-        .first_target = (uint64_t)sqlite3_column_int64(statement, 6),
-        .last_target = (uint64_t)sqlite3_column_int64(statement, 7),
-    };
-    status = fn(user, &block);
-    sqlite3_reset(statement);
+        return status;
+    block->id = journal ? id : 0;
+    status = fn(user, block);
+    if (found)
+        sqlite3_reset(statement);
     if (status != MESHPING_OK)
         meshping_error_set(err, status, "stopped at stored block %" PRId64 ": %s", id, meshping_status_text(status));
     return status;
@@ -88,13 +100,15 @@ static meshping_status newest_receipt(meshping_store *store, uint64_t agent_id, 
     return found ? MESHPING_OK : MESHPING_NOT_FOUND;
 }
 
-/* Joined ones, then the journal's. Only ids are sorted, not blocks. */
+/* Joined ones, then the journal's; listed from indexes alone. */
 static meshping_status visit_all(meshping_store *store, uint64_t agent_id, int64_t from_us, int64_t window_us,
                                  meshping_block_visit_fn fn, void *user, meshping_error *err)
 {
     static const char *const texts[] = {
-        "SELECT id FROM sealed WHERE agent_id = ?1 AND last_us >= ?2 AND received_us >= ?3 ORDER BY level DESC, id",
-        "SELECT id FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND received_us >= ?3 ORDER BY id",
+        "SELECT id, received_us, first_us, last_us, first_target, last_target FROM sealed"
+        " WHERE agent_id = ?1 AND last_us >= ?2 AND received_us >= ?3 ORDER BY level DESC, id",
+        "SELECT id, received_us, first_us, last_us, 0, 9223372036854775807 FROM blocks"
+        " WHERE agent_id = ?1 AND last_us >= ?2 AND received_us >= ?3 ORDER BY id",
     };
     int64_t since_us;
     meshping_status status = newest_receipt(store, agent_id, from_us, &since_us, err);
@@ -104,15 +118,17 @@ static meshping_status visit_all(meshping_store *store, uint64_t agent_id, int64
         since_us = INT64_MIN;
     for (int journal = 0; status == MESHPING_OK && journal <= 1; journal++) {
         sqlite3_stmt *statement = NULL;
-        int64_t *ids = NULL;
+        meshping_stored_block *listed = NULL;
         size_t count = 0;
         status = meshping__sql_query(&store->sql, &statement, err, texts[journal], "iii", (int64_t)agent_id, from_us,
                                      since_us);
-        status = meshping__sql_rows(&store->sql, status, statement, meshping__sql_read_int64, sizeof *ids,
-                                    (void **)&ids, &count, err);
-        for (size_t i = 0; status == MESHPING_OK && i < count; i++)
-            status = visit_one(store, !journal, ids[i], fn, user, err);
-        meshping__free(ids);
+        status = meshping__sql_rows(&store->sql, status, statement, read_listed, sizeof *listed, (void **)&listed,
+                                    &count, err);
+        for (size_t i = 0; status == MESHPING_OK && i < count; i++) {
+            listed[i].agent_id = agent_id;
+            status = visit_one(store, journal, &listed[i], fn, user, err);
+        }
+        meshping__free(listed);
     }
     return status;
 }

@@ -109,7 +109,10 @@ meshping_status meshping__writer_start(meshping__writer *writer, const char *pat
 /* Commits what is queued and ends the thread; completions stay in `done`. */
 void meshping__writer_stop(meshping__writer *writer);
 void meshping__writer_dispose(meshping__writer *writer);
-/* apply.c: commits a list in one transaction and fills in each outcome; blocks' ids go on from *last_id. */
+/* apply.c: the journal's highest id; MESHPING__ID_UNKNOWN when it cannot be read. */
+#define MESHPING__ID_UNKNOWN INT64_C(-1)
+meshping_status meshping__find_last_id(meshping__sql *sql, int64_t *last_id, meshping_error *err);
+/* Commits a list in one transaction and fills in each outcome; blocks' ids go on from *last_id. */
 void meshping__apply(meshping__sql *sql, meshping__write *list, int64_t *last_id, meshping_store_stats *stats);
 /* quarantine.c: the write of an agent on hold, whose epoch's own ranges are in item->ranges. */
 meshping_status meshping__quarantine_apply(meshping__sql *sql, meshping__write *item, meshping_error *err);

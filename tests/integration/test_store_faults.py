@@ -182,7 +182,7 @@ def write_at(path, offset, data):
 
 
 def test_a_damaged_page():
-    """The journal's tree is unreadable: what was shown stays shown as far as it can, nothing is acked, and the page's
+    """The received ranges are unreadable: what was shown stays shown as far as it can, nothing is acked, and the page's
     return brings all back."""
     with lab.directory() as directory:
         mesh = Mesh(directory)
@@ -204,6 +204,34 @@ def test_a_damaged_page():
             done = subprocess.run([lab.BIN / "meshpingd", "maintain", "check", "--state-dir", mesh.state],
                                   capture_output=True, text=True)
             assert done.returncode == 3 and "epochs" in done.stdout, done.stdout
+            repair()
+            mesh.start(*mesh.options)
+            assert mesh.alarms() == {}
+            until_ms = int(time.time() * 1000)
+            lab.wait_for("it is up to date", 60, lambda: mesh.slots("one")[-1] > until_ms)
+            assert_nothing_is_missing(mesh, ["one"], since_ms)
+        finally:
+            mesh.close()
+
+
+@pytest.mark.parametrize("tree", ["blocks", "blocks_by_agent", "sealed_short"])
+def test_a_damaged_page_of_samples_does_not_keep_the_server_from_starting(tree):
+    with lab.directory() as directory:
+        mesh = Mesh(directory)
+        try:
+            mesh.begin(["one"])
+            since_ms = mesh.slots("one")[1]
+            mesh.end()
+            repair = damage(mesh.state / "meshping.db", tree)
+            mesh.start(*mesh.options)
+            lab.wait_for("the alarm", 40, lambda: "damage" in mesh.alarms())
+            assert "restore a backup" in mesh.alarms()["damage"]
+            agent = next(iter(mesh.agents().values()))
+            assert agent["host_name"] and mesh.call("GET", "/api/v1/matrix")["alarms"]
+            if tree != "sealed_short":  # of what is joined: new blocks do not need it
+                lab.wait_for("it is online", 40, lambda: next(iter(mesh.agents().values()))["online"])
+                assert mesh.acked() == 0
+            mesh.end()
             repair()
             mesh.start(*mesh.options)
             assert mesh.alarms() == {}

@@ -233,6 +233,150 @@ static void test_a_damaged_page_costs_the_rows_on_it(void **state)
     assert_int_equal(told(f, &damaged), 1);
 }
 
+/* ---- every page in turn ---- */
+
+typedef struct page {
+    int64_t number;
+    bool is_table, is_index; /* that samples and their sums are in; one of an index holds many places of rows */
+    char owner[40];
+} page;
+
+static const char *read_page(sqlite3_stmt *row, void *item)
+{
+    static const char *const tables[] = {"blocks", "sealed", "rollups", "epochs"};
+    page *p = item;
+    *p = (page){.number = sqlite3_column_int64(row, 0)};
+    meshping__sql_text(row, 1, p->owner, sizeof p->owner);
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        p->is_table = p->is_table || strcmp(p->owner, tables[i]) == 0;
+        p->is_index = p->is_index || (strcmp(p->owner, tables[i]) != 0 && strstr(p->owner, tables[i]));
+    }
+    return NULL;
+}
+
+typedef struct visits {
+    size_t whole, damaged;
+} visits;
+
+static meshping_status count_visit(void *user, const meshping_stored_block *block)
+{
+    visits *v = user;
+    assert_true(block->agent_id == AGENT && block->received_unix_us > START &&
+                block->first_unix_us <= block->last_unix_us && block->last_unix_us < ALL);
+    assert_int_equal(block->length > 0, block->bytes != NULL);
+    v->whole += block->length > 0;
+    v->damaged += block->length == 0;
+    return MESHPING_OK;
+}
+
+static void assert_ok_or_damaged(meshping_status status, const page *p)
+{
+    if (status != MESHPING_OK && status != MESHPING_CORRUPT)
+        fail_msg("page %lld of %s: %s", (long long)p->number, p->owner, meshping_status_text(status));
+}
+
+/* A file with one damaged page, opened: *v counts what of the agent's blocks was visited. */
+static void ask_all(const fixture *f, const page *p, visits *v)
+{
+    static meshping_rollup sum;
+    const meshping_pair all = {0, 0};
+    meshping_pair_sample *last = NULL;
+    meshping_series series;
+    size_t count;
+    int64_t from_us = START, to_us = ALL;
+    assert_ok_or_damaged(meshping_store_group(f->store, &all, 1, &from_us, &to_us, &sum, NULL), p);
+    assert_ok_or_damaged(meshping_store_last(f->store, 0, 0, &last, &count, NULL), p);
+    meshping_free(last);
+    assert_ok_or_damaged(meshping_store_series(f->store, AGENT, 7, START, ALL, &series, NULL), p);
+    meshping_series_dispose(&series);
+    *v = (visits){0};
+    meshping_status status = meshping_store_visit_blocks(f->store, AGENT, START, INT64_MAX, count_visit, v, NULL);
+    if (p->is_index)
+        assert_ok_or_damaged(status, p);
+    else
+        assert_int_equal(status, MESHPING_OK);
+}
+
+static void test_whatever_page_of_samples_is_damaged_the_rest_is_served(void **state)
+{
+    fixture *f = *state;
+    const page whole = {0};
+    visits v, all;
+    page *pages;
+    size_t count, tried = 0, with_damage = 0;
+    int64_t page_bytes;
+    sqlite3_stmt *statement;
+    uint8_t was[16], bad[16];
+    fill(f);
+    run(f, "VACUUM");
+    ask_all(f, &whole, &all);
+    assert_true(all.whole > 2 && all.damaged == 0);
+    meshping_status status =
+        meshping__sql_query(&f->store->sql, &statement, NULL, "SELECT pageno, name FROM dbstat", "");
+    assert_int_equal(
+        meshping__sql_rows(&f->store->sql, status, statement, read_page, sizeof *pages, (void **)&pages, &count, NULL),
+        MESHPING_OK);
+    assert_int_equal(meshping__sql_number(&f->store->sql, "PRAGMA page_size", &page_bytes, NULL), MESHPING_OK);
+    meshping_store_close(f->store);
+    int fd = open(f->path, O_RDWR | O_CLOEXEC);
+    memset(bad, 0xff, sizeof bad);
+    for (size_t i = 0; i < count; i++) {
+        int64_t at = (pages[i].number - 1) * page_bytes;
+        if (!pages[i].is_table && !pages[i].is_index)
+            continue;
+        assert_int_equal(pread(fd, was, sizeof was, at), sizeof was);
+        assert_int_equal(pwrite(fd, bad, sizeof bad, at), sizeof bad);
+        f->store = fixture_open(f);
+        ask_all(f, &pages[i], &v);
+        if (pages[i].is_table)
+            assert_int_equal(v.whole + v.damaged, all.whole);
+        with_damage += v.damaged > 0;
+        meshping_store_close(f->store);
+        assert_int_equal(pwrite(fd, was, sizeof was, at), sizeof was);
+        tried++;
+    }
+    close(fd);
+    f->store = fixture_open(f);
+    meshping_free(pages);
+    assert_true(tried > 100 && with_damage > 50);
+    ask_all(f, &whole, &v);
+    assert_int_equal(v.whole, all.whole);
+}
+
+static void test_blocks_are_stored_again_once_their_last_page_is_whole(void **state)
+{
+    fixture *f = *state;
+    sqlite3_stmt *statement;
+    uint8_t was[16], bad[16];
+    int64_t number, page_bytes;
+    outcome o;
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    for (uint64_t sequence = 1; sequence <= 3; sequence++)
+        store_block(f->store, sequence);
+    assert_int_equal(meshping__sql_query(&f->store->sql, &statement, NULL,
+                                         "SELECT max(pageno) FROM dbstat WHERE name = 'blocks'", ""),
+                     MESHPING_OK);
+    assert_int_equal(meshping__sql_step(&f->store->sql, statement, NULL), MESHPING_OK);
+    number = sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    assert_int_equal(meshping__sql_number(&f->store->sql, "PRAGMA page_size", &page_bytes, NULL), MESHPING_OK);
+    meshping_store_close(f->store);
+    int fd = open(f->path, O_RDWR | O_CLOEXEC);
+    memset(bad, 0xff, sizeof bad);
+    assert_int_equal(pread(fd, was, sizeof was, (number - 1) * page_bytes), sizeof was);
+    assert_int_equal(pwrite(fd, bad, sizeof bad, (number - 1) * page_bytes), sizeof bad);
+    f->store = fixture_open(f);
+    o = store_block(f->store, 4);
+    assert_true(o.status == MESHPING_CORRUPT && !o.stored);
+    meshping_store_close(f->store);
+    assert_int_equal(pwrite(fd, was, sizeof was, (number - 1) * page_bytes), sizeof was);
+    close(fd);
+    f->store = fixture_open(f);
+    o = store_block(f->store, 4);
+    assert_true(o.status == MESHPING_OK && o.stored);
+    assert_int_equal(sample_count(f->store, 1), 8);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -240,6 +384,8 @@ int main(void)
         T(test_a_damaged_row_of_roll_ups_costs_its_hours),
         T(test_a_damaged_block_of_the_journal_is_told),
         T(test_a_damaged_page_costs_the_rows_on_it),
+        T(test_whatever_page_of_samples_is_damaged_the_rest_is_served),
+        T(test_blocks_are_stored_again_once_their_last_page_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

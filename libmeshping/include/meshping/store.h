@@ -263,7 +263,8 @@ MESHPING_API meshping_status meshping_store_last(meshping_store *store, uint64_t
 /*
  * An agent's stored blocks with a sample at or after from_us, in the order in which they were stored (joined ones, then
  * the journal's), out of one snapshot: for filling a cache. Only those that were received in the window_us before the
- * newest of them; INT64_MAX: all. Ends with the first status of fn that is not OK.
+ * newest of them; INT64_MAX: all. One that cannot be read comes with bytes NULL, length 0 and sample_count 0. Ends with
+ * the first status of fn that is not OK.
  */
 typedef meshping_status (*meshping_block_visit_fn)(void *user, const meshping_stored_block *block);
 MESHPING_API meshping_status meshping_store_visit_blocks(meshping_store *store, uint64_t agent_id, int64_t from_us,
