@@ -2,6 +2,7 @@
 #include "meshpingd/readers.h"
 
 #include "meshpingd/auth.h"
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,30 @@ static void free_when_idle(readers *all)
     free(all);
 }
 
+/* As nothing is read from it any more (readers_ask), nobody else would see that before there is an answer. */
+static bool has_left(const reader_job *job)
+{
+    struct pollfd fd = {.fd = lws_get_socket_fd(job->exchange->wsi), .events = POLLRDHUP};
+    return poll(&fd, 1, 0) > 0;
+}
+
+/* What waits for clients that are gone is not asked any more; their connections end when they are read from again. */
+static void drop_left(readers *all)
+{
+    for (reader_job **at = &all->waiting; *at;) {
+        reader_job *job = *at;
+        if (!has_left(job)) {
+            at = &job->next;
+            continue;
+        }
+        *at = job->next;
+        all->waiting_count--;
+        job->exchange->reading = NULL;
+        lws_rx_flow_control(job->exchange->wsi, 1);
+        job_free(job);
+    }
+}
+
 static void start_waiting(readers *all)
 {
     for (size_t i = 0; i < READERS_MAX && all->waiting; i++) {
@@ -99,10 +124,12 @@ static void after_work(uv_work_t *request, int cancelled)
             http_respond_error(x, &job->error);
     }
     job_free(job);
-    if (all->stopping)
+    if (all->stopping) {
         free_when_idle(all);
-    else
-        start_waiting(all);
+        return;
+    }
+    drop_left(all);
+    start_waiting(all);
 }
 
 meshping_status readers_start(readers **out, server *s, meshping_error *err)
@@ -139,6 +166,7 @@ void readers_stop(readers *all)
 void readers_ask(http_exchange *x, const reader_question *question)
 {
     readers *all = x->server->http->readers;
+    drop_left(all);
     reader_job **last = &all->waiting;
     reader_job *job = all->waiting_count < READERS_WAITING_MAX ? calloc(1, sizeof *job) : NULL;
     if (!job) {
