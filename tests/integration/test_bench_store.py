@@ -3,16 +3,18 @@
 
 import json
 import os
+import random
+import shutil
 import subprocess
 
 import lab
 import pytest
 
 
-def bench(text):
-    """Without VictoriaMetrics: the peer is another test's matter, and takes its time."""
+def bench(text, path="/nowhere"):
+    """Without VictoriaMetrics: the peer takes its time."""
     return subprocess.run([lab.BIN / "meshping-bench", "store", "--series", "-", "--json"], input=text, text=True,
-                          capture_output=True, timeout=120, env=os.environ | {"PATH": "/nowhere"})
+                          capture_output=True, timeout=120, env=os.environ | {"PATH": path})
 
 
 @pytest.mark.parametrize("name, text, samples", [
@@ -29,6 +31,20 @@ def test_series_of_any_shape(name, text, samples):
     figures = [json.loads(line) for line in done.stdout.splitlines()]
     ours = next(figure for figure in figures if figure["peer"] == "SQLite, a row a sample")
     assert ours["bench"] == "store" and ours["unit"] == "bytes" and 0 < ours["value"] < 100_000 / samples, name
+
+
+@pytest.mark.parametrize("samples", [1, 5])
+def test_ten_thousand_short_series(samples):
+    """What a pair costs by itself is where a mesh of many targets is dear."""
+    dice = random.Random(samples)
+    text = "".join(" ".join(str(200 + n % 300 + dice.randrange(60)) for _ in range(samples)) + "\n"
+                   for n in range(10000))
+    done = bench(text, os.environ["PATH"])
+    assert done.returncode == 0, done.stderr
+    peers = {figure["peer"]: figure for figure in map(json.loads, done.stdout.splitlines()) if figure["peer"]}
+    assert peers["SQLite, a row a sample"]["value"] * samples < 30
+    assert ("VictoriaMetrics" in peers) == (shutil.which("victoria-metrics") is not None)
+    assert all(figure["ratio"] < 1 for figure in peers.values()), peers
 
 
 @pytest.mark.parametrize("text, line, word", [

@@ -338,6 +338,37 @@ static void test_an_outcome_of_a_newer_agent_is_sealed_as_it_is(void **state)
     meshping_free(samples);
 }
 
+/* The sealer's steps at the time of the last block: jobs that it finds due. */
+static int due_now(fixture *f, int64_t after_us)
+{
+    meshping__sealer sealer;
+    meshping__seal_result result;
+    int64_t newest_us;
+    int jobs = 0;
+    meshping__sealer_init(&sealer, &f->store->sql, after_us, INT64_MAX);
+    assert_int_equal(meshping__sealer_load(&sealer, &newest_us, NULL), MESHPING_OK);
+    while (meshping__sealer_step(&sealer, newest_us, &result, NULL) == MESHPING_OK)
+        jobs += result.agent_id != 0;
+    meshping__sealer_dispose(&sealer);
+    return jobs;
+}
+
+static void test_many_small_blocks_do_not_wait_for_their_time(void **state)
+{
+    fixture *f = *state;
+    const uint64_t many = 4096; /* BLOCKS_MANY, and as many as a job takes */
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    submit_blocks(f, 1, many - 1, 1);
+    assert_int_equal(due_now(f, 1000 * 24 * HOUR), 0);
+    submit_blocks(f, many, many, 1);
+    assert_int_equal(due_now(f, 1000 * 24 * HOUR), 1);
+    assert_int_equal(sql(f, "SELECT count(*) FROM blocks"), 0);
+    submit_blocks(f, many + 1, 2 * many + 1, 1);
+    assert_int_equal(due_now(f, 1000 * 24 * HOUR), 1);
+    assert_int_equal(sql(f, "SELECT count(*) FROM blocks"), 1); /* the one over it waits */
+    assert_all_there(f, 2 * many + 1, 1);
+}
+
 static void test_many_targets_are_cut_into_blocks_of_some_thousand_samples(void **state)
 {
     enum { TARGETS = 5000, BLOCKS = 10 };
@@ -454,6 +485,7 @@ int main(void)
         T(test_of_one_slot_the_sample_stored_first_stays_through_all_levels),
         T(test_late_data_is_marked_before_and_after_sealing),
         T(test_an_outcome_of_a_newer_agent_is_sealed_as_it_is),
+        T(test_many_small_blocks_do_not_wait_for_their_time),
         T(test_many_targets_are_cut_into_blocks_of_some_thousand_samples),
         T(test_sealed_samples_expire_and_go_with_their_agent),
         T(test_a_damaged_block_stays_reported_and_stops_nobody),
