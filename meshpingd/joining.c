@@ -268,6 +268,7 @@ static void become(agent_connection *c, agent_entry *agent, uint64_t epoch)
     c->agent = agent;
     c->epoch = epoch;
     agents_heard(c);
+    server_clock_recall(c->server, agent);
     agent->online = true; /* now, not with the next tick: what it sends in between is live */
     c->status_ms = 0;     /* but with that its clock is asked for */
 }

@@ -196,7 +196,10 @@ static meshping_status submit_row(releasing *r, size_t *bytes)
     meshping_status status = meshping_store_quarantine_next(r->server->store, r->source.id, r->after_id, &row, NULL);
     if (status != MESHPING_OK)
         return status;
-    meshping_block_write write = {.bytes = row.bytes, .length = row.length, .received_unix_us = row.received_unix_us};
+    meshping_block_write write = {.bytes = row.bytes,
+                                  .length = row.length,
+                                  .received_unix_us = row.received_unix_us,
+                                  .clock = {.offset_us = row.clock_offset_us}};
     status = submit(r, &write, &row.gap);
     if (status != MESHPING_OK)
         meshping_free(row.bytes);

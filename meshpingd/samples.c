@@ -74,7 +74,7 @@ static meshping_status read_entry(taker *t, const meshping_stored_block *block, 
     if (meshping_block_reader_samples(reader, i, t->samples, t->capacity, count, NULL) != MESHPING_OK)
         return MESHPING_STATE;
     if (block->id)
-        meshping_samples_mark_late(t->samples, *count, block->received_unix_us);
+        meshping_samples_mark_late(t->samples, *count, block->received_agent_us);
     return MESHPING_OK;
 }
 

@@ -126,8 +126,10 @@ meshping_clock_note server_clock_note(agent_entry *agent)
 {
     meshping_now now = meshping_now_read();
     meshping_clock_note note = {0}, *noted = &agent->clock_noted;
-    if (!meshping_clock_read(&agent->clock, now.mono_ns / 1000, &note.offset_us, &note.error_us))
+    if (!meshping_clock_read(&agent->clock, now.mono_ns / 1000, &note.offset_us, &note.error_us)) {
+        note.offset_us = noted->offset_us;
         return note;
+    }
     bool due = !noted->at_unix_us || now.mono_ns / 1000 - agent->clock_noted_mono_us >= CLOCK_EVERY_US ||
                apart(note.offset_us, noted->offset_us) > note.error_us + noted->error_us + CLOCK_CHANGE_US;
     if (!due)
@@ -136,6 +138,19 @@ meshping_clock_note server_clock_note(agent_entry *agent)
     agent->clock_noted = note;
     agent->clock_noted_mono_us = now.mono_ns / 1000;
     return note;
+}
+
+void server_clock_recall(server *s, agent_entry *agent)
+{
+    meshping_clock_note *notes = NULL;
+    size_t count = 0;
+    int64_t now_us = server_unix_ms() * 1000;
+    if (agent->clock.count || agent->clock_noted.at_unix_us)
+        return;
+    /* without it: as if its clock were right, until it is measured in a moment */
+    if (meshping_store_clocks(s->store, agent->record.id, now_us, now_us, &notes, &count, NULL) == MESHPING_OK && count)
+        agent->clock_noted.offset_us = notes[count - 1].offset_us;
+    meshping_free(notes);
 }
 
 /* ---- time ---- */

@@ -38,7 +38,7 @@ typedef struct agent_entry {
     int64_t heard_ms;                           /* last word, monotonic clock; 0: not since the start */
     int64_t last_seen_ms;                       /* the same on the wall clock, for people */
     meshping_clock clock;                       /* its clock against ours */
-    meshping_clock_note clock_noted;            /* what of it is in the store */
+    meshping_clock_note clock_noted;            /* what of it is in the store; at 0: of before the start, if at all */
     int64_t clock_noted_mono_us;
     uint64_t quarantine_bytes; /* what it sent on hold */
     bool clock_skewed;         /* by more than a second */
@@ -158,8 +158,13 @@ meshping_status server_agent_save(server *s, agent_entry *agent, meshping_error 
 /* Applies an action that no administrator took (address_changed), with its reason. */
 meshping_status server_agent_move(server *s, agent_entry *agent, meshping_agent_action action, const char *reason,
                                   const char *user, meshping_error *err);
-/* What is to be stored of the agent's clock with what comes now: a change, or that five minutes have gone. */
+/*
+ * What is to be stored of the agent's clock with what comes now: its offset, or until that was measured the last one
+ * stored; and a note of it, when it has changed or five minutes have gone.
+ */
 meshping_clock_note server_clock_note(agent_entry *agent);
+/* It is here again: reads what its clock was before this server's start, unless that is known. */
+void server_clock_recall(server *s, agent_entry *agent);
 
 /* ---- targets ---- */
 /*

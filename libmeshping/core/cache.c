@@ -394,7 +394,7 @@ static meshping_status collect(meshping_cache *cache, const agent *a, meshping__
             continue;
         status = open_block(cache, a->blocks[i]);
         if (status == MESHPING_OK)
-            status = meshping__collector_take(all, cache->reader, (uint32_t)i, is->id ? &is->received_unix_us : NULL);
+            status = meshping__collector_take(all, cache->reader, (uint32_t)i, is->id ? &is->received_agent_us : NULL);
         if (status == MESHPING_NOT_FOUND || status == MESHPING_CORRUPT)
             status = meshping__collector_damage(all, is->id, is->first_unix_us, is->last_unix_us);
     }

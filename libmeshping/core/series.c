@@ -66,7 +66,7 @@ static bool room(void **items, size_t *capacity, size_t wanted, size_t size)
 }
 
 meshping_status meshping__collector_take(meshping__collector *all, const meshping_block_reader *reader, uint32_t place,
-                                         const int64_t *received_us)
+                                         const int64_t *received_agent_us)
 {
     meshping_block_entry entry;
     const meshping_sample *samples;
@@ -91,8 +91,8 @@ meshping_status meshping__collector_take(meshping__collector *all, const meshpin
             all->unordered = true;
         meshping__found *found = &all->items[all->count++];
         *found = (meshping__found){samples[j], place};
-        if (received_us)
-            meshping_samples_mark_late(&found->sample, 1, *received_us);
+        if (received_agent_us)
+            meshping_samples_mark_late(&found->sample, 1, *received_agent_us);
     }
     return MESHPING_OK;
 }

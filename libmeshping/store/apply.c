@@ -109,12 +109,12 @@ static meshping_status insert_block(meshping__sql *sql, meshping__write *item, i
      */
     status = meshping__sql_run(
         sql, err,
-        "INSERT INTO blocks(agent_id, epoch, sequence, first_us, last_us, received_us, keep_us, sample_count, bytes, "
-        "id)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(agent_id, epoch, sequence) DO NOTHING",
-        "iiiiiiiibi", (int64_t)write->agent_id, (int64_t)write->epoch, (int64_t)write->sequence, item->first_us,
+        "INSERT INTO blocks(agent_id, epoch, sequence, first_us, last_us, received_us, keep_us, sample_count, bytes,"
+        " id, clock_offset_us)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(agent_id, epoch, sequence) DO NOTHING",
+        "iiiiiiiibii", (int64_t)write->agent_id, (int64_t)write->epoch, (int64_t)write->sequence, item->first_us,
         item->last_us, write->received_unix_us, keep_us(item->last_us, write->received_unix_us),
-        (int64_t)item->sample_count, (const void *)write->bytes, write->length, *last_id + 1);
+        (int64_t)item->sample_count, (const void *)write->bytes, write->length, *last_id + 1, write->clock.offset_us);
     item->stored = status == MESHPING_OK && meshping__sql_changes(sql) == 1;
     item->id = item->stored ? ++*last_id : 0;
     return status;

@@ -53,8 +53,9 @@ static meshping_status visit_one(meshping_store *store, bool journal, meshping_s
     sqlite3_stmt *statement;
     const int64_t id = block->id;
     meshping_status status = meshping__sql_query(&store->sql, &statement, err,
-                                                 journal ? "SELECT bytes, sample_count FROM blocks WHERE id = ?1"
-                                                         : "SELECT bytes, sample_count FROM sealed WHERE id = ?1",
+                                                 journal ? "SELECT bytes, sample_count, received_us + clock_offset_us"
+                                                           " FROM blocks WHERE id = ?1"
+                                                         : "SELECT bytes, sample_count, 0 FROM sealed WHERE id = ?1",
                                                  "i", id);
     if (status == MESHPING_OK)
         status = meshping__sql_step(&store->sql, statement, err);
@@ -63,6 +64,7 @@ static meshping_status visit_one(meshping_store *store, bool journal, meshping_s
         block->bytes = sqlite3_column_blob(statement, 0);
         block->length = block->bytes ? (size_t)sqlite3_column_bytes(statement, 0) : 0;
         block->sample_count = block->bytes ? (uint32_t)sqlite3_column_int64(statement, 1) : 0;
+        block->received_agent_us = sqlite3_column_int64(statement, 2);
         if (!block->bytes && sqlite3_errcode(store->sql.db) == SQLITE_NOMEM)
             status = meshping__no_memory(err);
     } else if (status == MESHPING_CORRUPT || status == MESHPING_NOT_FOUND) {

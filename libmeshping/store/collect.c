@@ -86,11 +86,11 @@ static meshping_status find_blocks(meshping__places *places, meshping__sql *sql,
         low = high = (int64_t)from->target_id;
     meshping_status status =
         journal ? meshping__sql_query(sql, &statement, err,
-                                      "SELECT 0, id, first_us, last_us, received_us FROM blocks WHERE agent_id = ?1"
+                                      "SELECT 0, id, first_us, last_us FROM blocks WHERE agent_id = ?1"
                                       " AND last_us >= ?2 AND first_us < ?3 AND " MESHPING__AGENT_STAYS " ORDER BY id",
                                       "iii", (int64_t)agent_id, from->from_us, from->to_us)
                 : meshping__sql_query(sql, &statement, err,
-                                      "SELECT level, id, first_us, last_us, received_us FROM sealed"
+                                      "SELECT level, id, first_us, last_us FROM sealed"
                                       " WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3"
                                       " AND first_target <= ?5 AND last_target >= ?4 AND " MESHPING__AGENT_STAYS
                                       " ORDER BY level DESC, id",
@@ -103,7 +103,7 @@ static meshping_status find_blocks(meshping__places *places, meshping__sql *sql,
     return status;
 }
 
-static meshping_status read_block(source *from, meshping__sql *sql, const meshping__place *at, meshping_error *err)
+static meshping_status read_block(source *from, meshping__sql *sql, meshping__place *at, meshping_error *err)
 {
     sqlite3_stmt *statement;
     const uint8_t *bytes;

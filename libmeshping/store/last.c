@@ -95,9 +95,9 @@ static meshping_status find_blocks(const newest *n, meshping__sql *sql, uint64_t
     sqlite3_stmt *statement;
     meshping_status status = meshping__sql_query(
         sql, &statement, err,
-        "SELECT 0, id, first_us, last_us, received_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
+        "SELECT 0, id, first_us, last_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
         " AND " MESHPING__AGENT_STAYS
-        " UNION ALL SELECT level, id, first_us, last_us, received_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
+        " UNION ALL SELECT level, id, first_us, last_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
         " AND " MESHPING__AGENT_STAYS " ORDER BY 4 DESC",
         "ii", (int64_t)agent_id, n->since_us);
     status = meshping__places_read(places, sql, status, statement, err);

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 typedef struct input {
-    int64_t id, received_us;
+    int64_t id, received_agent_us;
     uint8_t *bytes;
     meshping_block_reader *reader;
     size_t next, count;
@@ -73,9 +73,9 @@ void meshping__merge_free(meshping__merge *merge)
 }
 
 meshping_status meshping__merge_add(meshping__merge *merge, int64_t id, const uint8_t *bytes, size_t length,
-                                    int64_t received_us)
+                                    int64_t received_agent_us)
 {
-    input in = {.id = id, .received_us = received_us};
+    input in = {.id = id, .received_agent_us = received_agent_us};
     if (!meshping__sql_room((void **)&merge->inputs, &merge->capacity, merge->count, sizeof *merge->inputs))
         return MESHPING_NOMEM;
     in.bytes = meshping__memdup(bytes, length);
@@ -168,7 +168,7 @@ static meshping_status read_entry(meshping__merge *merge, const input *in)
     meshping_status status =
         meshping_block_reader_samples(in->reader, in->next, samples, in->entry.sample_count, &count, NULL);
     if (status == MESHPING_OK && merge->journal)
-        meshping_samples_mark_late(samples, count, in->received_us);
+        meshping_samples_mark_late(samples, count, in->received_agent_us);
     if (status == MESHPING_OK)
         merge->series_count += count;
     return status;

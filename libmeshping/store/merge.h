@@ -24,7 +24,8 @@ typedef struct meshping__merge meshping__merge;
 typedef meshping_status (*meshping__merge_series_fn)(void *user, uint64_t target_id, const meshping_sample *samples,
                                                      size_t count);
 
-/* `journal`: inputs are as agents sent them: late data is marked by their time of receipt. fn may be NULL. */
+/* `journal`: inputs are as agents sent them: late data is marked by their time of receipt, on the agents' clock. fn may
+ * be NULL. */
 meshping_status meshping__merge_new(meshping__merge **out, bool journal, meshping__merge_series_fn fn, void *user);
 void meshping__merge_free(meshping__merge *merge);
 /*
@@ -32,7 +33,7 @@ void meshping__merge_free(meshping__merge *merge);
  * LIMIT: it cannot be read, and is not in it; NOMEM.
  */
 meshping_status meshping__merge_add(meshping__merge *merge, int64_t id, const uint8_t *bytes, size_t length,
-                                    int64_t received_us);
+                                    int64_t received_agent_us);
 size_t meshping__merge_inputs(const meshping__merge *merge);
 /* Makes one output block. NOT_FOUND: all are made. CORRUPT: the input with the id *damaged_id cannot be read. */
 meshping_status meshping__merge_step(meshping__merge *merge, int64_t *damaged_id);

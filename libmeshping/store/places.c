@@ -10,7 +10,6 @@ static const char *read_place(sqlite3_stmt *row, void *item)
         .id = sqlite3_column_int64(row, 1),
         .first_us = sqlite3_column_int64(row, 2),
         .last_us = sqlite3_column_int64(row, 3),
-        .received_us = sqlite3_column_int64(row, 4),
     };
     return NULL;
 }
@@ -28,15 +27,16 @@ void meshping__places_dispose(meshping__places *places)
     *places = (meshping__places){0};
 }
 
-meshping_status meshping__place_bytes(const meshping__place *place, meshping__sql *sql, sqlite3_stmt **statement,
+meshping_status meshping__place_bytes(meshping__place *place, meshping__sql *sql, sqlite3_stmt **statement,
                                       const uint8_t **bytes, size_t *length, meshping_error *err)
 {
     *bytes = NULL;
     *length = 0;
     meshping_status status =
         meshping__sql_query(sql, statement, err,
-                            place->level == MESHPING__LEVEL_JOURNAL ? "SELECT bytes FROM blocks WHERE id = ?1"
-                                                                    : "SELECT bytes FROM sealed WHERE id = ?1",
+                            place->level == MESHPING__LEVEL_JOURNAL
+                                ? "SELECT bytes, received_us + clock_offset_us FROM blocks WHERE id = ?1"
+                                : "SELECT bytes, 0 FROM sealed WHERE id = ?1",
                             "i", place->id);
     if (status == MESHPING_OK)
         status = meshping__sql_step(sql, *statement, err);
@@ -44,6 +44,7 @@ meshping_status meshping__place_bytes(const meshping__place *place, meshping__sq
         return status == MESHPING_NOT_FOUND ? MESHPING_CORRUPT : status;
     *bytes = sqlite3_column_blob(*statement, 0);
     *length = (size_t)sqlite3_column_bytes(*statement, 0);
+    place->received_agent_us = sqlite3_column_int64(*statement, 1);
     if (*bytes)
         return MESHPING_OK;
     bool no_memory = sqlite3_errcode(sql->db) == SQLITE_NOMEM;

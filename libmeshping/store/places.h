@@ -11,7 +11,8 @@
 
 typedef struct meshping__place {
     meshping__level level;
-    int64_t id, first_us, last_us, received_us;
+    int64_t id, first_us, last_us;
+    int64_t received_agent_us; /* of the journal's, once its bytes were read */
 } meshping__place;
 
 typedef struct meshping__places {
@@ -19,7 +20,7 @@ typedef struct meshping__places {
     size_t count;
 } meshping__places;
 
-/* The rows of a query (`status`: of meshping__sql_query) with the columns level, id, first_us, last_us, received_us. */
+/* The rows of a query (`status`: of meshping__sql_query) with the columns level, id, first_us, last_us. */
 meshping_status meshping__places_read(meshping__places *places, meshping__sql *sql, meshping_status status,
                                       sqlite3_stmt *statement, meshping_error *err);
 void meshping__places_dispose(meshping__places *places);
@@ -27,7 +28,7 @@ void meshping__places_dispose(meshping__places *places);
  * The block's bytes, valid until the caller resets *statement, which it must with OK. CORRUPT: it cannot be
  * read, or is gone though it is listed.
  */
-meshping_status meshping__place_bytes(const meshping__place *place, meshping__sql *sql, sqlite3_stmt **statement,
+meshping_status meshping__place_bytes(meshping__place *place, meshping__sql *sql, sqlite3_stmt **statement,
                                       const uint8_t **bytes, size_t *length, meshping_error *err);
 /* Notes a damaged block, or with kind PAGE that what lies between cannot be listed. */
 meshping_status meshping__place_damaged(const meshping__place *place, meshping_damage_kind kind,

@@ -86,12 +86,13 @@ static meshping_status save_row(meshping__sql *sql, const meshping__write *item,
     return meshping__sql_run(
         sql, err,
         "INSERT INTO quarantine(source_id, first_sequence, last_sequence, first_us, last_us, received_us,"
-        " sample_count, reason, bytes) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        "iiiiiiiib", source_id, (int64_t)item->write.sequence,
+        " sample_count, reason, bytes, clock_offset_us) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "iiiiiiiibi", source_id, (int64_t)item->write.sequence,
         (int64_t)(item->is_gap ? gap->last_sequence : item->write.sequence),
         item->is_gap ? gap->first_unix_us : item->first_us, item->is_gap ? gap->last_unix_us : item->last_us,
         item->write.received_unix_us, (int64_t)(item->is_gap ? gap->sample_count : item->sample_count),
-        (int64_t)(item->is_gap ? gap->reason : 0), (const void *)item->write.bytes, item->write.length);
+        (int64_t)(item->is_gap ? gap->reason : 0), (const void *)item->write.bytes, item->write.length,
+        item->write.clock.offset_us);
 }
 
 static meshping_status refuse(meshping__write *item, const char *why)
@@ -221,6 +222,7 @@ static meshping_status copy_row(sqlite3_stmt *row, meshping_quarantined *out, me
                 .sample_count = (uint64_t)sqlite3_column_int64(row, 6),
                 .reason = (meshping_gap_reason)sqlite3_column_int64(row, 7)},
         .received_unix_us = sqlite3_column_int64(row, 5),
+        .clock_offset_us = sqlite3_column_int64(row, 9),
         .length = length,
     };
     if (!length)
@@ -235,8 +237,8 @@ meshping_status meshping_store_quarantine_next(meshping_store *store, uint64_t s
     sqlite3_stmt *row;
     meshping_status status = meshping__sql_query(
         &store->sql, &row, err,
-        "SELECT id, first_sequence, last_sequence, first_us, last_us, received_us, sample_count, reason, bytes"
-        " FROM quarantine WHERE source_id = ?1 AND id > ?2"
+        "SELECT id, first_sequence, last_sequence, first_us, last_us, received_us, sample_count, reason, bytes,"
+        " clock_offset_us FROM quarantine WHERE source_id = ?1 AND id > ?2"
         " AND (SELECT NOT leaving FROM quarantine_sources WHERE id = ?1) ORDER BY id LIMIT 1",
         "ii", (int64_t)source_id, (int64_t)after_id);
     if (status == MESHPING_OK)

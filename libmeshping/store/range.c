@@ -31,9 +31,9 @@ static meshping_status find_places(question *q, meshping_error *err)
     sqlite3_stmt *statement;
     meshping_status status = meshping__sql_query(
         q->sql, &statement, err,
-        "SELECT level, id, first_us, last_us, received_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
+        "SELECT level, id, first_us, last_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
         " AND first_us < ?3 AND first_target <= ?4 AND last_target >= ?4 AND " MESHPING__AGENT_STAYS " UNION ALL"
-        " SELECT 0, id, first_us, last_us, received_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
+        " SELECT 0, id, first_us, last_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
         " AND first_us < ?3 AND " MESHPING__AGENT_STAYS,
         "iiii", (int64_t)q->agent_id, q->all.from_us, q->all.to_us, (int64_t)q->all.target_id);
     status = meshping__places_read(&q->places, q->sql, status, statement, err);
@@ -48,7 +48,7 @@ static meshping_status take_bytes(question *q, const uint8_t *bytes, size_t leng
     meshping_status status = meshping__block_reader_open(q->reader, bytes, length, false, NULL);
     if (status == MESHPING_OK)
         return meshping__collector_take(&q->all, q->reader, (uint32_t)number,
-                                        at->level == MESHPING__LEVEL_JOURNAL ? &at->received_us : NULL);
+                                        at->level == MESHPING__LEVEL_JOURNAL ? &at->received_agent_us : NULL);
     return status == MESHPING_LIMIT ? MESHPING_CORRUPT : status;
 }
 
@@ -56,7 +56,7 @@ static meshping_status take_bytes(question *q, const uint8_t *bytes, size_t leng
 static meshping_status take_block(question *q, size_t number, meshping_error *err)
 {
     sqlite3_stmt *statement;
-    const meshping__place *at = &q->places.items[number];
+    meshping__place *at = &q->places.items[number];
     const uint8_t *bytes;
     size_t length;
     meshping_status status = meshping__place_bytes(at, q->sql, &statement, &bytes, &length, err);

@@ -22,7 +22,7 @@ typedef struct scanned {
 
 typedef struct stored {
     meshping__level level;
-    int64_t id, received_us;
+    int64_t id, received_agent_us;
 } stored;
 
 typedef struct scan {
@@ -59,7 +59,7 @@ static meshping_status keep_entry(scan *s, const meshping_block_reader *reader, 
     if (status == MESHPING_OK)
         status = meshping_block_reader_samples(reader, i, s->samples, s->room, &count, err);
     if (status == MESHPING_OK && block->level == MESHPING__LEVEL_JOURNAL)
-        meshping_samples_mark_late(s->samples, count, block->received_us);
+        meshping_samples_mark_late(s->samples, count, block->received_agent_us);
     for (size_t k = 0; status == MESHPING_OK && k < count; k++) {
         if (s->samples[k].slot_unix_us < s->from_us || s->samples[k].slot_unix_us >= s->to_us)
             continue;
@@ -104,13 +104,14 @@ static meshping_status read_window(scan *s, meshping_error *err)
 {
     sqlite3_stmt *statement;
     s->count = 0;
-    meshping_status status = meshping__sql_query(
-        s->sql, &statement, err,
-        "SELECT level, id, received_us, bytes FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
-        " AND first_us < ?3 AND " MESHPING__AGENT_STAYS " UNION ALL"
-        " SELECT 0, id, received_us, bytes FROM blocks WHERE agent_id = ?1 AND last_us >= ?2 AND first_us < ?3"
-        " AND " MESHPING__AGENT_STAYS,
-        "iii", s->agent_id, s->from_us, s->to_us);
+    meshping_status status =
+        meshping__sql_query(s->sql, &statement, err,
+                            "SELECT level, id, received_us, bytes FROM sealed WHERE agent_id = ?1 AND last_us >= ?2"
+                            " AND first_us < ?3 AND " MESHPING__AGENT_STAYS " UNION ALL"
+                            " SELECT 0, id, received_us + clock_offset_us, bytes FROM blocks WHERE agent_id = ?1 AND "
+                            "last_us >= ?2 AND first_us < ?3"
+                            " AND " MESHPING__AGENT_STAYS,
+                            "iii", s->agent_id, s->from_us, s->to_us);
     while (status == MESHPING_OK && (status = meshping__sql_step(s->sql, statement, err)) == MESHPING_OK) {
         status = keep_block(s, statement);
         if (status == MESHPING_NOMEM)

@@ -184,6 +184,10 @@ static const char *const migrations[] = {
     " agents TEXT NOT NULL, targets TEXT NOT NULL) STRICT;"
     "INSERT INTO counters VALUES('rules_revision', 1);"
     "PRAGMA user_version = 12;",
+    /* how far the agent's clock was ahead when the block came: late data is marked by it */
+    "ALTER TABLE blocks ADD COLUMN clock_offset_us INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE quarantine ADD COLUMN clock_offset_us INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 13;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

@@ -65,7 +65,7 @@ uint64_t meshping__seal_job_agent(const meshping__seal_job *job)
 /* ---- reading ---- */
 
 typedef struct row {
-    int64_t id, received_us, keep_us;
+    int64_t id, received_us, received_agent_us, keep_us;
     size_t samples;
     const uint8_t *bytes;
     size_t length;
@@ -91,7 +91,8 @@ static meshping_status take(meshping__seal_job *job, const row *next, bool *more
     *more = false;
     if (next->id >= job->stop_id || is_full(job, next))
         return MESHPING_OK;
-    meshping_status status = meshping__merge_add(job->merge, next->id, next->bytes, next->length, next->received_us);
+    meshping_status status =
+        meshping__merge_add(job->merge, next->id, next->bytes, next->length, next->received_agent_us);
     if (status == MESHPING_CORRUPT || status == MESHPING_LIMIT) {
         job->stop_id = next->id;
         job->damaged = first;
@@ -139,14 +140,16 @@ static meshping_status read_some(meshping__seal_job *job, meshping__sql *sql, me
     /* a statement that stays open would keep the write-ahead log from being emptied */
     status = meshping__sql_query(sql, &statement, err,
                                  job->from == MESHPING__LEVEL_JOURNAL
-                                     ? "SELECT id, received_us, keep_us, sample_count, bytes FROM blocks"
+                                     ? "SELECT id, received_us, keep_us, sample_count, bytes,"
+                                       " received_us + clock_offset_us FROM blocks"
                                        " WHERE agent_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3"
-                                     : "SELECT id, received_us, keep_us, sample_count, bytes FROM sealed"
+                                     : "SELECT id, received_us, keep_us, sample_count, bytes, 0 FROM sealed"
                                        " WHERE agent_id = ?1 AND level = 1 AND id > ?2 ORDER BY id LIMIT ?3",
                                  "iii", (int64_t)job->agent_id, job->last_id, (int64_t)READ_BLOCKS);
     while (status == MESHPING_OK && more && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
         row next = {.id = sqlite3_column_int64(statement, 0),
                     .received_us = sqlite3_column_int64(statement, 1),
+                    .received_agent_us = sqlite3_column_int64(statement, 5),
                     .keep_us = sqlite3_column_int64(statement, 2),
                     .samples = (size_t)sqlite3_column_int64(statement, 3),
                     .bytes = sqlite3_column_blob(statement, 4),

@@ -390,6 +390,7 @@ static void complete(const meshping__write *item)
         .block = {.agent_id = item->write.agent_id,
                   .id = item->id,
                   .received_unix_us = item->write.received_unix_us,
+                  .received_agent_us = item->write.received_unix_us + item->write.clock.offset_us,
                   .first_unix_us = item->first_us,
                   .last_unix_us = item->last_us,
                   .last_target = UINT64_MAX,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent whose clock is wrong: measured, told, and shown; its samples keep its own time."""
+"""An agent whose clock is wrong: measured, told, and shown; its samples keep its own time, and are late by it."""
 
 import socket
 import struct
@@ -14,6 +14,7 @@ from wire import Speaker, block_of
 
 EPOCH = 0xC0FFEE01
 DAY = 86400
+LATE_DATA = 32
 
 
 class WrongClock:
@@ -21,11 +22,11 @@ class WrongClock:
 
     def __init__(self, server, name, ahead):
         self.ahead, self.sequence, self.stop = ahead, 0, False
-        agent = Speaker(server.passphrase(), name)
-        self.connection = agent.connect("enrol")
+        self.speaker = Speaker(server.passphrase(), name)
+        self.connection = self.speaker.connect("enrol")
         self.connection.expect("registration_status")
         server.act(name, "approve")
-        agent.join(self.connection)
+        self.speaker.join(self.connection)
         self.target = server.targets()["192.0.2.1"]
         self.connection.ssl.setblocking(True)
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -50,11 +51,14 @@ class WrongClock:
     def measure(self):
         time.sleep(1)
         while not self.stop:
-            self.sequence += 1
-            block = block_of(self.target, self.now_us() - 100000, 777)
-            with self.lock:
-                self.connection.frame(2, struct.pack("<BBHIQQ", 1, 1, 0, len(block), EPOCH, self.sequence) + block)
+            self.send(self.now_us() - 100000)
             time.sleep(0.5)
+
+    def send(self, slot_us):
+        block = block_of(self.target, slot_us, 777)
+        with self.lock:
+            self.sequence += 1
+            self.connection.frame(2, struct.pack("<BBHIQQ", 1, 1, 0, len(block), EPOCH, self.sequence) + block)
 
 
 @pytest.fixture
@@ -87,6 +91,38 @@ def test_a_clock_that_is_off_is_measured_flagged_and_its_samples_are_shown(serve
         assert abs(series["clock"][-1]["offset_us"] - ahead * 1e6) < 500000
     finally:
         agent.stop = True
+
+
+def late(server, slot_us):
+    """Whether that sample is marked as late; None: it is not there."""
+    series = server.series("off", "192.0.2.1", from_ms=slot_us // 1000, to_ms=slot_us // 1000 + 1)
+    return bool(series["flags"][0] & LATE_DATA) if series["flags"] else None
+
+
+@pytest.mark.parametrize("ahead", [600, -600])
+def test_late_data_is_told_on_the_agents_clock(server, ahead):
+    agent = WrongClock(server, "off", ahead)
+    try:
+        lab.wait_for("the clock is known", 15, lambda: server.agents()["off"]["clock_offset_us"] is not None)
+        old_us, new_us = agent.now_us() - 120 * 1000000, agent.now_us() - 1000
+        agent.send(old_us)
+        agent.send(new_us)
+        lab.wait_for("both are there", 10, lambda: late(server, old_us) is not None and late(server, new_us) is not None)
+        assert late(server, old_us) and not late(server, new_us)
+    finally:
+        agent.stop = True
+    # a server that was started again has not measured it when the first samples come
+    server.end()
+    server.start("--config", server.directory / "meshpingd.conf").sign_in()
+    assert late(server, old_us) and not late(server, new_us)
+    agent.connection = agent.speaker.connect("resume")
+    agent.speaker.join(agent.connection)
+    old_us, new_us = agent.now_us() - 110 * 1000000, agent.now_us() - 1000
+    agent.send(old_us)
+    agent.send(new_us)
+    lab.wait_for("both are there", 10, lambda: late(server, old_us) is not None and late(server, new_us) is not None)
+    assert server.agents()["off"]["clock_offset_us"] is None
+    assert late(server, old_us) and not late(server, new_us)
 
 
 def test_a_clock_that_is_set_back_leaves_no_cell_stale(server):

@@ -42,6 +42,7 @@ static meshping_stored_block make(uint64_t agent, int64_t id, int64_t from_us, i
     return (meshping_stored_block){.agent_id = agent,
                                    .id = id,
                                    .received_unix_us = from_us + count * STEP,
+                                   .received_agent_us = from_us + count * STEP,
                                    .first_unix_us = from_us,
                                    .last_unix_us = from_us + (count - 1) * STEP,
                                    .first_target = first,

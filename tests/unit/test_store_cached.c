@@ -19,7 +19,7 @@ static uint64_t seed = 1;
 
 typedef struct kept {
     uint64_t agent_id;
-    int64_t received_us;
+    int64_t received_us, clock_offset_us;
     uint8_t *bytes;
     size_t length;
 } kept;
@@ -130,6 +130,7 @@ static void submit_block(world *w)
     uint8_t *bytes = random_block(w, &k->length);
     k->agent_id = AGENT + random_below(w, AGENTS);
     k->received_us = w->now_us;
+    k->clock_offset_us = ((int64_t)random_below(w, 3) - 1) * 20000000;
     k->bytes = malloc(k->length);
     memcpy(k->bytes, bytes, k->length);
     meshping_block_write write = {.agent_id = k->agent_id,
@@ -137,7 +138,8 @@ static void submit_block(world *w)
                                   .sequence = ++w->sequences[k->agent_id - AGENT],
                                   .bytes = bytes,
                                   .length = k->length,
-                                  .received_unix_us = w->now_us};
+                                  .received_unix_us = w->now_us,
+                                  .clock = {.offset_us = k->clock_offset_us}};
     assert_int_equal(meshping_store_submit_block(w->f->store, &write, on_stored, w, NULL), MESHPING_OK);
     while (w->count == before) {
         struct pollfd fd = {.fd = meshping_store_fd(w->f->store), .events = POLLIN};
@@ -273,9 +275,9 @@ static size_t remembered(const world *w, uint64_t agent_id, uint64_t target_id, 
         size_t at = meshping_block_reader_find(reader, target_id);
         if (at != SIZE_MAX) {
             assert_int_equal(meshping_block_reader_samples(reader, at, samples, 40, &n, NULL), MESHPING_OK);
+            int64_t received_us = w->blocks[i].received_us + w->blocks[i].clock_offset_us; /* as the agent has it */
             for (size_t k = 0; k < n; k++) {
-                samples[k].flags =
-                    w->blocks[i].received_us - samples[k].slot_unix_us > 30000000 ? MESHPING_FLAG_LATE_DATA : 0;
+                samples[k].flags = received_us - samples[k].slot_unix_us > 30000000 ? MESHPING_FLAG_LATE_DATA : 0;
                 if (samples[k].slot_unix_us >= from_us && samples[k].slot_unix_us < to_us)
                     add_once(all, &count, &samples[k]);
             }

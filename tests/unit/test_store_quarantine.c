@@ -12,6 +12,7 @@ static outcome submit_from(meshping_store *store, uint64_t sequence, const char 
                                   .sequence = sequence,
                                   .bytes = make_block(first_us, 2, 3, &length),
                                   .received_unix_us = first_us + 2 * STEP,
+                                  .clock = {.offset_us = -7 * (int64_t)sequence},
                                   .released = released};
     write.length = length;
     snprintf(write.source, sizeof write.source, "%s", address);
@@ -84,6 +85,7 @@ static void test_what_is_kept_of_a_quarantine_enters_once(void **state)
         uint64_t after = 0, rows = 0;
         while (meshping_store_quarantine_next(f->store, sources[0].id, after, &row, NULL) == MESHPING_OK) {
             outcome o = {0};
+            assert_int_equal(row.clock_offset_us, -7 * (int64_t)row.gap.first_sequence);
             meshping_block_write write = {.agent_id = AGENT,
                                           .epoch = EPOCH,
                                           .sequence = row.gap.first_sequence,

@@ -71,8 +71,9 @@ MESHPING_API size_t meshping_block_reader_find(const meshping_block_reader *read
 /* A block as the store has it. */
 typedef struct meshping_stored_block {
     uint64_t agent_id;
-    int64_t id;                          /* in the journal; ascends with each agent's. 0: a joined block */
-    int64_t received_unix_us;            /* of a joined one the latest */
+    int64_t id;                /* in the journal; ascends with each agent's. 0: a joined block */
+    int64_t received_unix_us;  /* of a joined one the latest */
+    int64_t received_agent_us; /* the same on the agent's clock: late data is marked by it; not of joined ones */
     int64_t first_unix_us, last_unix_us; /* slots */
     uint64_t first_target, last_target;  /* no others are in it */
     uint32_t sample_count;

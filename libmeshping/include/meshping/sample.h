@@ -69,7 +69,7 @@ typedef struct meshping_sample {
 /* "timeout"; "unknown" for a value outside the list. Static storage. */
 MESHPING_API const char *meshping_outcome_name(unsigned outcome);
 MESHPING_API meshping_outcome_class meshping_outcome_classify(unsigned outcome);
-/* Sets or clears MESHPING_FLAG_LATE_DATA of samples that were received at received_unix_us (the server's clock). */
+/* Sets or clears MESHPING_FLAG_LATE_DATA of samples that were received at received_unix_us, on the agent's clock. */
 MESHPING_API void meshping_samples_mark_late(meshping_sample *samples, size_t count, int64_t received_unix_us);
 
 #ifdef __cplusplus

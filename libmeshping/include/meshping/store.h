@@ -68,7 +68,8 @@ typedef struct meshping_block_write {
     uint8_t *bytes; /* ownership passes to the store with MESHPING_OK */
     size_t length;
     int64_t received_unix_us;
-    meshping_clock_note clock;              /* stored in the block's transaction */
+    /* offset_us: what is known of it (0: nothing), stored with the block; a note of its own in the same transaction */
+    meshping_clock_note clock;
     char source[MESHPING_ADDRESS_TEXT_MAX]; /* observed address: an agent on hold has a quarantine for each */
     bool released;                          /* out of quarantine: stored for an approved agent only, never put back */
 } meshping_block_write;
@@ -143,7 +144,7 @@ typedef struct meshping_quarantine_source {
 typedef struct meshping_quarantined {
     uint64_t id;
     meshping_gap gap; /* of a block: its sequence, span and count, reason 0 */
-    int64_t received_unix_us;
+    int64_t received_unix_us, clock_offset_us;
     uint8_t *bytes; /* the caller's (meshping_free) */
     size_t length;
 } meshping_quarantined;
