@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The questions before an administrator decides about agents; each runs its own request and closes when it was done.
-import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { actOnAgent, approveAgents, getQuarantine, putAddresses, type BulkResult, type Decision } from './agents_api.ts';
+import { actOnAgent, approveAgents, getQuarantine, putAddresses, rekeyAgent, type BulkResult, type Decision } from './agents_api.ts';
 import { message } from './api.ts';
 import { bytes, count, dateTime } from './format.ts';
 import type { Agent, AgentAction, QuarantineSource } from './types.ts';
-import { Confirm, Notice } from './widgets.tsx';
+import { Notice, Question } from './widgets.tsx';
 
 const titles: Record<AgentAction, { verb: string; title: string; danger: boolean }> = {
   approve: { verb: 'Approve', title: 'Approve this agent?', danger: false },
@@ -25,30 +24,6 @@ interface Ask {
   /** What happened, in words: shown on the page behind. */
   done: (told: string) => void;
   close: () => void;
-}
-
-function Question({ title, yes, danger, run, close, ready = true, children }: {
-  title: string; yes: string; danger?: boolean; run: () => Promise<void>; close: () => void; ready?: boolean; children: ComponentChildren;
-}) {
-  const [busy, setBusy] = useState(false);
-  const [failed, setFailed] = useState('');
-  const go = async () => {
-    setBusy(true);
-    setFailed('');
-    try {
-      await run();
-      close();
-    } catch (cause) {
-      setFailed(message(cause));
-      setBusy(false);
-    }
-  };
-  return (
-    <Confirm title={title} yes={yes} danger={danger} busy={busy || !ready} onYes={go} onNo={close}>
-      {children}
-      {failed && <Notice kind="error">{failed}</Notice>}
-    </Confirm>
-  );
 }
 
 function Facts({ agent }: { agent: Agent }) {
@@ -186,6 +161,22 @@ export function AddressesDialog({ agent, done, close }: { agent: Agent } & Ask) 
     <Question title={`Addresses of ${agent.host_name}`} yes="Save" run={run} close={close} ready={ranges.trim() !== '' && ranges.trim() !== agent.approved_addresses}>
       <p>It is connected from <b class="mono">{agent.observed_address}</b>. Coming from outside these ranges it is put on hold.</p>
       <Ranges value={ranges} set={setRanges} required hint="Addresses or networks, with commas between them." />
+    </Question>
+  );
+}
+
+export function RekeyDialog({ agent, done, close }: { agent: Agent } & Ask) {
+  const run = async () => {
+    await rekeyAgent(agent);
+    done(`${agent.host_name} is asked for a new key. Its fingerprint here changes as soon as it has answered.`);
+  };
+  return (
+    <Question title={`A new key for ${agent.host_name}?`} yes="Ask for a new key" danger run={run} close={close} ready={agent.online}>
+      <Facts agent={agent} />
+      <p>For when its key may be in other hands. The agent makes the new one itself; its id, history and approval stay.</p>
+      <Notice kind="warn">The old key is refused from then on, for good: every copy of this agent, and every backup of its state directory from before, is locked out.
+        If the one that is connected now is not the real one, put it on hold instead: the new key would be in the wrong hands.</Notice>
+      {!agent.online && <Notice kind="error">It is offline. It makes the key itself: try again when it is connected.</Notice>}
     </Question>
   );
 }

@@ -28,6 +28,8 @@ export const approveAgents = (agents: Agent[]) =>
   call<BulkResult>('/api/v1/agents/approve', { method: 'POST', body: { agents: agents.map((agent) => ({ id: agent.id, ...seen(agent) })) } });
 export const putAddresses = (agent: Agent, addresses: string) =>
   call<Agent>(path(agent, 'addresses'), { method: 'PUT', body: { addresses, revision: agent.revision } });
+/** Asks it; its fingerprint tells when it has answered. */
+export const rekeyAgent = (agent: Agent) => call<Agent>(path(agent, 'rekey'), { method: 'POST', body: seen(agent) });
 export const getQuarantine = (agent: Agent) =>
   call<{ limit_bytes: number; sources: QuarantineSource[] }>(path(agent, 'quarantine')).then((answer) => answer.sources);
 export const getBlocked = () => call<{ addresses: string }>('/api/v1/blocked').then((answer) => answer.addresses);

@@ -30,7 +30,7 @@ function Dialog({ answer }: { answer: (typed: boolean) => void }) {
     <dialog ref={dialog} aria-labelledby="again-title" onCancel={(event) => { event.preventDefault(); answer(false); }}>
       <form class="again" onSubmit={submit}>
         <h2 id="again-title">Your password, once more</h2>
-        <p class="soft">This changes who may do what, and you signed in a while ago.</p>
+        <p class="soft">What you are about to do matters, and you signed in a while ago.</p>
         <input type="hidden" name="username" autocomplete="username" value={session.value?.user} />
         <label>Password of {session.value?.user}<input type="password" autocomplete="current-password" autofocus required value={password} onInput={(event) => setPassword(event.currentTarget.value)} /></label>
         {error && <Notice kind="error">{error}</Notice>}

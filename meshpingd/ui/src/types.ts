@@ -37,6 +37,23 @@ export interface Agent {
   clock_skewed: boolean;
 }
 
+/** The key by which agents know the server, and how far its change is. */
+export interface ServerKeyState {
+  pin: string;
+  /** null: no change is going on. */
+  next: string | null;
+  approved: number;
+  waiting_count: number;
+  waiting: KeyHolder[];
+  left_behind: KeyHolder[];
+}
+export interface KeyHolder {
+  id: string;
+  host_name: string;
+  online: boolean;
+  last_seen_ms: number;
+}
+
 /** What an agent sent on hold: one process of it, from one address. */
 export interface QuarantineSource {
   id: number;

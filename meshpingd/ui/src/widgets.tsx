@@ -2,6 +2,7 @@
 // Small parts that several pages share.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { message } from './api.ts';
 import { drawGlyph, stateInfo } from './states.ts';
 import { theme } from './theme.ts';
 
@@ -60,6 +61,31 @@ export function Confirm({ title, yes, danger, busy, onYes, onNo, children }: {
         <button type="button" class={danger ? 'danger' : 'primary'} disabled={busy} onClick={onYes} data-testid="confirm">{yes}</button>
       </div>
     </dialog>
+  );
+}
+
+/** A confirmation that runs its own request, says why it failed, and closes when it was done. */
+export function Question({ title, yes, danger, run, close, ready = true, children }: {
+  title: string; yes: string; danger?: boolean; run: () => Promise<void>; close: () => void; ready?: boolean; children: ComponentChildren;
+}) {
+  const [busy, setBusy] = useState(false);
+  const [failed, setFailed] = useState('');
+  const go = async () => {
+    setBusy(true);
+    setFailed('');
+    try {
+      await run();
+      close();
+    } catch (cause) {
+      setFailed(message(cause));
+      setBusy(false);
+    }
+  };
+  return (
+    <Confirm title={title} yes={yes} danger={danger} busy={busy || !ready} onYes={go} onNo={close}>
+      {children}
+      {failed && <Notice kind="error">{failed}</Notice>}
+    </Confirm>
   );
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server itself: version, key, thresholds.
-import { getServer } from '../api.ts';
+import { getServer, may } from '../api.ts';
 import { dateTime, duration, rtt } from '../format.ts';
 import { serverNow } from '../live.ts';
 import type { ServerInfo } from '../types.ts';
 import { usePolled } from '../polled.ts';
 import { CopyButton, Notice } from '../widgets.tsx';
+import { ServerKey } from './server_key.tsx';
 
 const mib = (bytes: number): string => `${(bytes / 1048576).toLocaleString('en', { maximumFractionDigits: 1 })} MiB`;
 
@@ -36,6 +37,7 @@ export function AboutPage() {
           <div><dt>Browsers watching</dt><dd>{server.viewers}</dd></div>
         </dl>
       </section>
+      {may('admin') && <ServerKey />}
     </>
   );
 }

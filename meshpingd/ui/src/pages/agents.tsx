@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Agents by status, and what an administrator may do with each.
 import { useState } from 'preact/hooks';
-import { ActionDialog, AddressesDialog, BulkDialog, addressesOf, verbOf } from '../agent_dialogs.tsx';
+import { ActionDialog, AddressesDialog, BulkDialog, RekeyDialog, addressesOf, verbOf } from '../agent_dialogs.tsx';
 import { getAgents, getBlocked, putBlocked } from '../agents_api.ts';
 import { may, message } from '../api.ts';
 import { ago, bytes, count, dateTime, offset } from '../format.ts';
@@ -27,7 +27,7 @@ const actions: Record<AgentState, AgentAction[]> = {
   blacklisted: ['reinstate'],
 };
 
-type Asked = { agent: Agent; what: AgentAction | 'addresses' | 'edit' } | { agents: Agent[] };
+type Asked = { agent: Agent; what: AgentAction | 'addresses' | 'edit' | 'rekey' } | { agents: Agent[] };
 
 /** Pending agents that are ticked, to be approved at once. */
 interface Choice {
@@ -74,6 +74,7 @@ function AgentRow({ agent, ask, choice }: { agent: Agent; ask: (asked: Asked) =>
             aria-label={`${verbOf(action)} ${agent.host_name}`}>{verbOf(action)}</button>
         ))}
         {may('admin') && editable && <button type="button" data-testid="addresses" onClick={() => ask({ agent, what: 'addresses' })} aria-label={`Addresses of ${agent.host_name}`}>Addresses</button>}
+        {may('admin') && agent.state === 'approved' && <button type="button" data-testid="rekey" onClick={() => ask({ agent, what: 'rekey' })} aria-label={`New key for ${agent.host_name}`}>New key</button>}
       </td>
     </tr>
   );
@@ -173,6 +174,7 @@ export function AgentsPage() {
       {may('admin') && <Blocked />}
       {asked && ('agents' in asked ? <BulkDialog agents={asked.agents} done={done} close={close} />
         : asked.what === 'edit' ? <AgentEdit agent={asked.agent} close={(changed) => { close(); if (changed) reload(); }} />
+        : asked.what === 'rekey' ? <RekeyDialog agent={asked.agent} done={done} close={close} />
         : asked.what === 'addresses' ? <AddressesDialog agent={asked.agent} done={done} close={close} />
           : <ActionDialog agent={asked.agent} action={asked.what} all={shown ?? []} done={done} close={close} />)}
     </>
