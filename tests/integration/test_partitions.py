@@ -8,6 +8,8 @@ import os
 import sqlite3
 import time
 
+import pytest
+
 import lab
 
 BUFFER_S = int(os.environ.get("MESHPING_PARTITION_BUFFER_S", "60"))
@@ -71,38 +73,47 @@ def missing(mesh, from_ms, to_ms):
     return times, holes
 
 
-def test_a_partition_within_the_limit_loses_nothing_and_one_beyond_loses_what_it_must():
+@pytest.fixture
+def mesh():
     with lab.directory() as directory, lab.Network("mpp") as network:
-        mesh = Mesh(network, directory)
+        one = Mesh(network, directory)
         try:
-            lab.wait_for("samples come", 60, lambda: len(mesh.slots(int(time.time() * 1000) - 20000,
-                                                                    int(time.time() * 1000))["time_ms"]) > 3)
-            for share in (1 / 30, 29 / 30 - (RECONNECT_S if BUFFER_S < 600 else 0) / BUFFER_S / 2):
-                length = max(2, BUFFER_S * share)
-                begin, end, _, drain_s = mesh.partition(length)
-                lab.wait_for("no hole is left", RECONNECT_S, lambda: not missing(
-                    mesh, int((begin - 5) * 1000), int((end + 2) * 1000))[1], every=0.5)
-                print(f"{length:.0f} s: nothing lost, drained {drain_s:.1f} s after it was back")
-                assert drain_s < max(length / 10, 6), (length, drain_s)
-                assert not mesh.gaps()
-            length = BUFFER_S * 4 / 3
-            begin, end, back, drain_s = mesh.partition(length)
-            assert drain_s < max(length / 10, 6), (length, drain_s)
-            dropped = lab.wait_for("the gap is told", 30, mesh.gaps)
-            lost_ms = lambda: missing(mesh, int((begin - 5) * 1000), int((end + 2) * 1000))[1]
-            lab.wait_for("one hole is left", RECONNECT_S, lambda: len(lost_ms()) == 1, every=0.5)
-            (first_ms, last_ms), = lost_ms()
-            lost = (last_ms - first_ms) // INTERVAL_MS - 1
-            assert sum(row[2] for row in dropped) == lost and {row[3] for row in dropped} == {2}, (dropped, lost)
-            assert min(row[0] for row in dropped) // 1000 == first_ms + INTERVAL_MS
-            assert max(row[1] for row in dropped) // 1000 == last_ms - INTERVAL_MS
-            # at its return it had what the limit says, to within a block
-            kept_s = back - last_ms / 1000
-            assert abs(kept_s - BUFFER_S) <= BLOCK_S + 2 * INTERVAL_MS / 1000 + 1, kept_s
-            gap, = [g for g in mesh.slots(int((begin - 5) * 1000), int((end + 2) * 1000))["gaps"]]
-            assert (gap["reason"], gap["cause"]) == ("connection_trouble", "expired"), gap
-            print(f"{length:.0f} s: {lost} samples lost, {kept_s:.1f} s kept, drained {drain_s:.1f} s after it was back")
+            lab.wait_for("samples come", 60, lambda: len(one.slots(int(time.time() * 1000) - 20000,
+                                                                   int(time.time() * 1000))["time_ms"]) > 3)
+            yield one
         finally:
-            mesh.agent.end()
-            mesh.server.end()
-            print(mesh.agent.daemon.text()[-3000:], mesh.server.daemon.text()[-3000:])
+            one.agent.end()
+            one.server.end()
+            print(one.agent.daemon.text()[-3000:], one.server.daemon.text()[-3000:])
+
+
+@pytest.mark.parametrize("share", [1 / 30, 29 / 30 - (RECONNECT_S if BUFFER_S < 600 else 0) / BUFFER_S / 2],
+                         ids=["short", "long"])
+def test_a_partition_within_the_limit_loses_nothing(mesh, share):
+    length = max(2, BUFFER_S * share)
+    begin, end, _, drain_s = mesh.partition(length)
+    lab.wait_for("no hole is left", RECONNECT_S, lambda: not missing(
+        mesh, int((begin - 5) * 1000), int((end + 2) * 1000))[1], every=0.5)
+    assert drain_s < max(length / 10, 6), (length, drain_s)
+    assert not mesh.gaps()
+    print(f"{length:.0f} s: nothing lost, drained {drain_s:.1f} s after it was back")
+
+
+def test_a_partition_beyond_the_limit_loses_what_it_must(mesh):
+    length = BUFFER_S * 4 / 3
+    begin, end, back, drain_s = mesh.partition(length)
+    assert drain_s < max(length / 10, 6), (length, drain_s)
+    dropped = lab.wait_for("the gap is told", 30, mesh.gaps)
+    lost_ms = lambda: missing(mesh, int((begin - 5) * 1000), int((end + 2) * 1000))[1]
+    lab.wait_for("one hole is left", RECONNECT_S, lambda: len(lost_ms()) == 1, every=0.5)
+    (first_ms, last_ms), = lost_ms()
+    lost = (last_ms - first_ms) // INTERVAL_MS - 1
+    assert sum(row[2] for row in dropped) == lost and {row[3] for row in dropped} == {2}, (dropped, lost)
+    assert min(row[0] for row in dropped) // 1000 == first_ms + INTERVAL_MS
+    assert max(row[1] for row in dropped) // 1000 == last_ms - INTERVAL_MS
+    # at its return it had what the limit says, to within a block
+    kept_s = back - last_ms / 1000
+    assert abs(kept_s - BUFFER_S) <= BLOCK_S + 2 * INTERVAL_MS / 1000 + 1, kept_s
+    gap, = [g for g in mesh.slots(int((begin - 5) * 1000), int((end + 2) * 1000))["gaps"]]
+    assert (gap["reason"], gap["cause"]) == ("connection_trouble", "expired"), gap
+    print(f"{length:.0f} s: {lost} samples lost, {kept_s:.1f} s kept, drained {drain_s:.1f} s after it was back")
