@@ -77,12 +77,21 @@ static int run_text(void *user, const char *text)
     return sqlite3_exec(user, text, NULL, NULL, NULL);
 }
 
-static int create(sqlite3 *model, sqlite3 *db, const char *name)
+/* With its indexes and triggers, or not at all. */
+static int create(meshping__sql *sql, sqlite3 *model, const char *name)
 {
-    return each_row(model,
-                    "SELECT sql FROM sqlite_schema WHERE tbl_name = ?1 AND sql IS NOT NULL"
-                    " ORDER BY type <> 'table', type",
-                    name, run_text, db);
+    bool own = sqlite3_get_autocommit(sql->db) != 0;
+    meshping_status status = own ? meshping__sql_begin(sql, NULL) : MESHPING_OK;
+    if (status != MESHPING_OK)
+        return status == MESHPING_NOMEM ? SQLITE_NOMEM : sqlite3_errcode(sql->db);
+    int rc = each_row(model,
+                      "SELECT sql FROM sqlite_schema WHERE tbl_name = ?1 AND sql IS NOT NULL"
+                      " ORDER BY type <> 'table', type",
+                      name, run_text, sql->db);
+    if (own && meshping__sql_end(sql, rc == SQLITE_OK ? MESHPING_OK : MESHPING_IO, NULL) != MESHPING_OK &&
+        rc == SQLITE_OK)
+        rc = sqlite3_errcode(sql->db);
+    return rc;
 }
 
 /* ---- reading: an empty one stands in for it ---- */
@@ -136,7 +145,7 @@ int meshping__lazy_prepare(meshping__sql *sql, const char *text, sqlite3_stmt **
         rc = need_model(sql);
         if (rc == SQLITE_OK && reads)
             rc = add_stand_in(sql, front, name);
-        else if (rc == SQLITE_OK && (rc = create(sql->model, sql->db, name)) == SQLITE_ERROR)
+        else if (rc == SQLITE_OK && (rc = create(sql, sql->model, name)) == SQLITE_ERROR)
             rc = SQLITE_OK; /* another connection was faster; if it is anything else, the statement will tell */
         if (rc != SQLITE_OK)
             break;
@@ -164,7 +173,7 @@ static bool exists(const meshping__sql *sql, const char *name)
 static int complete_one(void *user, const char *name)
 {
     const visit *v = user;
-    return is_core(name) || exists(v->sql, name) ? SQLITE_OK : create(v->model, v->sql->db, name);
+    return is_core(name) || exists(v->sql, name) ? SQLITE_OK : create(v->sql, v->model, name);
 }
 
 static int one_number(sqlite3 *db, char *text, int64_t *value)

@@ -102,6 +102,28 @@ static void test_a_write_that_is_undone_leaves_no_table_behind(void **state)
     assert_int_equal(sql(f->store, TABLES), 7);
 }
 
+static int refuse_triggers(void *user, int action, const char *a, const char *b, const char *c, const char *d)
+{
+    (void)user, (void)a, (void)b, (void)c, (void)d;
+    return action == SQLITE_CREATE_TRIGGER ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* An audit log without the triggers that keep it could be changed, and nothing would ever make them. */
+static void test_a_table_comes_with_its_triggers_or_not_at_all(void **state)
+{
+    fixture *f = *state;
+    static const char tables[] = "SELECT count(*) FROM sqlite_schema WHERE tbl_name = 'audit'";
+    meshping_audit_record row = {.unix_ms = 1, .user_id = 1, .user = "anna", .action = "agent.approve"};
+    sqlite3_set_authorizer(f->store->sql.db, refuse_triggers, NULL);
+    assert_int_not_equal(meshping_store_audit_add(f->store, &row, NULL), MESHPING_OK);
+    assert_int_equal(sql(f->store, tables), 0);
+    sqlite3_set_authorizer(f->store->sql.db, NULL, NULL);
+    assert_int_equal(meshping_store_audit_add(f->store, &row, NULL), MESHPING_OK);
+    assert_int_equal(sql(f->store, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit'"),
+                     2);
+    assert_int_equal(sql(f->store, "SELECT count(*) FROM audit"), 1);
+}
+
 /* Ids are never given twice, though the table may be empty when a newer program brings the file up to date. */
 static void test_a_table_that_had_rows_is_not_dropped(void **state)
 {
@@ -166,9 +188,13 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        T(test_a_new_database_has_what_samples_need),          T(test_what_was_missing_is_seen_when_it_comes),
-        T(test_a_write_that_is_undone_leaves_no_table_behind), T(test_a_table_that_had_rows_is_not_dropped),
-        T(test_what_is_missing_is_made_for_a_migration),       T(test_a_vacuum_chooses_the_size_of_pages),
+        T(test_a_new_database_has_what_samples_need),
+        T(test_what_was_missing_is_seen_when_it_comes),
+        T(test_a_write_that_is_undone_leaves_no_table_behind),
+        T(test_a_table_comes_with_its_triggers_or_not_at_all),
+        T(test_a_table_that_had_rows_is_not_dropped),
+        T(test_what_is_missing_is_made_for_a_migration),
+        T(test_a_vacuum_chooses_the_size_of_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
