@@ -47,8 +47,12 @@ bool http_copy_peer(struct lws *wsi, meshping_address *out)
         return false;
     *out = *peer;
     if (meshping_cidr_list_contains(&s->trusted_proxies, peer) &&
-        http_copy_header(wsi, forwarded, sizeof forwarded, WSI_TOKEN_X_FORWARDED_FOR))
+        lws_hdr_total_length(wsi, WSI_TOKEN_X_FORWARDED_FOR) > 0) {
+        memset(out, 0, sizeof *out); /* nobody is taken for the proxy because his header was too long */
+        if (!http_copy_header(wsi, forwarded, sizeof forwarded, WSI_TOKEN_X_FORWARDED_FOR))
+            return false;
         *out = peers_forwarded(peer, forwarded, &s->trusted_proxies);
+    }
     return true;
 }
 
@@ -111,7 +115,10 @@ int http_copy_head(http_exchange *x, const char **why)
     *why = "";
     x->close_after = true; /* until the request is known to be sound */
     x->method = method_of(method);
-    http_copy_peer(wsi, &x->peer);
+    if (!http_copy_peer(wsi, &x->peer)) {
+        *why = "X-Forwarded-For is too long";
+        return 400;
+    }
     if (method < 0 || uri_length <= 0 || (size_t)uri_length >= sizeof x->path) {
         *why = "the path is too long";
         return 414;

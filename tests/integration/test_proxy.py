@@ -278,6 +278,17 @@ def test_whom_a_browser_is_taken_for(server, own, forwarded, head, expected):
     assert session_address(server, own, forwarded, head) == expected
 
 
+def test_nobody_is_taken_for_the_proxy_because_the_list_is_too_long(server):
+    with socket.create_connection((server.address, server.port), source_address=(TRUSTED, 0), timeout=10) as raw:
+        context = lab.ssl.SSLContext(lab.ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, lab.ssl.CERT_NONE
+        connection = http.client.HTTPConnection(server.address, server.port)
+        connection.sock = context.wrap_socket(raw, server_hostname="localhost")
+        connection.request("GET", "/api/v1/session", headers={"X-Forwarded-For": "1.2.3.4, " * 120 + "198.51.100.9"})
+        answer = connection.getresponse()
+        assert answer.status == 400 and b"X-Forwarded-For is too long" in answer.read()
+
+
 def test_forwarded_for_does_not_count_for_agents(server):
     class Forwarded(Connection):
         pass
