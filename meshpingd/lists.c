@@ -20,7 +20,9 @@ meshping_status server_targets_replace(server *s, meshping_target_list *list, co
     char text[128];
     meshping_target_list before = s->targets;
     list->revision = s->targets.revision;
-    meshping_status status = meshping_store_targets_save(s->store, list, err);
+    meshping_status status = planning_check(s, NULL, 0, list, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_targets_save(s->store, list, err);
     if (status != MESHPING_OK) {
         meshping_target_list_dispose(list);
         return status;

@@ -7,9 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETRY_MS 1000 /* a plan that could not be made, or not with all agents */
+#define TOLD_EACH_MS 60000
+#define PREVIEW_IDS (UINT64_C(1) << 63) /* ids of the store are below */
+
 void planning_due(server *s)
 {
     s->plan_due = true;
+    s->plan_incomplete = false;
+    s->plan_retry_ms = 0; /* at once */
 }
 
 static bool has_row(const agent_entry *agent)
@@ -57,17 +63,24 @@ static uint64_t hash_text(uint64_t hash, const char *text)
     return hash;
 }
 
+/* Whether others are to ping it, and where. */
+static bool is_peer(const agent_entry *agent, const meshping_rule *rules, size_t rule_count,
+                    char address[MESHPING_ADDRESS_TEXT_MAX])
+{
+    const meshping_agent_record *record = &agent->record;
+    return record->state == MESHPING_AGENT_APPROVED && meshping_rules_mesh(rules, rule_count, record->labels) &&
+           meshping_registry_mesh_address(address, record->advertised_address, record->observed_address);
+}
+
 /* All that the plan knows of an agent as a peer; 0: it is none. */
 static uint64_t peer_key(const server *s, const agent_entry *agent)
 {
     char address[MESHPING_ADDRESS_TEXT_MAX], name[MESHPING_TARGET_NAME_MAX];
-    const meshping_agent_record *record = &agent->record;
-    if (record->state != MESHPING_AGENT_APPROVED || !meshping_rules_mesh(s->rules, s->rule_count, record->labels) ||
-        !meshping_registry_mesh_address(address, record->advertised_address, record->observed_address))
+    if (!is_peer(agent, s->rules, s->rule_count, address))
         return 0;
     title_of(agent, name);
     uint64_t hash = hash_text(UINT64_C(14695981039346656037), name);
-    return hash_text(hash_text(hash, address), record->labels) | 1;
+    return hash_text(hash_text(hash, address), agent->record.labels) | 1;
 }
 
 /* Ids of those that never were a target, in one transaction. */
@@ -101,27 +114,77 @@ static meshping_status find_peers(server *s, const meshping_rule *rules, size_t 
     if (!out->peers || !out->agents || !out->names || !out->addresses)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu agents", s->agent_count);
     for (size_t i = 0; i < s->agent_count; i++) {
-        agent_entry *agent = s->agents[i];
-        if (agent->record.state != MESHPING_AGENT_APPROVED ||
-            !meshping_rules_mesh(rules, rule_count, agent->record.labels) ||
-            !meshping_registry_mesh_address(out->addresses[out->count], agent->record.advertised_address,
-                                            agent->record.observed_address))
+        if (!is_peer(s->agents[i], rules, rule_count, out->addresses[out->count]))
             continue;
-        title_of(agent, out->names[out->count]);
-        out->agents[out->count++] = agent;
+        title_of(s->agents[i], out->names[out->count]);
+        out->agents[out->count++] = s->agents[i];
     }
-    meshping_status status = name_targets(s, out, err);
-    for (size_t i = 0; i < out->count; i++)
-        out->peers[i] = (plan_peer){out->agents[i]->record.id, out->agents[i]->mesh_target_id, out->names[i],
-                                    out->addresses[i], out->agents[i]->record.labels};
-    return status;
+    return MESHPING_OK;
+}
+
+/* `ids_from`: the ids of those that have none, for a plan that is only looked at; 0: they are left out. */
+static void fill_peers(peer_list *list, uint64_t ids_from)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        const agent_entry *agent = list->agents[i];
+        uint64_t id = agent->mesh_target_id ? agent->mesh_target_id : ids_from ? ids_from + i : 0;
+        if (id)
+            list->peers[count++] =
+                (plan_peer){agent->record.id, id, list->names[i], list->addresses[i], agent->record.labels};
+    }
+    list->count = count;
 }
 
 /* ---- plans ---- */
 
-static meshping_status try_plan(server *s, plan **out, const meshping_rule *rules, size_t rule_count,
-                                const meshping_target_list *list, meshping_error *err)
+/* Whether trouble is told now: what is tried each second is told each minute. */
+static bool is_told(server *s)
 {
+    int64_t now_ms = server_mono_ms();
+    if (s->plan_told_ms && now_ms - s->plan_told_ms < TOLD_EACH_MS)
+        return false;
+    s->plan_told_ms = now_ms;
+    return true;
+}
+
+static size_t count_bits(const uint64_t *row, size_t words)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < words; i++)
+        count += (size_t)__builtin_popcountll(row[i]);
+    return count;
+}
+
+/*
+ * What an agent is to ping. An agent refuses a longer list than it may have, so that it would have none: what is over
+ * is left out, agents of meshes first, which are the last columns. False: something was.
+ */
+static bool make_row(const plan *p, const agent_entry *agent, uint64_t *row)
+{
+    size_t words = plan_words(p);
+    memset(row, 0, words * sizeof *row);
+    meshping_assignment_row(p->assignment, agent->record.id, agent->record.labels, row);
+    size_t count = count_bits(row, words);
+    if (count <= MESHPING_TARGETS_MAX)
+        return true;
+    for (size_t i = words; count > MESHPING_TARGETS_MAX; i--)
+        for (; row[i - 1] && count > MESHPING_TARGETS_MAX; count--)
+            row[i - 1] &= ~(UINT64_C(1) << (63 - __builtin_clzll(row[i - 1])));
+    return false;
+}
+
+static void tell_cut(const agent_entry *agent)
+{
+    log_error("targets", "%016llx %s is to ping more than %d targets and pings so many of them: narrow the rules",
+              (unsigned long long)agent->record.id, agent->record.host_name, MESHPING_TARGETS_MAX);
+}
+
+/* In a preview nothing is stored. `complete`: no peer had to be left out because its id could not be stored. */
+static meshping_status try_plan(server *s, plan **out, const meshping_rule *rules, size_t rule_count,
+                                const meshping_target_list *list, bool preview, bool *complete, meshping_error *err)
+{
+    meshping_error unnamed = {0};
     peer_list peers = {0};
     plan_input input = {.list = list ? list : &s->targets,
                         .rules = rules ? rules : s->rules,
@@ -131,10 +194,15 @@ static meshping_status try_plan(server *s, plan **out, const meshping_rule *rule
     input.defaults.interval_ms = (uint32_t)s->config.interval_ms;
     input.defaults.timeout_ms = (uint32_t)s->config.timeout_ms;
     meshping_status status = find_peers(s, input.rules, input.rule_count, &peers, err);
-    input.peers = peers.peers;
-    input.peer_count = peers.count;
-    if (status == MESHPING_OK)
+    *complete = preview || status != MESHPING_OK || name_targets(s, &peers, &unnamed) == MESHPING_OK;
+    if (!*complete && is_told(s))
+        log_error("targets", "the newest agents of meshes are not pinged yet: %s", unnamed.message);
+    if (status == MESHPING_OK) {
+        fill_peers(&peers, preview ? PREVIEW_IDS : 0);
+        input.peers = peers.peers;
+        input.peer_count = peers.count;
         status = plan_make(out, &input, err);
+    }
     dispose_peers(&peers);
     return status;
 }
@@ -147,10 +215,10 @@ static bool make_rows(server *s, const plan *p, uint64_t ***out)
         const agent_entry *agent = s->agents[i];
         if (!has_row(agent))
             continue;
-        rows[i] = calloc(plan_words(p), sizeof **rows);
+        rows[i] = malloc(plan_words(p) * sizeof **rows);
         good = rows[i] != NULL;
-        if (good)
-            meshping_assignment_row(p->assignment, agent->record.id, agent->record.labels, rows[i]);
+        if (good && !make_row(p, agent, rows[i]))
+            tell_cut(agent);
     }
     for (size_t i = 0; !good && rows && i < s->agent_count; i++)
         free(rows[i]);
@@ -164,9 +232,14 @@ static meshping_status renew(server *s, meshping_error *err)
 {
     plan *made = NULL, *before = s->plan;
     uint64_t **rows;
-    meshping_status status = try_plan(s, &made, NULL, 0, NULL, err);
+    bool complete;
+    meshping_status status = try_plan(s, &made, NULL, 0, NULL, false, &complete, err);
     if (status != MESHPING_OK)
         return status;
+    if (!complete && s->plan_incomplete) { /* as it was, and is in force */
+        plan_drop(made);
+        return MESHPING_OK;
+    }
     if (!make_rows(s, made, &rows)) {
         plan_drop(made);
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
@@ -178,7 +251,7 @@ static meshping_status renew(server *s, meshping_error *err)
     }
     free(rows);
     s->plan = made;
-    s->plan_due = false;
+    s->plan_due = s->plan_incomplete = !complete;
     s->live_version++;
     if (before)
         live_refit(s, before);
@@ -191,10 +264,14 @@ static meshping_status renew(server *s, meshping_error *err)
 const plan *planning_now(server *s)
 {
     meshping_error err = {0};
-    if (s->plan_due && renew(s, &err) != MESHPING_OK) {
+    int64_t now_ms = server_mono_ms();
+    if (!s->plan_due || now_ms < s->plan_retry_ms)
+        return s->plan;
+    if (renew(s, &err) != MESHPING_OK && is_told(s))
         log_error("targets", "who pings what cannot be worked out, it stays as it was: %s", err.message);
-        s->plan_due = false; /* the next change tries again */
-    }
+    s->plan_retry_ms = s->plan_due ? now_ms + RETRY_MS : 0;
+    if (!s->plan_due)
+        s->plan_told_ms = 0;
     return s->plan;
 }
 
@@ -213,11 +290,11 @@ void planning_agent(server *s, agent_entry *agent, bool gone)
         return;
     }
     if (!agent->row)
-        agent->row = calloc(plan_words(s->plan), sizeof *agent->row);
-    if (agent->row)
-        meshping_assignment_row(s->plan->assignment, agent->record.id, agent->record.labels, agent->row);
-    else
+        agent->row = malloc(plan_words(s->plan) * sizeof *agent->row);
+    if (!agent->row)
         planning_due(s);
+    else if (!make_row(s->plan, agent, agent->row))
+        tell_cut(agent);
     agents_tell_targets(s, agent);
 }
 
@@ -235,21 +312,50 @@ void planning_dispose(server *s)
     s->rules = NULL;
 }
 
+static meshping_status too_many(const agent_entry *agent, meshping_error *err)
+{
+    return meshping_error_set(err, MESHPING_LIMIT,
+                              "%s would have more than %d targets, agents of its meshes among them: narrow the rules",
+                              agent->record.host_name, MESHPING_TARGETS_MAX);
+}
+
+meshping_status planning_check(server *s, const meshping_rule *rules, size_t rule_count,
+                               const meshping_target_list *list, meshping_error *err)
+{
+    plan *next = NULL;
+    bool complete;
+    meshping_status status = try_plan(s, &next, rules, rule_count, list, true, &complete, err);
+    uint64_t *row = status == MESHPING_OK ? malloc(plan_words(next) * sizeof *row) : NULL;
+    if (status == MESHPING_OK && !row)
+        status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    for (size_t i = 0; status == MESHPING_OK && i < s->agent_count; i++)
+        if (s->agents[i]->row && !make_row(next, s->agents[i], row))
+            status = too_many(s->agents[i], err);
+    free(row);
+    plan_drop(next);
+    return status;
+}
+
 meshping_status planning_set_rules(server *s, const meshping_rule *rules, size_t count, const char *user,
                                    meshping_error *err)
 {
     char text[128];
     uint64_t revision;
-    meshping_rule *saved = NULL;
-    size_t saved_count;
-    meshping_status status = meshping_store_rules_save(s->store, rules, count, &revision, err);
+    meshping_rule *saved = malloc((count + 1) * sizeof *saved); /* the library's allocator is this one in the server */
+    if (!saved)                                                 /* after they are saved nothing may fail */
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
+    meshping_status status = planning_check(s, rules, count, NULL, err);
     if (status == MESHPING_OK)
-        status = meshping_store_rules(s->store, &saved, &saved_count, &revision, err);
-    if (status != MESHPING_OK)
+        status = meshping_store_rules_save(s->store, rules, count, &revision, err);
+    if (status != MESHPING_OK) {
+        free(saved);
         return status;
+    }
+    if (count)
+        memcpy(saved, rules, count * sizeof *saved);
     meshping_free(s->rules);
     s->rules = saved;
-    s->rule_count = saved_count;
+    s->rule_count = count;
     s->rules_revision = revision;
     planning_due(s);
     planning_now(s);
@@ -273,8 +379,9 @@ meshping_status planning_preview(server *s, const meshping_rule *rules, size_t r
                                  const meshping_target_list *list, planning_difference *out, meshping_error *err)
 {
     plan *next = NULL;
+    bool complete;
     const plan *now = planning_now(s);
-    meshping_status status = try_plan(s, &next, rules, rule_count, list, err);
+    meshping_status status = try_plan(s, &next, rules, rule_count, list, true, &complete, err);
     *out = (planning_difference){0};
     if (status != MESHPING_OK)
         return status;
@@ -288,8 +395,10 @@ meshping_status planning_preview(server *s, const meshping_rule *rules, size_t r
         plan_change change;
         if (!agent->row)
             continue;
-        memset(row, 0, plan_words(next) * sizeof *row);
-        meshping_assignment_row(next->assignment, agent->record.id, agent->record.labels, row);
+        if (!make_row(next, agent, row)) {
+            status = too_many(agent, err);
+            break;
+        }
         if (plan_compare(&change, now, agent->row, next, row) != MESHPING_OK) {
             status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
             break;

@@ -16,6 +16,9 @@ void planning_agent(server *s, agent_entry *agent, bool gone);
 /* The plan of now; when it is a new one, cells are fitted to it and agents are told. server.plan is the one in force.
  */
 const plan *planning_now(server *s);
+/* LIMIT: an agent would have too many targets. NULL: the rules, the list in force. */
+meshping_status planning_check(server *s, const meshping_rule *rules, size_t rule_count,
+                               const meshping_target_list *list, meshping_error *err);
 /* Replaces the rules, and tells the agents. INVALID, LIMIT: nothing is changed. */
 meshping_status planning_set_rules(server *s, const meshping_rule *rules, size_t count, const char *user,
                                    meshping_error *err);

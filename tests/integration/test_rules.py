@@ -66,9 +66,15 @@ class Site:
                      lambda: {n: self.meant()[n] for n in wanted} == wanted)
         self.wait_ok(*((name, address) for name, addresses in wanted.items() for address in addresses))
 
+    def taken_in(self, name):
+        """How many targets this agent had after each list or change of it, by its log."""
+        return [int(count) for count in re.findall(r"targets.*revision \d+: (\d+) targets", self.agents[name].daemon.text())]
+
     def updates(self, name):
-        """How often this agent has taken a list or a change of it in."""
-        return len(re.findall(r"targets.*revision \d+: \d+ targets", self.agents[name].daemon.text()))
+        return len(self.taken_in(name))
+
+    def holds(self, name):
+        return self.taken_in(name)[-1]
 
 
 @pytest.fixture
@@ -95,6 +101,7 @@ def test_a_rule_follows_the_labels_of_agents_and_targets(site):
                {"kind": "targets", "agents": "site in (ber,muc)", "targets": "tier=edge"})
     assert site.meant() == {"a": {t}, "b": {t, a}, "c": set()}
     site.wait_ok(("a", t), ("b", t), ("b", a))
+    lab.wait_for("all have taken it in", 5, lambda: [site.holds(name) for name in "abc"] == [1, 2, 0])
     before = {name: site.updates(name) for name in "abc"}
     site.label("c", site="muc")
     assert site.meant()["c"] == {t, a}
@@ -106,12 +113,31 @@ def test_a_rule_follows_the_labels_of_agents_and_targets(site):
     # what an agent is not to ping any more it does not ping: its samples of that end
     lab.wait_for("a has taken it in", 5, lambda: site.server.agents()["a"]["targets_revision"] == 2)
     target = next(x["id"] for x in site.good("GET", "/api/v1/targets")["targets"] if x["address"] == t)
-    agent = site.server.agents()["a"]["id"]
-    count = len(site.good("GET", f"/api/v1/series?agent={agent}&target={target}")["time_ms"])
-    site.wait_ok(("b", t))
-    lab.wait_for("b has five more", 10, lambda: site.state("b", t) == "ok")
-    later = len(site.good("GET", f"/api/v1/series?agent={agent}&target={target}")["time_ms"])
-    assert later - count <= 2
+    ids = {name: site.server.agents()[name]["id"] for name in "ab"}
+
+    def count(name):
+        return len(site.good("GET", f"/api/v1/series?agent={ids[name]}&target={target}")["time_ms"])
+
+    before = {name: count(name) for name in "ab"}
+    lab.wait_for("b has five more", 10, lambda: count("b") >= before["b"] + 5)
+    assert count("a") - before["a"] <= 2
+
+
+def test_no_agent_is_given_more_targets_than_it_takes(site):
+    site.rules({"kind": "targets", "agents": "site", "targets": ""})
+    targets = [{"address": f"127.{i // 10000}.{i // 100 % 100}.{i % 100 + 1}", "interval_ms": 3600000} for i in range(10000)]
+    site.good("PUT", "/api/v1/targets", {"targets": targets})
+    more = {"rules": [{"kind": "targets", "agents": "", "targets": ""}, {"kind": "mesh", "agents": ""}]}
+    for method, path in (("PUT", "/api/v1/rules"), ("POST", "/api/v1/rules/preview")):
+        status, problem = site.call(method, path, more)
+        assert status == 400 and "more than 10000 targets" in problem["detail"], problem
+    # what a label does is not refused: the agent pings what it may, and the log says it
+    site.rules({"kind": "targets", "agents": "site", "targets": ""}, {"kind": "mesh", "agents": "group=core"})
+    site.label("b", group="core")
+    site.label("a", group="core", site="fra")
+    assert "more than 10000 targets" in site.server.daemon.text()
+    lab.wait_for("a has taken in as many as it may", 20, lambda: site.holds("a") == 10000)
+    site.wait_mesh(b="a")
 
 
 def test_agents_of_a_mesh_ping_each_other_as_they_come_go_move_and_are_held(site):
