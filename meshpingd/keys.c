@@ -231,6 +231,10 @@ meshping_status keys_next_make(server_keys *keys, meshping_error *err)
 
 meshping_status keys_next_drop(server_keys *keys, meshping_error *err)
 {
+    if (meshping_pins_have_next(&keys->pins) && access(keys->next_key_path, F_OK) != 0)
+        return meshping_error_set(
+            err, MESHPING_STATE,
+            "the next key is in its place already, only its certificate is not in use: switch again");
     if (unlink(keys->next_key_path) != 0 && errno != ENOENT)
         return meshping_error_set_errno(err, MESHPING_IO, errno, "cannot remove %s", keys->next_key_path);
     sync_directory_of(keys->next_key_path);
@@ -240,18 +244,27 @@ meshping_status keys_next_drop(server_keys *keys, meshping_error *err)
 meshping_status keys_next_take(server_keys *keys, const char *names, meshping_error *err)
 {
     EVP_PKEY *key = NULL;
-    meshping_status status = key_open(&key, keys->next_key_path, err);
-    if (status == MESHPING_OK && rename(keys->next_key_path, keys->key_path) != 0)
-        status = meshping_error_set_errno(err, MESHPING_IO, errno, "cannot write %s", keys->key_path);
-    if (status == MESHPING_OK) {
-        sync_directory_of(keys->key_path);
-        keys->pins = (meshping_pins){0};
-        status = pin_of(keys->pins.pin, key);
-    }
+    uint8_t pin[MESHPING_PIN_LEN];
+    /* it is not there when this was done before, and what comes after it failed */
+    if (access(keys->next_key_path, F_OK) == 0 && rename(keys->next_key_path, keys->key_path) != 0)
+        return meshping_error_set_errno(err, MESHPING_IO, errno, "cannot write %s", keys->key_path);
+    sync_directory_of(keys->key_path);
+    meshping_status status = key_open(&key, keys->key_path, err);
+    if (status == MESHPING_OK)
+        status = pin_of(pin, key);
+    if (status == MESHPING_OK && memcmp(pin, keys->pins.next, MESHPING_PIN_LEN) != 0)
+        status = meshping_error_set(err, MESHPING_STATE, "%s and %s are not the key that the agents were told of",
+                                    keys->next_key_path, keys->key_path);
     if (status == MESHPING_OK)
         status = certificate_open(keys->certificate_path, key, names, err);
     EVP_PKEY_free(key);
     return status;
+}
+
+void keys_next_taken(server_keys *keys)
+{
+    memcpy(keys->pins.pin, keys->pins.next, MESHPING_PIN_LEN);
+    memset(keys->pins.next, 0, MESHPING_PIN_LEN);
 }
 
 meshping_status keys_open(server_keys *out, const char *state_dir, const char *names, meshping_error *err)

@@ -25,7 +25,11 @@ meshping_status keys_open(server_keys *out, const char *state_dir, const char *n
 /* Makes the next key. STATE: there is one. */
 meshping_status keys_next_make(server_keys *keys, meshping_error *err);
 meshping_status keys_next_drop(server_keys *keys, meshping_error *err);
-/* The next key takes the place of the one in use, which is gone then; a new certificate is made. One rename decides. */
+/*
+ * The files: the next key takes the place of the one in use, which is gone then, and a new certificate is made. One
+ * rename decides; after an error it may be called again. The pins stay as they are until TLS uses the new key:
+ */
 meshping_status keys_next_take(server_keys *keys, const char *names, meshping_error *err);
+void keys_next_taken(server_keys *keys);
 
 #endif

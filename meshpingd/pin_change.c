@@ -188,6 +188,14 @@ void pin_change_stored(agent_connection *c, const meshping_pins *pins)
         log_info("server", "every approved agent has stored the server's next key: it may be switched to");
 }
 
+void pin_change_moved(const server *s, agent_entry *to, const agent_entry *from)
+{
+    to->pins = from->pins;
+    to->pins_known = from->pins_known;
+    if (to->pins_known)
+        append(s, to);
+}
+
 /* ---- administrators ---- */
 
 static void note(server *s, const char *user, const char *text)
@@ -272,6 +280,7 @@ meshping_status pin_change_switch(server *s, bool give_up, const char *user, mes
         status = web_reload_agents(s->web, err);
     if (status != MESHPING_OK)
         return status;
+    keys_next_taken(s->keys);
     size_t revoked = revoke_open_passphrases(s, user);
     snprintf(text, sizeof text,
              "the server has its next key, with the pin %s; %zu agents were given up, %zu open passphrases revoked",

@@ -15,6 +15,8 @@ meshping_status pin_change_open(server *s, meshping_error *err);
 void pin_change_tell(agent_connection *c);
 /* It has stored that. */
 void pin_change_stored(agent_connection *c, const meshping_pins *pins);
+/* One agent takes the place of another: what its machine has stored goes along. */
+void pin_change_moved(const server *s, agent_entry *to, const agent_entry *from);
 
 /* Makes the next key and tells everybody. STATE: a change is going on. */
 meshping_status pin_change_begin(server *s, const char *user, meshping_error *err);

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "meshpingd/connection.h"
 #include "meshpingd/joining.h"
+#include "meshpingd/pin_change.h"
 #include "meshpingd/planning.h"
 #include "meshpingd/quarantine.h"
 #include "meshpingd/rekeying.h"
@@ -305,9 +306,20 @@ static meshping_status succeed(server *s, agent_entry *agent, const agent_decisi
     old->connection = agent->connection;
     if (old->connection)
         old->connection->agent = old;
+    for (agent_connection *c = connection_first(); c; c = c->next)
+        if (c->agent == agent) /* one that a newer one took the place of, and that is not buried yet */
+            c->agent = old;
+    /* all that is known of the machine is known of the new one */
     old->heard_ms = agent->heard_ms;
     old->last_seen_ms = agent->last_seen_ms;
     old->online = agent->online;
+    old->buffered_samples = agent->buffered_samples;
+    old->dropped_samples = agent->dropped_samples;
+    old->clock = agent->clock;
+    old->clock_noted = agent->clock_noted;
+    old->clock_noted_mono_us = agent->clock_noted_mono_us;
+    old->clock_skewed = agent->clock_skewed;
+    pin_change_moved(s, old, agent);
     agent->connection = NULL;
     drop_agent(s, agent);
     if (agent_index_add(&s->agent_index, old, record.id, record.public_key) !=

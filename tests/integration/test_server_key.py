@@ -83,6 +83,50 @@ def test_nobody_hears_of_keys_while_there_is_no_change(server):
     expect_line(server, "pin_stored of what it was not told")
 
 
+def test_a_switch_that_fails_half_way_is_repeated_and_nobody_is_told_of_a_key_that_is_not_in_use(server):
+    speaker, connection = join(server, "a")
+    old = shown_pin(server)
+    following = change(server, "begin")["next"]
+    assert told(connection) == (old, following)
+    stored(connection, old, following)
+    lab.wait_for("it has stored it", 5, lambda: waiting(server) == [])
+    certificate = server.state / "server.crt"
+    certificate.unlink()
+    certificate.mkdir()  # no certificate can be written
+    with pytest.raises(lab.Refused):
+        change(server, "switch")
+    refused(server, "abort", "switch again")
+    state = server.call("GET", KEY)
+    assert (state["pin"], state["next"]) == (old, following) and shown_pin(server) == old
+    certificate.rmdir()
+    assert change(server, "switch")["pin"] == following == shown_pin(server)
+    assert told(connection) == (following, None)
+
+
+def test_a_successor_has_what_its_own_machine_stored_whoever_it_follows(server):
+    _, dead = join(server, "host")
+    old = shown_pin(server)
+    following = change(server, "begin")["next"]
+    assert told(dead) == (old, following)
+    dead.ssl.shutdown()
+    dead.ssl.close()
+    again = Speaker(server.passphrase(), "host")
+    older, newer = again.connect("enrol"), again.connect("enrol")  # the newer one takes the place of the older
+    for connection in (older, newer):
+        connection.expect("registration_status")
+    assert told(newer) == (old, following)
+    stored(newer, old, following)
+    newer.send("status", time_us=1, ping=7)
+    while newer.expect("status").get("pong") != 7:
+        pass
+    assert waiting(server) == ["host"]
+    listed = {agent["state"]: agent for agent in server.call("GET", "/api/v1/agents")["agents"]}
+    pending = listed["pending"]
+    server.call("POST", f"/api/v1/agents/{pending['id']}/approve", {
+        "fingerprint": pending["fingerprint"], "revision": pending["revision"], "successor_of": listed["approved"]["id"]})
+    assert waiting(server) == [] and change(server, "switch")["left_behind"] == []
+
+
 def test_a_switch_waits_for_every_approved_agent_and_the_new_key_is_met_after_it(server):
     first, one = join(server, "a")
     second, two = join(server, "b")
