@@ -98,6 +98,7 @@ test('several are approved at once, with every fingerprint to compare', async ()
 test('ranges are edited with the keyboard alone; who is outside is on hold, and what it sends is kept apart', async () => {
   await page.getByRole('button', { name: 'Addresses of fra-1' }).focus();
   await page.keyboard.press('Enter');
+  await dialog().waitFor();
   await dialog().getByTestId('ranges').focus();
   await page.keyboard.press('Control+A');
   await page.keyboard.type('10.0.0.0/33');

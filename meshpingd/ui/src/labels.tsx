@@ -11,7 +11,7 @@ export function parseLabels(text: string): Labels {
   for (const part of text.split(/[,\n]/).map((one) => one.trim()).filter(Boolean)) {
     const [, key, value] = /^([^=\s]+)\s*=\s*(\S*)$/.exec(part) ?? [];
     if (key === undefined) throw new Error(`“${part}” is no label. Write key=value, with commas between.`);
-    if (key in labels) throw new Error(`The label “${key}” stands there twice.`);
+    if (Object.hasOwn(labels, key)) throw new Error(`The label “${key}” stands there twice.`);
     labels[key] = value!;
   }
   return labels;

@@ -80,6 +80,8 @@ function AgentRow({ agent, ask, choice }: { agent: Agent; ask: (asked: Asked) =>
   );
 }
 
+const AT_ONCE = 256; // as many as a request may name
+
 function Group({ state, title, words, members, ask }: { state: AgentState; title: string; words: string; members: Agent[]; ask: (asked: Asked) => void }) {
   const [chosen, setChosen] = useState(new Set<string>());
   const many = state === 'pending' && members.length > 1 && may('admin');
@@ -96,7 +98,7 @@ function Group({ state, title, words, members, ask }: { state: AgentState; title
         {many && (
           <div class="actions start full">
             <button type="button" class="quiet" onClick={() => setChosen(new Set(ticked.length === members.length ? [] : members.map((agent) => agent.id)))}>{ticked.length === members.length ? 'Select none' : 'Select all'}</button>
-            <button type="button" class="primary" disabled={!ticked.length} data-testid="approve-selected" onClick={() => ask({ agents: ticked.slice(0, 256) })}>Approve {ticked.length || 'the selected ones'}</button>
+            <button type="button" class="primary" disabled={!ticked.length} data-testid="approve-selected" onClick={() => ask({ agents: ticked.slice(0, AT_ONCE) })}>{ticked.length > AT_ONCE ? `Approve the first ${AT_ONCE} of ${ticked.length}` : `Approve ${ticked.length || 'the selected ones'}`}</button>
           </div>
         )}
       </header>
