@@ -6,6 +6,8 @@
 #include "store/sql.h"
 #include <stdlib.h>
 
+#define STEP_SAMPLES 1024 /* about a millisecond, but for a target that has more */
+
 typedef struct input {
     int64_t id, received_agent_us;
     uint8_t *bytes;
@@ -259,10 +261,13 @@ static meshping_status next_target(meshping__merge *merge, int64_t *damaged_id)
 meshping_status meshping__merge_step(meshping__merge *merge, int64_t *damaged_id)
 {
     meshping_status status = merge->heap ? MESHPING_OK : begin(merge);
-    while (status == MESHPING_OK && merge->heap_count &&
-           meshping_block_builder_count(merge->builder) < MESHPING__MERGE_SAMPLES)
-        status = next_target(merge, damaged_id);
     if (status != MESHPING_OK)
         return status;
-    return meshping_block_builder_count(merge->builder) ? finish(merge) : MESHPING_NOT_FOUND;
+    if (merge->heap_count == 0 || meshping_block_builder_count(merge->builder) >= MESHPING__MERGE_SAMPLES)
+        return meshping_block_builder_count(merge->builder) ? finish(merge) : MESHPING_NOT_FOUND;
+    for (size_t taken = 0; status == MESHPING_OK && taken < STEP_SAMPLES && merge->heap_count &&
+                           meshping_block_builder_count(merge->builder) < MESHPING__MERGE_SAMPLES;
+         taken += merge->series_count)
+        status = next_target(merge, damaged_id);
+    return status;
 }

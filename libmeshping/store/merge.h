@@ -35,7 +35,10 @@ void meshping__merge_free(meshping__merge *merge);
 meshping_status meshping__merge_add(meshping__merge *merge, int64_t id, const uint8_t *bytes, size_t length,
                                     int64_t received_agent_us);
 size_t meshping__merge_inputs(const meshping__merge *merge);
-/* Makes one output block. NOT_FOUND: all are made. CORRUPT: the input with the id *damaged_id cannot be read. */
+/*
+ * Some milliseconds of work: some targets, or an output block out of them. NOT_FOUND: all is done. CORRUPT: the input
+ * with the id *damaged_id cannot be read.
+ */
 meshping_status meshping__merge_step(meshping__merge *merge, int64_t *damaged_id);
 /* What was made so far; the merge's. */
 const meshping__merged *meshping__merge_outputs(const meshping__merge *merge, size_t *count);

@@ -6,7 +6,8 @@
 #include "store/remove.h"
 #include "store/rollups.h"
 
-#define READ_BLOCKS 64 /* a step */
+#define READ_BLOCKS 64 /* a step, or so many bytes of them */
+#define READ_BYTES ((size_t)256 << 10)
 #define JOB_BLOCKS_MAX 4096u
 /* What long blocks span, by time of receipt: an hour, or what it takes to compress well, but not too much at once. */
 #define LONG_US (INT64_C(3600) * 1000000)
@@ -134,7 +135,7 @@ static meshping_status read_some(meshping__seal_job *job, meshping__sql *sql, me
     sqlite3_stmt *statement;
     meshping_status status;
     bool more = true;
-    size_t count = 0;
+    size_t count = 0, bytes = 0;
     if (!job->merge && begin_merge(job, sql) != MESHPING_OK)
         return meshping__no_memory(err);
     /* a statement that stays open would keep the write-ahead log from being emptied */
@@ -146,7 +147,8 @@ static meshping_status read_some(meshping__seal_job *job, meshping__sql *sql, me
                                      : "SELECT id, received_us, keep_us, sample_count, bytes, 0 FROM sealed"
                                        " WHERE agent_id = ?1 AND level = 1 AND id > ?2 ORDER BY id LIMIT ?3",
                                  "iii", (int64_t)job->agent_id, job->last_id, (int64_t)READ_BLOCKS);
-    while (status == MESHPING_OK && more && (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
+    while (status == MESHPING_OK && more && bytes < READ_BYTES &&
+           (status = meshping__sql_step(sql, statement, err)) == MESHPING_OK) {
         row next = {.id = sqlite3_column_int64(statement, 0),
                     .received_us = sqlite3_column_int64(statement, 1),
                     .received_agent_us = sqlite3_column_int64(statement, 5),
@@ -156,14 +158,15 @@ static meshping_status read_some(meshping__seal_job *job, meshping__sql *sql, me
                     .length = (size_t)sqlite3_column_bytes(statement, 4)};
         status = take(job, &next, &more);
         count++;
+        bytes += next.length;
         if (status != MESHPING_OK)
             status = meshping__no_memory(err);
-        if (status != MESHPING_OK || !more)
+        if (status != MESHPING_OK || !more || bytes >= READ_BYTES)
             sqlite3_reset(statement);
     }
     if (status != MESHPING_OK && status != MESHPING_NOT_FOUND)
         return status;
-    if (!more || count < READ_BLOCKS)
+    if (!more || (count < READ_BLOCKS && bytes < READ_BYTES))
         job->stage = job->damaged ? STAGE_COMMIT : STAGE_MERGE;
     return MESHPING_OK;
 }

@@ -413,6 +413,32 @@ static void test_many_small_blocks_do_not_wait_for_their_time(void **state)
     assert_all_there(f, 2 * many + 1, 1);
 }
 
+/* What is committed meanwhile waits for a step: none takes all of the targets that fit a block. */
+static void test_joining_many_targets_comes_in_small_steps(void **unused)
+{
+    (void)unused;
+    enum { INPUTS = 4, A_TARGET = 2 };
+    const uint64_t targets = 2000;
+    meshping__merge *merge = NULL;
+    meshping_status status;
+    size_t steps = 0, outputs, length;
+    int64_t damaged;
+    assert_int_equal(meshping__merge_new(&merge, true, NULL, NULL), MESHPING_OK);
+    for (int64_t i = 0; i < INPUTS; i++) {
+        uint8_t *bytes = make_block(T0 + i * SPACING, A_TARGET, targets, &length);
+        assert_int_equal(meshping__merge_add(merge, i + 1, bytes, length, T0 + i * SPACING), MESHPING_OK);
+        meshping_free(bytes);
+    }
+    while ((status = meshping__merge_step(merge, &damaged)) == MESHPING_OK)
+        steps++;
+    assert_int_equal(status, MESHPING_NOT_FOUND);
+    const meshping__merged *merged = meshping__merge_outputs(merge, &outputs);
+    assert_int_equal(outputs, 1); /* all the same */
+    assert_int_equal(merged[0].sample_count, INPUTS * A_TARGET * targets);
+    assert_true(steps >= INPUTS * A_TARGET * targets / 1024);
+    meshping__merge_free(merge);
+}
+
 static void test_many_targets_are_cut_into_blocks_of_some_thousand_samples(void **state)
 {
     enum { TARGETS = 5000, BLOCKS = 10 };
@@ -531,6 +557,7 @@ int main(void)
         T(test_late_data_is_told_on_the_agents_clock),
         T(test_an_outcome_of_a_newer_agent_is_sealed_as_it_is),
         T(test_many_small_blocks_do_not_wait_for_their_time),
+        cmocka_unit_test(test_joining_many_targets_comes_in_small_steps),
         T(test_many_targets_are_cut_into_blocks_of_some_thousand_samples),
         T(test_sealed_samples_expire_and_go_with_their_agent),
         T(test_a_damaged_block_stays_reported_and_stops_nobody),
