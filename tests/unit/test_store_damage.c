@@ -238,6 +238,7 @@ static void test_a_damaged_page_costs_the_rows_on_it(void **state)
 typedef struct page {
     int64_t number;
     bool is_table, is_index; /* that samples and their sums are in; one of an index holds many places of rows */
+    bool is_overflow;        /* holds one row's bytes and nothing else */
     char owner[40];
 } page;
 
@@ -247,6 +248,7 @@ static const char *read_page(sqlite3_stmt *row, void *item)
     page *p = item;
     *p = (page){.number = sqlite3_column_int64(row, 0)};
     meshping__sql_text(row, 1, p->owner, sizeof p->owner);
+    p->is_overflow = strcmp((const char *)sqlite3_column_text(row, 2), "overflow") == 0;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         p->is_table = p->is_table || strcmp(p->owner, tables[i]) == 0;
         p->is_index = p->is_index || (strcmp(p->owner, tables[i]) != 0 && strstr(p->owner, tables[i]));
@@ -312,7 +314,7 @@ static void test_whatever_page_of_samples_is_damaged_the_rest_is_served(void **s
     ask_all(f, &whole, &all);
     assert_true(all.whole > 2 && all.damaged == 0);
     meshping_status status =
-        meshping__sql_query(&f->store->sql, &statement, NULL, "SELECT pageno, name FROM dbstat", "");
+        meshping__sql_query(&f->store->sql, &statement, NULL, "SELECT pageno, name, pagetype FROM dbstat", "");
     assert_int_equal(
         meshping__sql_rows(&f->store->sql, status, statement, read_page, sizeof *pages, (void **)&pages, &count, NULL),
         MESHPING_OK);
@@ -322,7 +324,7 @@ static void test_whatever_page_of_samples_is_damaged_the_rest_is_served(void **s
     memset(bad, 0xff, sizeof bad);
     for (size_t i = 0; i < count; i++) {
         int64_t at = (pages[i].number - 1) * page_bytes;
-        if (!pages[i].is_table && !pages[i].is_index)
+        if ((!pages[i].is_table && !pages[i].is_index) || (pages[i].is_overflow && i % 5))
             continue;
         assert_int_equal(pread(fd, was, sizeof was, at), sizeof was);
         assert_int_equal(pwrite(fd, bad, sizeof bad, at), sizeof bad);
@@ -338,7 +340,7 @@ static void test_whatever_page_of_samples_is_damaged_the_rest_is_served(void **s
     close(fd);
     f->store = fixture_open(f);
     meshping_free(pages);
-    assert_true(tried > 100 && with_damage > 50);
+    assert_true(tried > 50 && with_damage > 10);
     ask_all(f, &whole, &v);
     assert_int_equal(v.whole, all.whole);
 }
