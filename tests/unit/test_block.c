@@ -1,15 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <meshping/block.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#define T0 1700000000000000LL
-#define STEP 5000000LL
+#include "block_fixture.h"
 
 static uint64_t seed = 20240607;
 static uint64_t state;
@@ -21,40 +11,6 @@ static uint64_t next_random(void)
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
-}
-
-static meshping_sample reply(int64_t slot_us, uint32_t rtt_us)
-{
-    return (meshping_sample){.slot_unix_us = slot_us, .rtt_us = rtt_us};
-}
-
-static meshping_block_builder *new_builder(void)
-{
-    meshping_block_builder *builder = NULL;
-    assert_int_equal(meshping_block_builder_new(&builder), MESHPING_OK);
-    return builder;
-}
-
-static void add(meshping_block_builder *builder, uint64_t target_id, meshping_sample sample)
-{
-    assert_int_equal(meshping_block_builder_add(builder, target_id, &sample), MESHPING_OK);
-}
-
-static uint8_t *finish(meshping_block_builder *builder, size_t *length)
-{
-    uint8_t *bytes = NULL;
-    assert_int_equal(meshping_block_builder_finish(builder, &bytes, length), MESHPING_OK);
-    assert_true(*length <= MESHPING_BLOCK_BYTES_MAX);
-    return bytes;
-}
-
-static meshping_block_reader *open_block(const uint8_t *bytes, size_t length)
-{
-    meshping_block_reader *reader = NULL;
-    meshping_error err = {0};
-    if (meshping_block_reader_new(&reader, bytes, length, &err) != MESHPING_OK)
-        fail_msg("%s", err.message);
-    return reader;
 }
 
 static void assert_same(const meshping_sample *a, const meshping_sample *b)
@@ -312,21 +268,6 @@ static void test_a_short_array_is_refused_and_untouched(void **unused)
 }
 
 /* ---- memory ---- */
-
-static size_t allocations_left;
-static size_t largest;
-
-static void *scarce_malloc(size_t size)
-{
-    largest = size > largest ? size : largest;
-    return allocations_left && allocations_left-- ? malloc(size) : NULL;
-}
-
-static void *scarce_realloc(void *memory, size_t size)
-{
-    largest = size > largest ? size : largest;
-    return allocations_left && allocations_left-- ? realloc(memory, size) : NULL;
-}
 
 static void test_without_memory_nothing_is_lost(void **unused)
 {

@@ -1,70 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/bytes.h"
+#include "block_fixture.h"
 
-#include <meshping/block.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "base/bytes.h"
 #include <zlib.h>
 #include <zstd.h>
-
-#include <cmocka.h>
-
-#define T0 1700000000000000LL
-#define STEP 5000000LL
-
-static meshping_sample reply(int64_t slot_us, uint32_t rtt_us)
-{
-    return (meshping_sample){.slot_unix_us = slot_us, .rtt_us = rtt_us};
-}
-
-static meshping_block_builder *new_builder(void)
-{
-    meshping_block_builder *builder = NULL;
-    assert_int_equal(meshping_block_builder_new(&builder), MESHPING_OK);
-    return builder;
-}
-
-static void add(meshping_block_builder *builder, uint64_t target_id, meshping_sample sample)
-{
-    assert_int_equal(meshping_block_builder_add(builder, target_id, &sample), MESHPING_OK);
-}
-
-static uint8_t *finish(meshping_block_builder *builder, size_t *length)
-{
-    uint8_t *bytes = NULL;
-    assert_int_equal(meshping_block_builder_finish(builder, &bytes, length), MESHPING_OK);
-    assert_true(*length <= MESHPING_BLOCK_BYTES_MAX);
-    return bytes;
-}
-
-static meshping_block_reader *open_block(const uint8_t *bytes, size_t length)
-{
-    meshping_block_reader *reader = NULL;
-    meshping_error err = {0};
-    if (meshping_block_reader_new(&reader, bytes, length, &err) != MESHPING_OK)
-        fail_msg("%s", err.message);
-    return reader;
-}
-
-/* ---- memory ---- */
-
-static size_t allocations_left;
-static size_t largest;
-
-static void *scarce_malloc(size_t size)
-{
-    largest = size > largest ? size : largest;
-    return allocations_left && allocations_left-- ? malloc(size) : NULL;
-}
-
-static void *scarce_realloc(void *memory, size_t size)
-{
-    largest = size > largest ? size : largest;
-    return allocations_left && allocations_left-- ? realloc(memory, size) : NULL;
-}
 
 /* A forger computes the checksum too: then the structure has to be refused by itself. */
 static meshping_status read_forged(const uint8_t *body, size_t length, char *message)
