@@ -26,7 +26,7 @@ def small():
     """A server with few descriptors."""
     with lab.directory() as directory:
         server = lab.Server(directory, port=free_port())
-        (directory / "conf").write_text(f"descriptors_reserved = {RESERVED}\n")
+        (directory / "conf").write_text(f"descriptors_reserved = {RESERVED}\noffline_s = 600\n")  # its agents say nothing
         server.start("--config", directory / "conf", under=("prlimit", f"--nofile=64:{LIMIT}")).sign_in()
         opened = []
         try:
