@@ -18,6 +18,7 @@
 #define FRAME_MAX (MESHPING_FRAME_HEADER_LEN + MESHPING_BLOCK_BYTES_MAX)
 #define CLOSE_UNSUPPORTED 1003
 #define CLOSE_TOO_BIG 1009
+#define SPARED_MS 2000 /* so long nobody's handshake is cut short for others who wait */
 #define ENDING_TICKS 1
 #define CLOSE_TRY_AGAIN 1013
 
@@ -219,6 +220,23 @@ static int receive(agent_connection *c, const void *in, size_t length)
 
 /* ---- opening ---- */
 
+/*
+ * Whoever opens many and says nothing must not keep agents out, whose handshake takes a round trip: the one that has
+ * had longest goes. False: all of them are new.
+ */
+static bool make_room(const server *s)
+{
+    agent_connection *oldest = NULL;
+    for (agent_connection *c = connections; c; c = c->next) /* the newest first */
+        if (!c->agent && !c->closing)
+            oldest = c;
+    if (!oldest || server_mono_ms() - oldest->opened_ms < SPARED_MS)
+        return false;
+    connection_refuse(oldest, 1013, "it has not authenticated yet, and %d others wait as well",
+                      s->config.unauthenticated_max);
+    return true;
+}
+
 /* Exactly /agent, and nothing that a browser sends. Non-zero refuses the upgrade. */
 static int filter(struct lws *wsi)
 {
@@ -240,7 +258,7 @@ static int filter(struct lws *wsi)
     }
     if (descriptors_refuse_agent(&s->descriptors, lws_get_socket_fd(wsi), (uint64_t)server_mono_ms()))
         return 1;
-    if (unauthenticated >= (size_t)s->config.unauthenticated_max) {
+    if (unauthenticated >= (size_t)s->config.unauthenticated_max && !make_room(s)) {
         log_warning("agents", "%d connections have not authenticated yet: another one is refused",
                     s->config.unauthenticated_max);
         return 1;

@@ -15,7 +15,7 @@ from OpenSSL import SSL
 
 import lab
 from test_identity import free_port, join
-from wire import Speaker
+from wire import Connection, Speaker
 
 LIMIT, RESERVED = 160, 40
 AGENTS_BELOW = LIMIT - RESERVED
@@ -155,7 +155,32 @@ def readable(server):
         return False
 
 
-# ---- who has waited too long ----
+# ---- who says nothing, and who has waited too long ----
+
+def test_strangers_that_upgrade_and_say_nothing_keep_no_agent_out():
+    with lab.directory() as directory:
+        server = lab.Server(directory, port=free_port())
+        (directory / "conf").write_text("unauthenticated_max = 5\nauthentication_s = 60\n")
+        server.start("--config", directory / "conf").sign_in()
+        try:
+            speaker, connection = join(server, "known")
+            connection.ssl.close()
+            strangers = [Connection(server.address, server.port, speaker.pin) for _ in range(5)]
+
+            def is_back():
+                try:
+                    speaker.connect("resume").expect("registration_status")
+                except (AssertionError, OSError, SSL.Error):
+                    return False
+                return True
+            lab.wait_for("the agent is back", 10, is_back, every=0.5)
+            assert "another one is refused" in server.daemon.text()
+            assert closed_with(strangers[0]) == 1013  # the oldest one
+            assert "5 others wait as well" in server.daemon.text()
+        finally:
+            assert server.end() == 0, server.daemon.text()
+
+
 
 def hello(name):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
