@@ -14,7 +14,7 @@ export function formatTargets(targets: readonly Target[]): string {
 }
 
 /** What PUT takes of a target, but its address, name and id. */
-function settingsOf(target: Target): Partial<Target> {
+export function settingsOf(target: Target): Partial<Target> {
   const { interval_ms, timeout_ms, size, dscp, family, ttl, dont_fragment, source, interface: by, labels, slow_ms, lossy_percent } = target;
   return {
     interval_ms, timeout_ms, size, dscp,

@@ -8,8 +8,10 @@ import { LabelTags, formatLabels } from '../labels.tsx';
 import { mesh, meshShape } from '../live.ts';
 import { usePolled } from '../polled.ts';
 import { formatTargets, parseTargets } from '../targets_text.ts';
-import type { Labels, TargetList } from '../types.ts';
+import type { Labels, Target, TargetList } from '../types.ts';
 import { Notice } from '../widgets.tsx';
+import { TargetEdit, previewWords } from './target_edit.tsx';
+import { TargetsFile } from './targets_file.tsx';
 
 const LINE_PX = 20; // as in style.css
 const PAGE = 250;
@@ -46,28 +48,44 @@ function Editor({ text, errorLine, onInput }: { text: string; errorLine: number 
   );
 }
 
-function SavedTable({ list }: { list: TargetList }) {
+const thresholds = ({ slow_ms, lossy_percent }: Target): string =>
+  [slow_ms && `slow above ${slow_ms} ms`, lossy_percent && `lossy from ${lossy_percent} %`].filter(Boolean).join(', ') || 'default';
+
+/** edit: undefined where one may not. `locked`: why it is not possible now. */
+function SavedTable({ list, edit, locked }: { list: TargetList; edit?: (chosen: Target[]) => void; locked: string }) {
+  const [chosen, setChosen] = useState(new Set<number>());
   const [filter, setFilter] = useState('');
   const [limit, setLimit] = useState(PAGE);
   const needle = filter.trim().toLowerCase();
   const found = needle ? list.targets.filter((target) => `${target.address} ${target.name} ${formatLabels(target.labels)}`.toLowerCase().includes(needle)) : list.targets;
-  const special = list.targets.some((target) => target.interval_ms !== 5000 || target.timeout_ms !== 3000 || target.size !== 56 || target.dscp !== 0);
+  const special = list.targets.some((target) => target.interval_ms !== 5000 || target.timeout_ms !== 3000 || target.size !== 56 || target.dscp !== 0 || target.slow_ms || target.lossy_percent);
+  const ticked = list.targets.filter((target) => chosen.has(target.id));
+  const allTicked = found.length > 0 && found.every((target) => chosen.has(target.id));
+  const toggle = (id: number) => setChosen((old) => new Set(old.has(id) ? [...old].filter((one) => one !== id) : [...old, id]));
   return (
     <section class="panel" aria-labelledby="saved-title">
       <header class="panel-head">
         <h2 id="saved-title">Saved list <span class="count">{list.targets.length.toLocaleString('en')}</span></h2>
         <input type="search" aria-label="Filter the saved list" placeholder="Filter" value={filter} onInput={(event) => { setFilter(event.currentTarget.value); setLimit(PAGE); }} />
+        {edit && list.targets.length > 0 && (
+          <div class="actions start full">
+            <button type="button" class="quiet" data-testid="select-all" onClick={() => setChosen(new Set(allTicked ? [] : found.map((target) => target.id)))}>{allTicked ? 'Select none' : needle ? 'Select all that fit' : 'Select all'}</button>
+            <button type="button" disabled={!ticked.length || Boolean(locked)} title={locked} data-testid="edit-selected" onClick={() => edit(ticked)}>Edit {ticked.length ? count(ticked.length, 'target') : 'the selected ones'}</button>
+            {locked && ticked.length > 0 && <span class="soft">{locked}</span>}
+          </div>
+        )}
       </header>
       {list.targets.length === 0 ? <p class="empty">{may('operator') ? 'No targets yet. Write them above and save.' : 'No targets yet. An operator enters them.'}</p> : found.length === 0 ? <p class="empty">No target fits the filter.</p> : (
         <div class="table-wrap" tabIndex={0} role="group" aria-labelledby="saved-title">
           <table>
-            <thead><tr><th scope="col" class="num tight">No</th><th scope="col">Address</th><th scope="col">Name</th><th scope="col" class="num">Interval</th><th scope="col" class="num">Timeout</th>{special && <><th scope="col" class="num">Size</th><th scope="col" class="num">DSCP</th></>}</tr></thead>
+            <thead><tr>{edit && <th scope="col" class="tight"><span class="hidden">Selected</span></th>}<th scope="col" class="num tight">No</th><th scope="col">Address</th><th scope="col">Name</th><th scope="col" class="num">Interval</th><th scope="col" class="num">Timeout</th>{special && <><th scope="col" class="num">Size</th><th scope="col" class="num">DSCP</th><th scope="col">Thresholds</th></>}</tr></thead>
             <tbody>
               {found.slice(0, limit).map((target) => (
                 <tr key={target.id} data-testid="target" data-target={target.address}>
+                  {edit && <td class="tight"><input type="checkbox" aria-label={`Select ${target.address}`} checked={chosen.has(target.id)} data-testid="select" onChange={() => toggle(target.id)} /></td>}
                   <td class="num tight soft">{target.id}</td><td class="mono">{target.address}</td><td>{target.name}<LabelTags labels={target.labels} /></td>
                   <td class="num">{target.interval_ms / 1000} s</td><td class="num">{target.timeout_ms / 1000} s</td>
-                  {special && <><td class="num">{target.size}</td><td class="num">{target.dscp}</td></>}
+                  {special && <><td class="num">{target.size}</td><td class="num">{target.dscp}</td><td>{thresholds(target)}</td></>}
                 </tr>
               ))}
             </tbody>
@@ -97,7 +115,7 @@ function Preview({ preview, close }: { preview: TargetsPreview; close: () => voi
   return (
     <section class="panel pad" aria-labelledby="preview-title" data-testid="preview">
       <header class="panel-head flat"><h2 id="preview-title">Saving would do this</h2><button type="button" class="quiet" onClick={close}>Close</button></header>
-      <p>{count(preview.added.length, 'target')} more, {preview.removed.length.toLocaleString('en')} fewer, {preview.changed.length.toLocaleString('en')} changed, {preview.kept.toLocaleString('en')} as before; for {count(preview.agents, 'agent')}. {count(preview.pairs.after, 'pair')} of an agent and a target, now {preview.pairs.before.toLocaleString('en')}.</p>
+      <p>{previewWords(preview)}</p>
       {lines.length > 0 && <pre class="preview" tabIndex={0} aria-label="Changes, one a line">{lines.slice(0, PREVIEW_LINES).join('\n')}{lines.length > PREVIEW_LINES && `\n… and ${(lines.length - PREVIEW_LINES).toLocaleString('en')} more`}</pre>}
       {preview.removed.length > 0 && <p class="soft">What was measured of a target that goes is kept as long as all samples are.</p>}
     </section>
@@ -124,18 +142,26 @@ export function TargetsPage() {
   const [said, setSaid] = useState<{ kind: 'error' | 'good' | 'warn'; text: string; line?: number }>();
   const [busy, setBusy] = useState(false);
   const [preview, setPreview] = useState<TargetsPreview>();
+  const [edited, setEdited] = useState<Target[]>();
 
   if (!list) return <>{error ? <Notice kind="error">{error}</Notice> : <p class="soft" role="status">Loading…</p>}</>;
   const saved = formatTargets(list.targets);
   const shown = text ?? saved;
   const dirty = text !== undefined && text !== saved;
   const lines = parseTargets(shown, list.targets).items.length;
-  const changedElsewhere = mesh.targetsRevision > list.revision;
+  const changedElsewhere = meshShape.value > 0 && mesh.targetsRevision > list.revision; // looked at with each snapshot
 
   const fail = (cause: unknown, lineOf: number[]) => {
     const index = cause instanceof Problem ? cause.fields['index'] : undefined;
     const line = typeof index === 'number' ? lineOf[index] : undefined;
     setSaid({ kind: 'error', text: `${line === undefined ? '' : `Line ${line + 1}: `}${message(cause)}. Nothing was saved, the old list stays.`.replace('..', '.'), line });
+  };
+  const taken = (next: TargetList) => {
+    put(next);
+    setText(undefined);
+    setPreview(undefined);
+    setEdited(undefined);
+    setSaid({ kind: 'good', text: `Saved: ${count(next.targets.length, 'target')}, revision ${next.revision}. The approved agents get it now.` });
   };
   const look = async () => {
     const parsed = parseTargets(shown, list.targets);
@@ -150,10 +176,7 @@ export function TargetsPage() {
     setBusy(true);
     setSaid(undefined);
     try {
-      const next = await putTargets(parsed.items, list.revision);
-      put(next);
-      setText(undefined);
-      setSaid({ kind: 'good', text: `Saved: ${count(next.targets.length, 'target')}, revision ${next.revision}. The approved agents get it now.` });
+      taken(await putTargets(parsed.items, list.revision));
     } catch (cause) {
       if (cause instanceof Problem && cause.status === 412) setSaid({ kind: 'warn', text: 'Someone else changed the list meanwhile. Your text is kept here; load the new list to compare, then enter your change again.' });
       else fail(cause, parsed.lines);
@@ -179,7 +202,9 @@ export function TargetsPage() {
         </div>
       </form>}
       {preview && <Preview preview={preview} close={() => setPreview(undefined)} />}
-      <SavedTable list={list} />
+      <SavedTable list={list} edit={may('operator') ? setEdited : undefined} locked={dirty ? 'Save or undo the edits above first.' : ''} />
+      <TargetsFile list={list} locked={dirty} saved={taken} />
+      {edited && <TargetEdit list={list} chosen={edited} close={() => setEdited(undefined)} saved={taken} />}
     </>
   );
 }

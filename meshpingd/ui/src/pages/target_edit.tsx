@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every setting of one target, or of several at once, with a look at what saving would do.
+import { useState } from 'preact/hooks';
+import { Problem, message, previewTargets, putTargets, type TargetsPreview } from '../api.ts';
+import { count } from '../format.ts';
+import { applyChanges, changesOf, differ, numberFields, typedOf, type FieldKey } from '../target_changes.ts';
+import type { Target, TargetList } from '../types.ts';
+import { Confirm, Notice } from '../widgets.tsx';
+
+/** What saving would do, in a sentence. */
+export function previewWords(preview: TargetsPreview): string {
+  const number = (value: number) => value.toLocaleString('en');
+  return `${count(preview.added.length, 'target')} more, ${number(preview.removed.length)} fewer, ${number(preview.changed.length)} changed, ${number(preview.kept)} as before; for ${count(preview.agents, 'agent')}. ${count(preview.pairs.after, 'pair')} of an agent and a target, now ${number(preview.pairs.before)}.`;
+}
+
+export function TargetEdit({ list, chosen, close, saved }: { list: TargetList; chosen: readonly Target[]; close: () => void; saved: (next: TargetList) => void }) {
+  const [typed, setTyped] = useState(() => typedOf(chosen));
+  const [shown, setShown] = useState(false); // what is wrong: not before the first try
+  const [error, setError] = useState('');
+  const [preview, setPreview] = useState<TargetsPreview>();
+  const [busy, setBusy] = useState(false);
+  const one = chosen.length === 1;
+  const { changes, wrong, any } = changesOf(chosen, typed);
+  const items = () => applyChanges(list.targets, new Set(chosen.map((target) => target.id)), changes);
+  const attempt = async (what: () => Promise<void>) => {
+    setShown(true);
+    setError('');
+    setPreview(undefined);
+    if (Object.keys(wrong).length) return;
+    setBusy(true);
+    try {
+      await what();
+    } catch (cause) {
+      setError(cause instanceof Problem && cause.status === 412 ? 'Somebody else changed the list meanwhile: close this, and load it.' : `${message(cause)}. Nothing was saved.`.replace('..', '.'));
+    }
+    setBusy(false);
+  };
+  const look = () => attempt(async () => setPreview(await previewTargets(items())));
+  const save = () => attempt(async () => saved(await putTargets(items(), list.revision)));
+  const field = (key: FieldKey, label: string, props: { placeholder?: string; mono?: boolean; numeric?: boolean; maxLength?: number; hint?: string }) => {
+    const bad = shown ? wrong[key] : undefined;
+    const about = [props.hint && `edit-${key}-hint`, bad && `edit-${key}-bad`].filter(Boolean).join(' ');
+    return (
+      <label key={key}>{label}
+        <input type="text" class={props.mono ? 'mono' : ''} inputMode={props.numeric ? 'decimal' : 'text'} spellcheck={false} autocapitalize="none" autocomplete="off" maxLength={props.maxLength}
+          placeholder={props.placeholder} value={typed[key]} aria-invalid={Boolean(bad)} aria-describedby={about || undefined} data-testid={`edit-${key}`}
+          onInput={(event) => { setTyped({ ...typed, [key]: event.currentTarget.value }); setPreview(undefined); setError(''); }} />
+        {props.hint && <span class="hint" id={`edit-${key}-hint`}>{props.hint}</span>}
+        {bad && <span class="field-error" id={`edit-${key}-bad`} role="alert">{bad}</span>}
+      </label>
+    );
+  };
+  return (
+    <Confirm title={one ? `Settings of ${chosen[0]!.address}` : `Settings of ${count(chosen.length, 'target')}`} yes="Save" busy={busy || !any} onYes={save} onNo={close}>
+      <form class="fields" onSubmit={(event) => { event.preventDefault(); if (any && !busy) void save(); }}>
+        {!one && <p class="soft">What is left empty stays as it is for each of them.</p>}
+        {one && field('name', 'Name', { maxLength: 64 })}
+        <div class="pairs">
+          {numberFields.map((number) => field(number.key, number.unit ? `${number.label} (${number.unit})` : number.label, {
+            numeric: true, placeholder: differ(chosen, number) ? 'they differ' : number.optional ? 'default' : undefined, hint: number.optional ? '0: the default' : undefined,
+          }))}
+        </div>
+        {field('labels', one ? 'Labels' : 'Labels to set', { mono: true, placeholder: 'group=core, site=fra', hint: 'key=value, with commas between. Rules go by them.' })}
+        {!one && field('unlabel', 'Labels to take off', { mono: true, placeholder: 'group, site' })}
+        <button type="submit" class="hidden" tabIndex={-1}>Save</button>
+      </form>
+      {error && <Notice kind="error">{error}</Notice>}
+      {preview && <div data-testid="edit-preview"><Notice kind="info">Saving would do this: {previewWords(preview)}</Notice></div>}
+      <button type="button" disabled={busy || !any} data-testid="edit-look" onClick={look}>Preview</button>
+    </Confirm>
+  );
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// One or several targets edited at once: what was typed, what is wrong with it, and the list that comes of it.
+import { formatLabels, parseLabels } from './labels.tsx';
+import { settingsOf } from './targets_text.ts';
+import type { Target } from './types.ts';
+
+export interface NumberField {
+  key: 'interval_ms' | 'timeout_ms' | 'size' | 'dscp' | 'slow_ms' | 'lossy_percent';
+  label: string;
+  unit: string;
+  /** In units: times shown in seconds are sent in milliseconds. */
+  scale: number;
+  min: number;
+  max: number;
+  /** 0 gives it back to the server's default. */
+  optional?: boolean;
+}
+
+export const numberFields: readonly NumberField[] = [
+  { key: 'interval_ms', label: 'Interval', unit: 's', scale: 1000, min: 0.1, max: 3600 },
+  { key: 'timeout_ms', label: 'Timeout', unit: 's', scale: 1000, min: 0.01, max: 60 },
+  { key: 'size', label: 'Size', unit: 'bytes', scale: 1, min: 16, max: 65000 },
+  { key: 'dscp', label: 'DSCP', unit: '', scale: 1, min: 0, max: 63 },
+  { key: 'slow_ms', label: 'Slow above', unit: 'ms', scale: 1, min: 0, max: 60000, optional: true },
+  { key: 'lossy_percent', label: 'Lossy from', unit: '%', scale: 1, min: 0, max: 100, optional: true },
+];
+
+export type FieldKey = NumberField['key'] | 'name' | 'labels' | 'unlabel';
+export type Typed = Record<FieldKey, string>;
+
+const numberText = (target: Target, field: NumberField): string => (target[field.key] === undefined ? '' : String(target[field.key]! / field.scale));
+const common = (texts: string[]): string => (texts.every((text) => text === texts[0]) ? texts[0]! : '');
+
+/** What the fields show first: what all of them have; nothing where they differ. Labels of several are added to. */
+export function typedOf(targets: readonly Target[]): Typed {
+  const one = targets.length === 1;
+  const typed: Typed = { name: one ? targets[0]!.name : '', labels: one ? formatLabels(targets[0]!.labels) : '', unlabel: '', interval_ms: '', timeout_ms: '', size: '', dscp: '', slow_ms: '', lossy_percent: '' };
+  for (const field of numberFields) typed[field.key] = common(targets.map((target) => numberText(target, field)));
+  return typed;
+}
+
+export const differ = (targets: readonly Target[], field: NumberField): boolean => new Set(targets.map((target) => numberText(target, field))).size > 1;
+
+function numberOf(field: NumberField, text: string): number {
+  const value = Number(text);
+  const whole = field.scale > 1 || Number.isInteger(value);
+  if (!/^\d+(\.\d{1,3})?$/.test(text) || !whole || value < field.min || value > field.max)
+    throw new Error(`${field.label} must be ${field.scale > 1 ? '' : 'a whole number of '}${field.min} to ${field.max}${field.unit && ` ${field.unit}`}.`);
+  return Math.round(value * field.scale);
+}
+
+export interface Changes {
+  fields: Partial<Pick<Target, NumberField['key'] | 'name' | 'labels'>>;
+  addLabels: Record<string, string>;
+  removeLabels: string[];
+}
+
+/** Only what was typed anew is changed. `wrong`: a reason for each field that cannot be taken. */
+export function changesOf(targets: readonly Target[], typed: Typed): { changes: Changes; wrong: Partial<Typed>; any: boolean } {
+  const first = typedOf(targets), wrong: Partial<Typed> = {};
+  const changes: Changes = { fields: {}, addLabels: {}, removeLabels: [] };
+  const isNew = (key: FieldKey) => typed[key].trim() !== first[key];
+  const attempt = (key: FieldKey, what: () => void) => {
+    try {
+      if (isNew(key)) what();
+    } catch (cause) {
+      wrong[key] = (cause as Error).message;
+    }
+  };
+  attempt('name', () => { changes.fields.name = typed.name.trim(); });
+  attempt('labels', () => {
+    const labels = parseLabels(typed.labels);
+    if (targets.length === 1) changes.fields.labels = labels;
+    else changes.addLabels = labels;
+  });
+  attempt('unlabel', () => {
+    changes.removeLabels = typed.unlabel.split(',').map((key) => key.trim()).filter(Boolean);
+    const bad = changes.removeLabels.find((key) => /[=\s]/.test(key));
+    if (bad) throw new Error(`“${bad}” is no label's key. Write keys alone, with commas between.`);
+  });
+  for (const field of numberFields)
+    attempt(field.key, () => {
+      const text = typed[field.key].trim();
+      if (text || !field.optional) changes.fields[field.key] = numberOf(field, text);
+      else changes.fields[field.key] = 0;
+    });
+  return { changes, wrong, any: (Object.keys(typed) as FieldKey[]).some(isNew) };
+}
+
+/** The whole list as PUT takes it, with the changes to the chosen ones. */
+export function applyChanges(all: readonly Target[], chosen: ReadonlySet<number>, { fields, addLabels, removeLabels }: Changes): unknown[] {
+  return all.map((target) => {
+    const item = { ...settingsOf(target), address: target.address, name: target.name };
+    if (!chosen.has(target.id)) return item;
+    const labels = Object.fromEntries(Object.entries({ ...(fields.labels ?? target.labels), ...addLabels }).filter(([key]) => !removeLabels.includes(key)));
+    return { ...item, ...fields, labels };
+  });
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of targets as a file: all fields, as CSV with a line of names first, or as the API's JSON.
+import { LineError, formatCsv, parseCsv } from './csv.ts';
+import { formatLabels, parseLabels } from './labels.tsx';
+import { settingsOf } from './targets_text.ts';
+import type { Target } from './types.ts';
+
+export interface ImportedTargets {
+  items: unknown[];
+  /** The line (from 1) each item came from; empty: the file has no lines that matter. */
+  lines: number[];
+}
+
+const columns = ['address', 'name', 'labels', 'interval_ms', 'timeout_ms', 'size', 'dscp', 'slow_ms', 'lossy_percent', 'family', 'ttl', 'dont_fragment', 'source', 'interface'] as const;
+type Column = typeof columns[number];
+const texts: readonly Column[] = ['address', 'name', 'source', 'interface'];
+
+const fieldsOf = (target: Target) => ({ address: target.address, name: target.name, ...settingsOf(target) });
+
+export function targetsToCsv(targets: readonly Target[]): string {
+  const row = (target: Target) => columns.map((column) => (column === 'labels' ? formatLabels(target.labels) : String(target[column] ?? '')));
+  return formatCsv([[...columns], ...targets.map(row)]);
+}
+
+export const targetsToJson = (targets: readonly Target[]): string => `${JSON.stringify({ targets: targets.map(fieldsOf) }, null, 1)}\n`;
+
+function read(column: Column, cell: string): unknown {
+  if (texts.includes(column)) return cell;
+  if (column === 'labels') return parseLabels(cell);
+  if (column === 'dont_fragment') {
+    if (cell !== 'true' && cell !== 'false') throw new Error(`dont_fragment is true or false, not “${cell}”`);
+    return cell === 'true';
+  }
+  if (!/^\d{1,9}$/.test(cell)) throw new Error(`${column} must be a whole number, not “${cell}”`);
+  return Number(cell);
+}
+
+/** Cells that are empty take the server's defaults. A LineError names the line; the server checks the values. */
+export function targetsFromCsv(text: string): ImportedTargets {
+  const [head, ...rows] = parseCsv(text);
+  if (!head) throw new LineError(1, `the file is empty: its first line must name the columns, as ${columns.slice(0, 3).join(',')}`);
+  const names = head.cells.map((cell) => cell.trim());
+  for (const [i, name] of names.entries()) {
+    if (!columns.includes(name as Column)) throw new LineError(head.line, `“${name}” is no column; there are ${columns.join(', ')}`);
+    if (names.indexOf(name) !== i) throw new LineError(head.line, `the column ${name} stands there twice`);
+  }
+  if (!names.includes('address')) throw new LineError(head.line, 'the column address is missing');
+  const items = rows.map(({ line, cells }) => {
+    if (cells.length !== names.length) throw new LineError(line, `${cells.length} cells, but ${names.length} columns`);
+    const item: Record<string, unknown> = {};
+    cells.forEach((raw, i) => {
+      const cell = raw.trim();
+      try {
+        if (cell) item[names[i]!] = read(names[i] as Column, cell);
+      } catch (cause) {
+        throw new LineError(line, (cause as Error).message);
+      }
+    });
+    return item;
+  });
+  return { items, lines: rows.map((row) => row.line) };
+}
+
+export function targetsFromJson(text: string): ImportedTargets {
+  const data: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+  const items = Array.isArray(data) ? data : (data as { targets?: unknown } | null)?.targets;
+  if (!Array.isArray(items)) throw new Error('A list of targets, or an object with the list “targets”, is expected.');
+  return { items, lines: [] };
+}
+
+/** By what the file begins with: JSON is an object or a list. */
+export const targetsFromFile = (text: string): ImportedTargets => (/^\uFEFF?\s*[[{]/.test(text) ? targetsFromJson(text) : targetsFromCsv(text));

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { LineError, formatCsv, parseCsv } from '../src/csv.ts';
+import { applyChanges, changesOf, typedOf } from '../src/target_changes.ts';
+import { targetsFromCsv, targetsFromFile, targetsToCsv, targetsToJson } from '../src/targets_file.ts';
+import type { Target } from '../src/types.ts';
+
+const target = (id: number, address: string, more: Partial<Target> = {}): Target => ({ id, address, name: '', interval_ms: 5000, timeout_ms: 3000, size: 56, dscp: 0, labels: {}, ...more });
+const cells = (text: string) => parseCsv(text).map((row) => row.cells);
+const failsAt = (line: number, words: RegExp, what: () => unknown) =>
+  assert.throws(what, (cause) => cause instanceof LineError && cause.line === line && words.test(cause.message));
+
+test('CSV cells are as RFC 4180 has them', () => {
+  assert.deepEqual(cells('a,b\r\nc,d'), [['a', 'b'], ['c', 'd']]);
+  assert.deepEqual(cells('a,b\nc,d\n'), [['a', 'b'], ['c', 'd']]);
+  assert.deepEqual(cells('\uFEFFa,"b ""c"", d"\r\n'), [['a', 'b "c", d']]);
+  assert.deepEqual(cells('"",,""\r\n'), [['', '', '']]);
+  assert.deepEqual(cells('a,\r\n,b'), [['a', ''], ['', 'b']]);
+  assert.deepEqual(cells('a,'), [['a', '']]);
+  assert.deepEqual(cells('"x\r\ny",z\r\n'), [['x\r\ny', 'z']]);
+  assert.deepEqual(cells('a\r\n\r\n\nb\r\n'), [['a'], ['b']]);
+  assert.deepEqual(cells('""\r\n'), [['']]);
+  assert.deepEqual(cells(' a , b '), [[' a ', ' b ']]);
+  assert.deepEqual(cells(''), []);
+});
+
+test('rows know their line, across line ends in quotes', () => {
+  assert.deepEqual(parseCsv('a\r\n"b\r\nb"\r\n\r\nc').map((row) => row.line), [1, 2, 5]);
+});
+
+test('CSV that is none names its line', () => {
+  failsAt(2, /never closed/, () => parseCsv('a\r\n"b\r\nc\r\n'));
+  failsAt(1, /never closed/, () => parseCsv('"a""'));
+  failsAt(2, /inside a cell/, () => parseCsv('a\r\nb"c"'));
+  failsAt(3, /after a closing quote/, () => parseCsv('a\r\nb\r\n"c" d'));
+  failsAt(1, /carriage return/, () => parseCsv('a\rb'));
+});
+
+test('what is written as CSV is read as it was', () => {
+  const rows = [['a', 'b,c', 'd"e', 'f\r\ng', ''], ['', '"', '""', ' ', ',']];
+  assert.deepEqual(cells(formatCsv(rows)), rows);
+});
+
+test('a list of targets comes back from CSV and from JSON with every setting', () => {
+  const list = [target(1, '192.0.2.1', { name: 'the "core", one', labels: { site: 'fra', group: 'a' }, slow_ms: 20, lossy_percent: 25, dscp: 46, size: 100 }),
+    target(2, 'host.example', { family: 6, ttl: 9, dont_fragment: true, source: '2001:db8::1', interface: 'eth0' })];
+  const wanted = list.map(({ id: _, ...rest }) => rest);
+  for (const found of [targetsFromFile(targetsToCsv(list)), targetsFromFile(targetsToJson(list))])
+    assert.deepEqual(found.items.map((item) => ({ name: '', labels: {}, ...(item as object) })), wanted);
+});
+
+test('a line that is no target is named', () => {
+  failsAt(1, /“adress” is no column/, () => targetsFromCsv('adress\r\nx'));
+  failsAt(1, /address is missing/, () => targetsFromCsv('name\r\nx'));
+  failsAt(1, /twice/, () => targetsFromCsv('address,address\r\nx,y'));
+  failsAt(1, /empty/, () => targetsFromCsv('\r\n'));
+  failsAt(3, /3 cells, but 2 columns/, () => targetsFromCsv('address,name\r\na,b\r\na,b,c'));
+  failsAt(4, /size must be a whole number/, () => targetsFromCsv('address,name,size\r\na,"b\r\nb",1\r\nc,d,1e3'));
+  failsAt(2, /“x” is no label/, () => targetsFromCsv('address,labels\r\na,x'));
+  failsAt(2, /true or false/, () => targetsFromCsv('address,dont_fragment\r\na,yes'));
+  assert.deepEqual(targetsFromCsv('address,size\r\na,\r\n\r\nb,60').lines, [2, 4]);
+  assert.throws(() => targetsFromFile('{"target":[]}'), /is expected/);
+  assert.throws(() => targetsFromFile('[1,'));
+});
+
+test('only what was typed anew is changed, for each that is chosen', () => {
+  const list = [target(1, 'a', { labels: { site: 'fra', tier: '1' }, size: 60 }), target(2, 'b', { slow_ms: 9, labels: { tier: '2' } }), target(3, 'c')];
+  const chosen = list.slice(0, 2), typed = typedOf(chosen);
+  assert.equal(typed.size, ''); // they differ
+  assert.equal(typed.interval_ms, '5');
+  assert.equal(changesOf(chosen, typed).any, false);
+  const { changes, wrong, any } = changesOf(chosen, { ...typed, interval_ms: '2.5', labels: 'site=ber', unlabel: 'tier', slow_ms: '0' });
+  assert.deepEqual([wrong, any], [{}, true]);
+  const [a, b, c] = applyChanges(list, new Set([1, 2]), changes) as Target[];
+  assert.deepEqual([a!.interval_ms, a!.size, a!.labels, a!.slow_ms], [2500, 60, { site: 'ber' }, 0]);
+  assert.deepEqual([b!.interval_ms, b!.size, b!.labels, b!.slow_ms], [2500, 56, { site: 'ber' }, 0]);
+  assert.deepEqual([c!.interval_ms, c!.labels, 'slow_ms' in c!], [5000, {}, false]);
+});
+
+test('labels and name of one are replaced; an empty threshold is the default again', () => {
+  const list = [target(1, 'a', { name: 'old', labels: { site: 'fra' }, lossy_percent: 5 })];
+  const { changes } = changesOf(list, { ...typedOf(list), name: '', labels: 'x=y', lossy_percent: '' });
+  const [a] = applyChanges(list, new Set([1]), changes) as Target[];
+  assert.deepEqual([a!.name, a!.labels, a!.lossy_percent], ['', { x: 'y' }, 0]);
+});
+
+test('limits of the fields, at their edges', () => {
+  const one = [target(1, 'a', { interval_ms: 7000, timeout_ms: 7000, size: 99, dscp: 9 })];
+  const bad = (key: string, text: string) => key in changesOf(one, { ...typedOf(one), [key]: text }).wrong;
+  const edges: [string, string[], string[]][] = [
+    ['interval_ms', ['0.1', '3600'], ['0.09', '3600.1', '', '-1', '1e1', 'x', '1.0001']],
+    ['timeout_ms', ['0.01', '60'], ['0.009', '60.001', '']],
+    ['size', ['16', '65000'], ['15', '65001', '16.5', '']],
+    ['dscp', ['0', '63'], ['64', '']],
+    ['slow_ms', ['0', '60000', ''], ['60001', '1.5']],
+    ['lossy_percent', ['0', '100', ''], ['101']],
+    ['labels', ['', 'a=b'], ['a', 'a=b,a=c']],
+    ['unlabel', ['', 'a, b'], ['a=b']],
+  ];
+  for (const [key, good, wrong] of edges) {
+    for (const text of good) assert.equal(bad(key, text), false, `${key} ${text}`);
+    for (const text of wrong) assert.equal(bad(key, text), true, `${key} ${text}`);
+  }
+});
