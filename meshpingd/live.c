@@ -172,6 +172,13 @@ json_object *live_target_json(const meshping_target *target)
         add_number(object, "slow_ms", target->slow_ms);
     if (target->lossy_percent)
         add_number(object, "lossy_percent", target->lossy_percent);
+    if (meshping_target_is_paused(target, server_unix_ms())) {
+        json_object *pause = json_object_new_object();
+        add_text(pause, "reason", target->pause_reason);
+        if (target->paused_until_ms)
+            add_number(pause, "until_ms", target->paused_until_ms);
+        json_object_object_add(object, "paused", pause);
+    }
     if (target->ttl)
         add_number(object, "ttl", target->ttl);
     if (target->dont_fragment)

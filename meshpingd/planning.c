@@ -136,6 +136,59 @@ static void fill_peers(peer_list *list, uint64_t ids_from)
     list->count = count;
 }
 
+/* ---- pauses ---- */
+
+/* Of each target; the caller's. NULL: out of memory. */
+static bool *paused_of(const meshping_target_list *list, int64_t now_ms)
+{
+    bool *paused = calloc(list->count + 1, sizeof *paused);
+    for (size_t i = 0; paused && i < list->count; i++)
+        paused[i] = meshping_target_is_paused(&list->items[i], now_ms);
+    return paused;
+}
+
+/* When the next one ends; 0: none does by itself. */
+static int64_t next_resume(const meshping_target_list *list, int64_t now_ms)
+{
+    int64_t next = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        int64_t end = list->items[i].paused_until_ms;
+        if (end && meshping_target_is_paused(&list->items[i], now_ms) && (!next || end < next))
+            next = end;
+    }
+    return next;
+}
+
+/* In the log and among the events: nobody did it. */
+static void note_resumed(server *s, int64_t now_ms)
+{
+    char text[512];
+    size_t count = 0;
+    const meshping_target *first = NULL;
+    for (size_t i = 0; i < s->targets.count; i++) {
+        const meshping_target *target = &s->targets.items[i];
+        if (!target->paused_until_ms || target->paused_until_ms < s->plan_resume_ms || target->paused_until_ms > now_ms)
+            continue;
+        first = first ? first : target;
+        count++;
+    }
+    if (!first)
+        return;
+    snprintf(text, sizeof text, "the pause of %s is over (%s)%s", first->host, first->pause_reason,
+             count > 1 ? ", and others' with it" : "");
+    log_info("targets", "%s", text);
+    meshping_store_event_add(s->store, now_ms, "targets", 0, NULL, text, NULL);
+}
+
+static void resume(server *s, int64_t now_ms)
+{
+    if (!s->plan_resume_ms || now_ms < s->plan_resume_ms)
+        return;
+    note_resumed(s, now_ms);
+    s->plan_resume_ms = 0;
+    planning_due(s);
+}
+
 /* ---- plans ---- */
 
 /* Whether trouble is told now: what is tried each second is told each minute. */
@@ -193,6 +246,10 @@ static meshping_status try_plan(server *s, plan **out, const meshping_rule *rule
     meshping_target_init(&input.defaults);
     input.defaults.interval_ms = (uint32_t)s->config.interval_ms;
     input.defaults.timeout_ms = (uint32_t)s->config.timeout_ms;
+    bool *paused = paused_of(input.list, server_unix_ms());
+    if (!paused)
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu targets", input.list->count);
+    input.paused = paused;
     meshping_status status = find_peers(s, input.rules, input.rule_count, &peers, err);
     *complete = preview || status != MESHPING_OK || name_targets(s, &peers, &unnamed) == MESHPING_OK;
     if (!*complete && is_told(s))
@@ -204,6 +261,7 @@ static meshping_status try_plan(server *s, plan **out, const meshping_rule *rule
         status = plan_make(out, &input, err);
     }
     dispose_peers(&peers);
+    free(paused);
     return status;
 }
 
@@ -233,6 +291,7 @@ static meshping_status renew(server *s, meshping_error *err)
     plan *made = NULL, *before = s->plan;
     uint64_t **rows;
     bool complete;
+    int64_t now_ms = server_unix_ms(); /* before the plan: a pause that ends meanwhile is looked at again */
     meshping_status status = try_plan(s, &made, NULL, 0, NULL, false, &complete, err);
     if (status != MESHPING_OK)
         return status;
@@ -252,6 +311,7 @@ static meshping_status renew(server *s, meshping_error *err)
     free(rows);
     s->plan = made;
     s->plan_due = s->plan_incomplete = !complete;
+    s->plan_resume_ms = next_resume(&s->targets, now_ms);
     s->live_version++;
     if (before)
         live_refit(s, before);
@@ -265,6 +325,7 @@ const plan *planning_now(server *s)
 {
     meshping_error err = {0};
     int64_t now_ms = server_mono_ms();
+    resume(s, server_unix_ms());
     if (!s->plan_due || now_ms < s->plan_retry_ms)
         return s->plan;
     if (renew(s, &err) != MESHPING_OK && is_told(s))

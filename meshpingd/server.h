@@ -81,9 +81,10 @@ typedef struct server {
     uint64_t rules_revision;
     struct plan *plan; /* what is pinged by whom, planning.h; the columns of all cells */
     bool plan_due;
-    bool plan_incomplete;  /* agents of meshes were left out */
-    int64_t plan_retry_ms; /* planning.c: not before, monotonic clock */
-    int64_t plan_told_ms;  /* when its trouble was told last */
+    bool plan_incomplete;   /* agents of meshes were left out */
+    int64_t plan_retry_ms;  /* planning.c: not before, monotonic clock */
+    int64_t plan_told_ms;   /* when its trouble was told last */
+    int64_t plan_resume_ms; /* when the next pause ends; 0: none does */
     target_updates updates;
     meshping_cell_thresholds thresholds;
     server_counters counters;

@@ -66,6 +66,31 @@ static meshping_status take_labels(json_object *item, char *labels, meshping_err
     return json_object_object_get_ex(item, "labels", &field) ? json_body_labels(labels, field, err) : MESHPING_OK;
 }
 
+/* {"reason", "until_ms"}; null is no pause. */
+static meshping_status take_pause(json_object *item, meshping_target *target, meshping_error *err)
+{
+    json_object *field, *until;
+    if (!json_object_object_get_ex(item, "paused", &field) || !field)
+        return MESHPING_OK;
+    if (!json_object_is_type(field, json_type_object))
+        return meshping_error_set(err, MESHPING_INVALID, "\"paused\" must be an object: {\"reason\":\"moved\"}");
+    json_object_object_foreach(field, key, unused)
+    {
+        (void)unused;
+        if (strcmp(key, "reason") != 0 && strcmp(key, "until_ms") != 0)
+            return meshping_error_set(err, MESHPING_INVALID, "\"%.40s\" is not a field of a pause", key);
+    }
+    meshping_status status = take_text(field, "reason", true, target->pause_reason, sizeof target->pause_reason, err);
+    if (status == MESHPING_OK && !target->pause_reason[0])
+        return meshping_error_set(err, MESHPING_INVALID, "a pause needs a reason");
+    if (status != MESHPING_OK || !json_object_object_get_ex(field, "until_ms", &until) || !until)
+        return status;
+    if (!json_object_is_type(until, json_type_int))
+        return meshping_error_set(err, MESHPING_INVALID, "\"until_ms\" must be a whole number");
+    target->paused_until_ms = json_object_get_int64(until); /* checked with the whole target */
+    return MESHPING_OK;
+}
+
 static meshping_status from_object(meshping_target *target, json_object *item, meshping_error *err)
 {
     uint32_t size = target->size, dscp = target->dscp, ttl = target->ttl, family = target->family,
@@ -87,13 +112,14 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
             MESHPING_OK ||
         (status = take_number(item, "slow_ms", MESHPING_SLOW_MS_MAX, &target->slow_ms, err)) != MESHPING_OK ||
         (status = take_number(item, "lossy_percent", 100, &lossy, err)) != MESHPING_OK ||
-        (status = take_labels(item, target->labels, err)) != MESHPING_OK)
+        (status = take_labels(item, target->labels, err)) != MESHPING_OK ||
+        (status = take_pause(item, target, err)) != MESHPING_OK)
         return status;
     json_object_object_foreach(item, key, value)
     {
-        static const char *known[] = {"address",   "name",   "id",      "interval_ms",   "timeout_ms",
-                                      "size",      "dscp",   "ttl",     "dont_fragment", "source",
-                                      "interface", "family", "slow_ms", "lossy_percent", "labels"};
+        static const char *known[] = {
+            "address",       "name",   "id",        "interval_ms", "timeout_ms", "size",          "dscp",   "ttl",
+            "dont_fragment", "source", "interface", "family",      "slow_ms",    "lossy_percent", "labels", "paused"};
         bool found = false;
         (void)value;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)

@@ -108,6 +108,25 @@ static meshping_status check_interface(const char *name, meshping_error *err)
     return MESHPING_OK;
 }
 
+static meshping_status check_pause(const meshping_target *target, meshping_error *err)
+{
+    meshping_error inner = {0};
+    meshping_status status = meshping__name_check(target->pause_reason, &inner);
+    if (status != MESHPING_OK)
+        return meshping_error_set(err, status, "the reason of the pause: as a %s", inner.message);
+    if (target->paused_until_ms < 0 || target->paused_until_ms > MESHPING_PAUSE_UNTIL_MS_MAX)
+        return meshping_error_set(err, MESHPING_INVALID, "paused_until_ms is %lld, allowed are 0 to %lld",
+                                  (long long)target->paused_until_ms, (long long)MESHPING_PAUSE_UNTIL_MS_MAX);
+    if (target->paused_until_ms && !target->pause_reason[0])
+        return meshping_error_set(err, MESHPING_INVALID, "a pause needs a reason");
+    return MESHPING_OK;
+}
+
+bool meshping_target_is_paused(const meshping_target *target, int64_t now_unix_ms)
+{
+    return target->pause_reason[0] && (!target->paused_until_ms || target->paused_until_ms > now_unix_ms);
+}
+
 meshping_status meshping__target_check(char *host, meshping_address *address, const meshping_target *target,
                                        meshping_error *err)
 {
@@ -133,6 +152,8 @@ meshping_status meshping__target_check(char *host, meshping_address *address, co
         status = check_range("slow_ms", target->slow_ms, 0, MESHPING_SLOW_MS_MAX, err);
     if (status == MESHPING_OK)
         status = check_range("lossy_percent", target->lossy_percent, 0, 100, err);
+    if (status == MESHPING_OK)
+        status = check_pause(target, err);
     return status;
 }
 

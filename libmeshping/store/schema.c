@@ -188,6 +188,9 @@ static const char *const migrations[] = {
     "ALTER TABLE blocks ADD COLUMN clock_offset_us INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE quarantine ADD COLUMN clock_offset_us INTEGER NOT NULL DEFAULT 0;"
     "PRAGMA user_version = 13;",
+    "ALTER TABLE targets ADD COLUMN pause_reason TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE targets ADD COLUMN paused_until_ms INTEGER NOT NULL DEFAULT 0;"
+    "PRAGMA user_version = 14;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

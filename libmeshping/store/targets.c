@@ -17,12 +17,13 @@ static meshping_status read_targets(meshping_store *store, meshping_target_list 
         meshping__sql_number(&store->sql, "SELECT value FROM counters WHERE name = 'targets_revision'", &revision, err);
     list->revision = (uint64_t)revision;
     if (status == MESHPING_OK)
-        status = meshping__sql_query(&store->sql, &row, err,
-                                     "SELECT t.id, h.host, h.family, t.name, t.interval_ms, t.timeout_ms, t.size,"
-                                     " t.dscp, t.ttl, t.dont_fragment, t.source, t.interface, t.labels, t.slow_ms,"
-                                     " t.lossy_percent FROM targets t JOIN target_hosts h USING(id)"
-                                     " ORDER BY t.position",
-                                     "");
+        status = meshping__sql_query(
+            &store->sql, &row, err,
+            "SELECT t.id, h.host, h.family, t.name, t.interval_ms, t.timeout_ms, t.size,"
+            " t.dscp, t.ttl, t.dont_fragment, t.source, t.interface, t.labels, t.slow_ms,"
+            " t.lossy_percent, t.pause_reason, t.paused_until_ms FROM targets t JOIN target_hosts h USING(id)"
+            " ORDER BY t.position",
+            "");
     while (status == MESHPING_OK && (status = meshping__sql_step(&store->sql, row, err)) == MESHPING_OK) {
         meshping_target target;
         meshping_target_init(&target);
@@ -44,6 +45,8 @@ static meshping_status read_targets(meshping_store *store, meshping_target_list 
         meshping__sql_text(row, 12, target.labels, sizeof target.labels);
         target.slow_ms = (uint32_t)sqlite3_column_int64(row, 13);
         target.lossy_percent = (uint8_t)sqlite3_column_int(row, 14);
+        meshping__sql_text(row, 15, target.pause_reason, sizeof target.pause_reason);
+        target.paused_until_ms = sqlite3_column_int64(row, 16);
         status = meshping_target_list_append(list, &target, err);
         if (status != MESHPING_OK)
             sqlite3_reset(row);
@@ -148,12 +151,13 @@ static meshping_status replace(meshping__sql *sql, const meshping_target_list *l
             status = meshping__sql_run(
                 sql, err,
                 "INSERT INTO targets(position, id, name, interval_ms, timeout_ms, size, dscp, ttl, dont_fragment,"
-                " source, interface, labels, slow_ms, lossy_percent)"
-                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-                "iitiiiiiitttii", (int64_t)i, ids[i], target->name, (int64_t)target->interval_ms,
+                " source, interface, labels, slow_ms, lossy_percent, pause_reason, paused_until_ms)"
+                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                "iitiiiiiitttiiti", (int64_t)i, ids[i], target->name, (int64_t)target->interval_ms,
                 (int64_t)target->timeout_ms, (int64_t)target->size, (int64_t)target->dscp, (int64_t)target->ttl,
                 (int64_t)target->dont_fragment, meshping_address_format(&target->source, source), target->interface,
-                target->labels, (int64_t)target->slow_ms, (int64_t)target->lossy_percent);
+                target->labels, (int64_t)target->slow_ms, (int64_t)target->lossy_percent, target->pause_reason,
+                target->paused_until_ms);
         if (status == MESHPING_EXISTS)
             return meshping_error_set(err, MESHPING_INVALID, "target %zu: id %" PRId64 " comes twice", i + 1, ids[i]);
     }

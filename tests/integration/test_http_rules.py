@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Labels, selectors and rules over HTTP: what is taken, what is refused and why, and who was faster."""
 
+import time
+
 import pytest
 
 import http_lab
@@ -95,6 +97,30 @@ def test_targets_have_labels_and_are_found_by_them(server):
     # what GET gave may be put back as it is
     again = server.call("PUT", "/api/v1/targets", {"targets": saved.json()["targets"]})
     assert again.json()["targets"] == saved.json()["targets"]
+
+
+def test_a_pause_has_a_reason_and_may_have_an_end(server):
+    end = int(time.time() * 1000) + 3600_000
+    pauses = [{"reason": "moved"}, {"reason": "rack 4", "until_ms": end}, None, {"reason": "over", "until_ms": 1000}]
+    saved = server.call("PUT", "/api/v1/targets", {"targets": [
+        {"address": f"192.0.2.{i}", "paused": pause} for i, pause in enumerate(pauses, 1)]})
+    assert saved.status == 200, saved
+    assert [t.get("paused") for t in saved.json()["targets"]] == [*pauses[:2], None, None]  # the last one's has ended
+    cells = server.call("GET", "/api/v1/matrix").json()["targets"]
+    assert [t.get("paused") for t in cells] == [*pauses[:2], None, None]
+    # what GET gave keeps the pauses, the original's route too; without one the target is resumed
+    again = server.call("PUT", "/api/v1/targets", {"targets": saved.json()["targets"]})
+    assert again.json()["targets"] == saved.json()["targets"]
+    hosts = [f"192.0.2.{i}" for i in range(1, 5)]
+    assert server.call("POST", "/admin/update_targets", {"targets": hosts}).status == 200
+    assert server.call("GET", "/api/v1/targets").json()["targets"] == saved.json()["targets"]
+    preview = server.call("POST", "/api/v1/targets/preview", {"targets": hosts}).json()
+    assert [change["before"]["paused"] for change in preview["changed"]] == pauses[:2]
+    assert not any("paused" in change["after"] for change in preview["changed"])
+    for bad in (True, {}, {"reason": ""}, {"reason": 5}, {"reason": "x" * 65}, {"reason": "a\nb"},
+                {"reason": "a", "until_ms": -1}, {"reason": "a", "until_ms": 1.5}, {"reason": "a", "until_ms": 1 << 62}):
+        answer = server.call("PUT", "/api/v1/targets", {"targets": [{"address": "192.0.2.1", "paused": bad}]})
+        assert answer.status == 400 and answer.json()["index"] == 0, (bad, answer)
 
 
 @pytest.mark.parametrize("labels,word", [

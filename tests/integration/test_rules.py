@@ -143,6 +143,33 @@ def test_no_agent_is_given_more_targets_than_it_takes(site):
     site.wait_mesh(b="a")
 
 
+def test_a_paused_target_is_left_alone_shown_so_and_resumes_by_itself(site):
+    a, t = site.address("a"), site.address("t")
+    site.good("PUT", "/api/v1/targets", {"targets": [t, a]})
+    site.wait_ok(("a", t), ("b", t), ("c", a))
+    end = int(time.time() * 1000) + 8000
+    pause = {"reason": "new line card", "until_ms": end}
+    paused = {"address": t, "paused": pause}
+    pairs = site.good("POST", "/api/v1/targets/preview", {"targets": [paused, a]})["pairs"]
+    assert (pairs["before"], pairs["after"], pairs["removed"]) == (6, 3, 3)
+    site.good("PUT", "/api/v1/targets", {"targets": [paused, a]})
+    lab.wait_for("all have taken it in", 5,
+                 lambda: all(agent["targets_revision"] == 2 for agent in site.server.agents().values()))
+    begin = int(time.time() * 1000)
+    while int(time.time() * 1000) < end - 1500:
+        assert {site.state(name, t) for name in "abc"} == {"paused"}
+        time.sleep(0.2)
+    site.wait_ok(("a", t), ("b", t), ("c", t))
+    assert int(time.time() * 1000) >= end
+    lab.wait_for("what was meanwhile has come", 10, lambda: site.server.series("b", a)["time_ms"][-1] > end)
+    assert not [at for at in site.server.series("a", t)["time_ms"] if begin + INTERVAL_MS < at < end]
+    others = [at for at in site.server.series("b", a)["time_ms"] if begin <= at <= end]
+    assert max(later - at for at, later in zip(others, others[1:])) <= 2 * INTERVAL_MS and len(others) > 8
+    assert "paused" not in site.good("GET", "/api/v1/targets")["targets"][0]
+    events = [event["text"] for event in site.good("GET", "/api/v1/events?limit=20")["events"]]
+    assert f"the pause of {t} is over (new line card)" in events
+
+
 def test_agents_of_a_mesh_ping_each_other_as_they_come_go_move_and_are_held(site):
     site.rules({"name": "core", "kind": "mesh", "agents": "group=core"})
     assert site.meant() == {"a": set(), "b": set(), "c": set()}

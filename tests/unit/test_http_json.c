@@ -133,6 +133,12 @@ static void test_a_wrong_item_is_named_with_its_reason(void **state)
         {"{\"targets\":[{\"address\":\"192.0.2.1\",\"dont_fragment\":\"yes\"}]}", "true or false", 0},
         {"{\"targets\":[{\"address\":\"192.0.2.1\",\"size\":65536}]}", "\"size\" must be", 0},
         {"{\"targets\":[{\"address\":\"192.0.2.1\",\"intervall_ms\":5000}]}", "\"intervall_ms\" is not a field", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"paused\":true}]}", "\"paused\" must be an object", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"paused\":{}}]}", "\"reason\" is missing", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"paused\":{\"reason\":\"\"}}]}", "a pause needs a reason", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"paused\":{\"reason\":\"a\",\"end\":1}}]}", "field of a pause", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"paused\":{\"reason\":\"a\",\"until_ms\":\"1\"}}]}", "whole", 0},
+        {"{\"targets\":[{\"address\":\"192.0.2.1\",\"paused\":{\"reason\":\"a\",\"until_ms\":-1}}]}", "allowed are", 0},
         {"{\"targets\":[\"a\\u0000b\"]}", "target 1: ", 0},
         {"{\"targets\":[\"1\",\"2\",\"3\",\"4\"]}", "over the limit of 3", SIZE_MAX},
     };

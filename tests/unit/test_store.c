@@ -240,6 +240,8 @@ static void test_targets_are_kept_in_order_with_all_their_fields(void **state)
     strcpy(target.interface, "wg-office.2");
     target.ttl = 255;
     target.family = MESHPING_FAMILY_IPV6;
+    strcpy(target.pause_reason, "moving \"house\"");
+    target.paused_until_ms = MESHPING_PAUSE_UNTIL_MS_MAX;
     assert_int_equal(meshping_target_list_add(&list, &target, NULL), MESHPING_OK);
     put(&list, "192.0.2.1", 0);
     put(&list, "a.example", 0);
@@ -261,6 +263,9 @@ static void test_targets_are_kept_in_order_with_all_their_fields(void **state)
     assert_string_equal(t->interface, "wg-office.2");
     assert_int_equal(t->ttl, 255);
     assert_int_equal(t->family, MESHPING_FAMILY_IPV6);
+    assert_string_equal(t->pause_reason, target.pause_reason);
+    assert_true(t->paused_until_ms == MESHPING_PAUSE_UNTIL_MS_MAX);
+    assert_true(!back.items[1].pause_reason[0] && !back.items[1].paused_until_ms);
     assert_string_equal(back.items[1].host, "192.0.2.1");
     assert_string_equal(back.items[2].host, "a.example");
     meshping_target_list_dispose(&list);

@@ -315,6 +315,35 @@ static void test_an_agent_may_be_given_a_host_twice_but_not_an_id(void **state)
     meshping_target_list_dispose(&list);
 }
 
+static void test_a_pause_has_a_reason_and_ends_at_its_end(void **state)
+{
+    (void)state;
+    meshping_target target = target_of("192.0.2.1");
+    meshping_error why = {0};
+    assert_false(meshping_target_is_paused(&target, 1000));
+    target.paused_until_ms = 1000;
+    assert_int_equal(meshping_target_check(&target, &why), MESHPING_INVALID);
+    assert_non_null(strstr(why.message, "needs a reason"));
+    snprintf(target.pause_reason, sizeof target.pause_reason, "moving");
+    assert_true(meshping_target_is_paused(&target, 999));
+    assert_false(meshping_target_is_paused(&target, 1000));
+    target.paused_until_ms = 0;
+    assert_true(meshping_target_is_paused(&target, INT64_MAX));
+    static const int64_t ends[] = {-1, 0, MESHPING_PAUSE_UNTIL_MS_MAX, MESHPING_PAUSE_UNTIL_MS_MAX + 1};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        target.paused_until_ms = ends[i];
+        assert_int_equal(meshping_target_check(&target, NULL), i == 1 || i == 2 ? MESHPING_OK : MESHPING_INVALID);
+    }
+    target.paused_until_ms = 0;
+    memset(target.pause_reason, 'x', sizeof target.pause_reason);
+    assert_int_equal(meshping_target_check(&target, NULL), MESHPING_INVALID);
+    target.pause_reason[MESHPING_TARGET_NAME_MAX - 1] = 0;
+    assert_int_equal(meshping_target_check(&target, NULL), MESHPING_OK);
+    target.pause_reason[3] = '\n';
+    assert_int_equal(meshping_target_check(&target, &why), MESHPING_INVALID);
+    assert_non_null(strstr(why.message, "reason of the pause"));
+}
+
 static void test_labels_and_thresholds_are_checked_with_the_target(void **state)
 {
     (void)state;
@@ -350,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_a_patch_removes_replaces_and_adds),
         cmocka_unit_test(test_a_patch_that_does_not_fit_changes_nothing),
         cmocka_unit_test(test_an_agent_may_be_given_a_host_twice_but_not_an_id),
+        cmocka_unit_test(test_a_pause_has_a_reason_and_ends_at_its_end),
         cmocka_unit_test(test_labels_and_thresholds_are_checked_with_the_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

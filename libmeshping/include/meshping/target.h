@@ -10,8 +10,9 @@
 extern "C" {
 #endif
 
-#define MESHPING_TARGETS_MAX 10000  /* default limit of a list */
-#define MESHPING_TARGET_NAME_MAX 65 /* 64 bytes of UTF-8 and a NUL */
+#define MESHPING_TARGETS_MAX 10000                          /* default limit of a list */
+#define MESHPING_TARGET_NAME_MAX 65                         /* 64 bytes of UTF-8 and a NUL */
+#define MESHPING_PAUSE_UNTIL_MS_MAX INT64_C(64060588800000) /* the year 4000 */
 #define MESHPING_INTERVAL_MS_MIN 100
 #define MESHPING_INTERVAL_MS_MAX 3600000
 #define MESHPING_TIMEOUT_MS_MIN 10
@@ -41,12 +42,17 @@ typedef struct meshping_target {
     char labels[MESHPING_LABELS_MAX]; /* canonical in a list */
     uint32_t slow_ms;                 /* a cell is slow above this round-trip time; 0: the server's default */
     uint8_t lossy_percent;            /* and lossy from this share of its last verdicts lost; 0: likewise */
+    char pause_reason[MESHPING_TARGET_NAME_MAX]; /* nobody pings it; empty: it is not paused */
+    int64_t paused_until_ms;                     /* Unix; 0: until somebody resumes it */
 } meshping_target;
 
 /* All defaults, id 0, empty host. */
 MESHPING_API void meshping_target_init(meshping_target *target);
 /* Checks every field against the limits above; INVALID names the field, its value and what is allowed. */
 MESHPING_API meshping_status meshping_target_check(const meshping_target *target, meshping_error *err);
+
+/* Whether it is paused at this time: the pause has a reason, and no end that has come. */
+MESHPING_API bool meshping_target_is_paused(const meshping_target *target, int64_t now_unix_ms);
 
 typedef struct meshping_target_list {
     meshping_target *items; /* owned by the list */
