@@ -96,6 +96,29 @@ test('several are edited at once: what is left empty stays', async () => {
     [[3000, 99, { site: 'ber' }, 'a "second", one'], [3000, 56, { site: 'ber' }, '']]);
 });
 
+test('targets are paused with a reason and an end, and resumed', async () => {
+  await edit('127.0.0.2', '127.0.0.3');
+  await field('pause').selectOption('yes');
+  await field('until').fill('2020-01-01T00:00');
+  await yes();
+  await page.getByText('A pause needs a reason.').waitFor();
+  await page.getByText('The end must lie in the future.').waitFor();
+  await assertAccessible(page, 'a pause');
+  await field('reason').fill(EVIL);
+  await field('until').fill('2090-01-01T00:00');
+  await yes();
+  await closed();
+  await row('127.0.0.2').getByTestId('paused').getByText(EVIL).waitFor();
+  assert.deepEqual((await saved()).map((one) => one.paused?.reason), [undefined, EVIL, EVIL]);
+  assert.ok((await saved())[1].paused.until_ms > Date.parse('2089-12-30'));
+  await edit('127.0.0.2', '127.0.0.3');
+  await field('pause').selectOption('no');
+  await yes();
+  await closed();
+  await row('127.0.0.2').getByTestId('paused').waitFor({ state: 'detached' });
+  assert.deepEqual((await saved()).map((one) => one.paused), [undefined, undefined, undefined]);
+});
+
 test('somebody who was slower is told so, and nothing is lost', async () => {
   await edit('127.0.0.2', '127.0.0.3');
   await field('dscp').fill('10');

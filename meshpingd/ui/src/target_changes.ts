@@ -2,7 +2,7 @@
 // One or several targets edited at once: what was typed, what is wrong with it, and the list that comes of it.
 import { formatLabels, parseLabels } from './labels.tsx';
 import { settingsOf } from './targets_text.ts';
-import type { Target } from './types.ts';
+import type { Pause, Target } from './types.ts';
 
 export interface NumberField {
   key: 'interval_ms' | 'timeout_ms' | 'size' | 'dscp' | 'slow_ms' | 'lossy_percent';
@@ -25,16 +25,21 @@ export const numberFields: readonly NumberField[] = [
   { key: 'lossy_percent', label: 'Lossy from', unit: '%', scale: 1, min: 0, max: 100, optional: true },
 ];
 
-export type FieldKey = NumberField['key'] | 'name' | 'labels' | 'unlabel';
+export type FieldKey = NumberField['key'] | 'name' | 'labels' | 'unlabel' | 'pause' | 'reason' | 'until';
 export type Typed = Record<FieldKey, string>;
 
 const numberText = (target: Target, field: NumberField): string => (target[field.key] === undefined ? '' : String(target[field.key]! / field.scale));
+/** As an input of a local time has it, and back. */
+const localText = (ms: number | undefined): string => (ms ? new Date(ms - new Date(ms).getTimezoneOffset() * 60000).toISOString().slice(0, 16) : '');
+export const isPaused = (target: Pick<Target, 'paused'>, now_ms: number): boolean => target.paused !== undefined && (!target.paused.until_ms || target.paused.until_ms > now_ms);
+
 const common = (texts: string[]): string => (texts.every((text) => text === texts[0]) ? texts[0]! : '');
 
 /** What the fields show first: what all of them have; nothing where they differ. Labels of several are added to. */
 export function typedOf(targets: readonly Target[]): Typed {
   const one = targets.length === 1;
-  const typed: Typed = { name: one ? targets[0]!.name : '', labels: one ? formatLabels(targets[0]!.labels) : '', unlabel: '', interval_ms: '', timeout_ms: '', size: '', dscp: '', slow_ms: '', lossy_percent: '' };
+  const typed: Typed = { name: one ? targets[0]!.name : '', labels: one ? formatLabels(targets[0]!.labels) : '', unlabel: '', interval_ms: '', timeout_ms: '', size: '', dscp: '', slow_ms: '', lossy_percent: '',
+    pause: common(targets.map((target) => (target.paused ? 'yes' : 'no'))), reason: common(targets.map((target) => target.paused?.reason ?? '')), until: common(targets.map((target) => localText(target.paused?.until_ms))) };
   for (const field of numberFields) typed[field.key] = common(targets.map((target) => numberText(target, field)));
   return typed;
 }
@@ -53,10 +58,12 @@ export interface Changes {
   fields: Partial<Pick<Target, NumberField['key'] | 'name' | 'labels'>>;
   addLabels: Record<string, string>;
   removeLabels: string[];
+  /** undefined: as it is; null: none. */
+  pause?: Pause | null;
 }
 
 /** Only what was typed anew is changed. `wrong`: a reason for each field that cannot be taken. */
-export function changesOf(targets: readonly Target[], typed: Typed): { changes: Changes; wrong: Partial<Typed>; any: boolean } {
+export function changesOf(targets: readonly Target[], typed: Typed, now_ms = Date.now()): { changes: Changes; wrong: Partial<Typed>; any: boolean } {
   const first = typedOf(targets), wrong: Partial<Typed> = {};
   const changes: Changes = { fields: {}, addLabels: {}, removeLabels: [] };
   const isNew = (key: FieldKey) => typed[key].trim() !== first[key];
@@ -78,6 +85,13 @@ export function changesOf(targets: readonly Target[], typed: Typed): { changes: 
     const bad = changes.removeLabels.find((key) => /[=\s]/.test(key));
     if (bad) throw new Error(`“${bad}” is no label's key. Write keys alone, with commas between.`);
   });
+  if (typed.pause === 'no') attempt('pause', () => { changes.pause = null; });
+  if (typed.pause === 'yes' && (isNew('pause') || isNew('reason') || isNew('until'))) {
+    const reason = typed.reason.trim(), until_ms = typed.until ? new Date(typed.until).getTime() : undefined;
+    if (!reason) wrong.reason = 'A pause needs a reason.';
+    if (until_ms !== undefined && !(until_ms > now_ms)) wrong.until = 'The end must lie in the future.';
+    changes.pause = { reason, ...(until_ms !== undefined && { until_ms }) };
+  }
   for (const field of numberFields)
     attempt(field.key, () => {
       const text = typed[field.key].trim();
@@ -88,11 +102,11 @@ export function changesOf(targets: readonly Target[], typed: Typed): { changes: 
 }
 
 /** The whole list as PUT takes it, with the changes to the chosen ones. */
-export function applyChanges(all: readonly Target[], chosen: ReadonlySet<number>, { fields, addLabels, removeLabels }: Changes): unknown[] {
+export function applyChanges(all: readonly Target[], chosen: ReadonlySet<number>, { fields, addLabels, removeLabels, pause }: Changes): unknown[] {
   return all.map((target) => {
     const item = { ...settingsOf(target), address: target.address, name: target.name };
     if (!chosen.has(target.id)) return item;
     const labels = Object.fromEntries(Object.entries({ ...(fields.labels ?? target.labels), ...addLabels }).filter(([key]) => !removeLabels.includes(key)));
-    return { ...item, ...fields, labels };
+    return { ...item, ...fields, labels, ...(pause !== undefined && { paused: pause }) };
   });
 }

@@ -11,14 +11,20 @@ export interface ImportedTargets {
   lines: number[];
 }
 
-const columns = ['address', 'name', 'labels', 'interval_ms', 'timeout_ms', 'size', 'dscp', 'slow_ms', 'lossy_percent', 'family', 'ttl', 'dont_fragment', 'source', 'interface'] as const;
+const columns = ['address', 'name', 'labels', 'interval_ms', 'timeout_ms', 'size', 'dscp', 'slow_ms', 'lossy_percent', 'family', 'ttl', 'dont_fragment', 'source', 'interface', 'pause_reason', 'paused_until'] as const;
 type Column = typeof columns[number];
-const texts: readonly Column[] = ['address', 'name', 'source', 'interface'];
+const texts: readonly Column[] = ['address', 'name', 'source', 'interface', 'pause_reason'];
 
 const fieldsOf = (target: Target) => ({ address: target.address, name: target.name, ...settingsOf(target) });
 
 export function targetsToCsv(targets: readonly Target[]): string {
-  const row = (target: Target) => columns.map((column) => (column === 'labels' ? formatLabels(target.labels) : String(target[column] ?? '')));
+  const cell = (target: Target, column: Column): string => {
+    if (column === 'labels') return formatLabels(target.labels);
+    if (column === 'pause_reason') return target.paused?.reason ?? '';
+    if (column === 'paused_until') return target.paused?.until_ms ? new Date(target.paused.until_ms).toISOString() : '';
+    return String(target[column] ?? '');
+  };
+  const row = (target: Target) => columns.map((column) => cell(target, column));
   return formatCsv([[...columns], ...targets.map(row)]);
 }
 
@@ -30,6 +36,11 @@ function read(column: Column, cell: string): unknown {
   if (column === 'dont_fragment') {
     if (cell !== 'true' && cell !== 'false') throw new Error(`dont_fragment is true or false, not “${cell}”`);
     return cell === 'true';
+  }
+  if (column === 'paused_until') {
+    const at = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/.test(cell) ? Date.parse(cell) : NaN;
+    if (Number.isNaN(at)) throw new Error(`paused_until is a time like 2030-12-24T18:00Z, not “${cell}”`);
+    return at;
   }
   if (!/^\d{1,9}$/.test(cell)) throw new Error(`${column} must be a whole number, not “${cell}”`);
   return Number(cell);
@@ -56,7 +67,9 @@ export function targetsFromCsv(text: string): ImportedTargets {
         throw new LineError(line, (cause as Error).message);
       }
     });
-    return item;
+    const { pause_reason: reason, paused_until: until, ...rest } = item;
+    if (until !== undefined && reason === undefined) throw new LineError(line, 'a pause needs a reason');
+    return reason === undefined ? rest : { ...rest, paused: { reason, ...(until !== undefined && { until_ms: until }) } };
   });
   return { items, lines: rows.map((row) => row.line) };
 }

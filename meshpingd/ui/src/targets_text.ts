@@ -15,7 +15,7 @@ export function formatTargets(targets: readonly Target[]): string {
 
 /** What PUT takes of a target, but its address, name and id. */
 export function settingsOf(target: Target): Partial<Target> {
-  const { interval_ms, timeout_ms, size, dscp, family, ttl, dont_fragment, source, interface: by, labels, slow_ms, lossy_percent } = target;
+  const { interval_ms, timeout_ms, size, dscp, family, ttl, dont_fragment, source, interface: by, labels, slow_ms, lossy_percent, paused } = target;
   return {
     interval_ms, timeout_ms, size, dscp,
     ...(family && { family }),
@@ -26,6 +26,7 @@ export function settingsOf(target: Target): Partial<Target> {
     ...(labels && { labels }),
     ...(slow_ms !== undefined && { slow_ms }),
     ...(lossy_percent !== undefined && { lossy_percent }),
+    ...(paused && { paused }),
   };
 }
 

@@ -67,6 +67,11 @@ export interface QuarantineSource {
   last_ms: number;
 }
 
+export interface Pause {
+  reason: string;
+  until_ms?: number;
+}
+
 export interface Target {
   id: number;
   address: string;
@@ -79,6 +84,8 @@ export interface Target {
   labels: Labels;
   slow_ms?: number;
   lossy_percent?: number;
+  /** Nobody is to ping it; without an end until somebody resumes it. */
+  paused?: Pause;
   /** In the matrix: the agent of a mesh that this column is. */
   agent?: string;
   ttl?: number;

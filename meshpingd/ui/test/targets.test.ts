@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { LineError, formatCsv, parseCsv } from '../src/csv.ts';
-import { applyChanges, changesOf, typedOf } from '../src/target_changes.ts';
+import { applyChanges, changesOf, isPaused, typedOf } from '../src/target_changes.ts';
 import { targetsFromCsv, targetsFromFile, targetsToCsv, targetsToJson } from '../src/targets_file.ts';
 import type { Target } from '../src/types.ts';
 
@@ -43,8 +43,8 @@ test('what is written as CSV is read as it was', () => {
 });
 
 test('a list of targets comes back from CSV and from JSON with every setting', () => {
-  const list = [target(1, '192.0.2.1', { name: 'the "core", one', labels: { site: 'fra', group: 'a' }, slow_ms: 20, lossy_percent: 25, dscp: 46, size: 100 }),
-    target(2, 'host.example', { family: 6, ttl: 9, dont_fragment: true, source: '2001:db8::1', interface: 'eth0' })];
+  const list = [target(1, '192.0.2.1', { name: 'the "core", one', labels: { site: 'fra', group: 'a' }, slow_ms: 20, lossy_percent: 25, dscp: 46, size: 100, paused: { reason: 'moved, "away"' } }),
+    target(2, 'host.example', { family: 6, ttl: 9, dont_fragment: true, source: '2001:db8::1', interface: 'eth0', paused: { reason: 'x', until_ms: 1924000000123 } })];
   const wanted = list.map(({ id: _, ...rest }) => rest);
   for (const found of [targetsFromFile(targetsToCsv(list)), targetsFromFile(targetsToJson(list))])
     assert.deepEqual(found.items.map((item) => ({ name: '', labels: {}, ...(item as object) })), wanted);
@@ -59,6 +59,8 @@ test('a line that is no target is named', () => {
   failsAt(4, /size must be a whole number/, () => targetsFromCsv('address,name,size\r\na,"b\r\nb",1\r\nc,d,1e3'));
   failsAt(2, /“x” is no label/, () => targetsFromCsv('address,labels\r\na,x'));
   failsAt(2, /true or false/, () => targetsFromCsv('address,dont_fragment\r\na,yes'));
+  failsAt(2, /paused_until is a time/, () => targetsFromCsv('address,pause_reason,paused_until\r\na,b,tomorrow'));
+  failsAt(2, /needs a reason/, () => targetsFromCsv('address,pause_reason,paused_until\r\na,,2030-01-01T00:00Z'));
   assert.deepEqual(targetsFromCsv('address,size\r\na,\r\n\r\nb,60').lines, [2, 4]);
   assert.throws(() => targetsFromFile('{"target":[]}'), /is expected/);
   assert.throws(() => targetsFromFile('[1,'));
@@ -83,6 +85,20 @@ test('labels and name of one are replaced; an empty threshold is the default aga
   const { changes } = changesOf(list, { ...typedOf(list), name: '', labels: 'x=y', lossy_percent: '' });
   const [a] = applyChanges(list, new Set([1]), changes) as Target[];
   assert.deepEqual([a!.name, a!.labels, a!.lossy_percent], ['', { x: 'y' }, 0]);
+});
+
+test('a pause has a reason and ends in the future; it is left, set and taken away', () => {
+  const list = [target(1, 'a', { paused: { reason: 'old', until_ms: Date.parse('2030-01-01T12:00') } }), target(2, 'b')];
+  const of = (chosen: Target[], more: object) => changesOf(chosen, { ...typedOf(chosen), ...more }, Date.parse('2029-01-01T00:00'));
+  const saved = (chosen: Target[], more: object) => (applyChanges(list, new Set(chosen.map((one) => one.id)), of(chosen, more).changes) as { paused?: unknown }[]).map((one) => one.paused);
+  assert.deepEqual([typedOf(list).pause, typedOf([list[0]!]).until], ['', '2030-01-01T12:00']);
+  assert.deepEqual(saved(list, { size: '99' }), [list[0]!.paused, undefined]);
+  assert.deepEqual(saved(list, { pause: 'no' }), [null, null]);
+  assert.deepEqual(saved(list, { pause: 'yes', reason: 'new' }), [{ reason: 'new' }, { reason: 'new' }]);
+  assert.deepEqual(saved([list[0]!], { reason: 'other' })[0], { reason: 'other', until_ms: list[0]!.paused!.until_ms });
+  assert.match(of([list[1]!], { pause: 'yes' }).wrong.reason!, /needs a reason/);
+  assert.match(of([list[1]!], { pause: 'yes', reason: 'x', until: '2028-01-01T00:00' }).wrong.until!, /future/);
+  assert.deepEqual([isPaused(list[0]!, Date.parse('2030-01-01T11:59')), isPaused(list[0]!, Date.parse('2030-01-01T12:00')), isPaused(list[1]!, 0)], [true, false, false]);
 });
 
 test('limits of the fields, at their edges', () => {

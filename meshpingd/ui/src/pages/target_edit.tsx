@@ -3,6 +3,7 @@
 import { useState } from 'preact/hooks';
 import { Problem, message, previewTargets, putTargets, type TargetsPreview } from '../api.ts';
 import { count } from '../format.ts';
+import { serverNow } from '../live.ts';
 import { applyChanges, changesOf, differ, numberFields, typedOf, type FieldKey } from '../target_changes.ts';
 import type { Target, TargetList } from '../types.ts';
 import { Confirm, Notice } from '../widgets.tsx';
@@ -14,13 +15,14 @@ export function previewWords(preview: TargetsPreview): string {
 }
 
 export function TargetEdit({ list, chosen, close, saved }: { list: TargetList; chosen: readonly Target[]; close: () => void; saved: (next: TargetList) => void }) {
-  const [typed, setTyped] = useState(() => typedOf(chosen));
+  const first = typedOf(chosen);
+  const [typed, setTyped] = useState(first);
   const [shown, setShown] = useState(false); // what is wrong: not before the first try
   const [error, setError] = useState('');
   const [preview, setPreview] = useState<TargetsPreview>();
   const [busy, setBusy] = useState(false);
   const one = chosen.length === 1;
-  const { changes, wrong, any } = changesOf(chosen, typed);
+  const { changes, wrong, any } = changesOf(chosen, typed, serverNow());
   const items = () => applyChanges(list.targets, new Set(chosen.map((target) => target.id)), changes);
   const attempt = async (what: () => Promise<void>) => {
     setShown(true);
@@ -37,14 +39,23 @@ export function TargetEdit({ list, chosen, close, saved }: { list: TargetList; c
   };
   const look = () => attempt(async () => setPreview(await previewTargets(items())));
   const save = () => attempt(async () => saved(await putTargets(items(), list.revision)));
-  const field = (key: FieldKey, label: string, props: { placeholder?: string; mono?: boolean; numeric?: boolean; maxLength?: number; hint?: string }) => {
+  const field = (key: FieldKey, label: string, props: { placeholder?: string; mono?: boolean; numeric?: boolean; time?: boolean; maxLength?: number; hint?: string }) => {
     const bad = shown ? wrong[key] : undefined;
     const about = [props.hint && `edit-${key}-hint`, bad && `edit-${key}-bad`].filter(Boolean).join(' ');
+    const shared = {
+      value: typed[key], 'aria-invalid': Boolean(bad), 'aria-describedby': about || undefined, 'data-testid': `edit-${key}`,
+      onInput: (event: Event & { currentTarget: HTMLInputElement }) => {
+        setTyped({ ...typed, [key]: event.currentTarget.value });
+        setPreview(undefined);
+        setError('');
+      },
+    };
     return (
       <label key={key}>{label}
-        <input type="text" class={props.mono ? 'mono' : ''} inputMode={props.numeric ? 'decimal' : 'text'} spellcheck={false} autocapitalize="none" autocomplete="off" maxLength={props.maxLength}
-          placeholder={props.placeholder} value={typed[key]} aria-invalid={Boolean(bad)} aria-describedby={about || undefined} data-testid={`edit-${key}`}
-          onInput={(event) => { setTyped({ ...typed, [key]: event.currentTarget.value }); setPreview(undefined); setError(''); }} />
+        {props.time ? <input type="datetime-local" {...shared} /> : (
+          <input type="text" class={props.mono ? 'mono' : ''} inputMode={props.numeric ? 'decimal' : 'text'} spellcheck={false} autocapitalize="none" autocomplete="off"
+            maxLength={props.maxLength} placeholder={props.placeholder} {...shared} />
+        )}
         {props.hint && <span class="hint" id={`edit-${key}-hint`}>{props.hint}</span>}
         {bad && <span class="field-error" id={`edit-${key}-bad`} role="alert">{bad}</span>}
       </label>
@@ -62,6 +73,15 @@ export function TargetEdit({ list, chosen, close, saved }: { list: TargetList; c
         </div>
         {field('labels', one ? 'Labels' : 'Labels to set', { mono: true, placeholder: 'group=core, site=fra', hint: 'key=value, with commas between. Rules go by them.' })}
         {!one && field('unlabel', 'Labels to take off', { mono: true, placeholder: 'group, site' })}
+        <label>Pause<select value={typed.pause} data-testid="edit-pause" onChange={(event) => { setTyped({ ...typed, pause: event.currentTarget.value }); setPreview(undefined); setError(''); }}>
+          {first.pause === '' && <option value="">as it is for each</option>}
+          <option value="no">{first.pause === 'no' ? 'not paused' : 'resume'}</option>
+          <option value="yes">paused: nobody pings {one ? 'it' : 'them'}</option>
+        </select></label>
+        {typed.pause === 'yes' && <div class="pairs">
+          {field('reason', 'Why', { maxLength: 64, placeholder: 'new line card' })}
+          {field('until', 'Until', { time: true, hint: 'Empty: until somebody resumes it' })}
+        </div>}
         <button type="submit" class="hidden" tabIndex={-1}>Save</button>
       </form>
       {error && <Notice kind="error">{error}</Notice>}

@@ -3,10 +3,11 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { getAgents } from '../agents_api.ts';
 import { Problem, getTargets, may, message, previewTargets, putTargets, type TargetsPreview } from '../api.ts';
-import { count } from '../format.ts';
+import { count, dateTime } from '../format.ts';
 import { LabelTags, formatLabels } from '../labels.tsx';
-import { mesh, meshShape } from '../live.ts';
+import { mesh, meshShape, serverNow } from '../live.ts';
 import { usePolled } from '../polled.ts';
+import { isPaused } from '../target_changes.ts';
 import { formatTargets, parseTargets } from '../targets_text.ts';
 import type { Labels, Target, TargetList } from '../types.ts';
 import { Notice } from '../widgets.tsx';
@@ -83,7 +84,8 @@ function SavedTable({ list, edit, locked }: { list: TargetList; edit?: (chosen: 
               {found.slice(0, limit).map((target) => (
                 <tr key={target.id} data-testid="target" data-target={target.address}>
                   {edit && <td class="tight"><input type="checkbox" aria-label={`Select ${target.address}`} checked={chosen.has(target.id)} data-testid="select" onChange={() => toggle(target.id)} /></td>}
-                  <td class="num tight soft">{target.id}</td><td class="mono">{target.address}</td><td>{target.name}<LabelTags labels={target.labels} /></td>
+                  <td class="num tight soft">{target.id}</td><td class="mono">{target.address}</td><td>{target.name}<LabelTags labels={target.labels} />
+                    {isPaused(target, serverNow()) && <div class="soft" data-testid="paused">paused{target.paused?.until_ms && ` until ${dateTime(target.paused.until_ms)}`}: {target.paused?.reason}</div>}</td>
                   <td class="num">{target.interval_ms / 1000} s</td><td class="num">{target.timeout_ms / 1000} s</td>
                   {special && <><td class="num">{target.size}</td><td class="num">{target.dscp}</td><td>{thresholds(target)}</td></>}
                 </tr>
