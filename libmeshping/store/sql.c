@@ -8,8 +8,6 @@
 
 #define BUSY_TIMEOUT_MS 10000
 
-static const char rollback_text[] = "ROLLBACK"; /* one address: it is prepared once */
-
 meshping_status meshping__no_memory(meshping_error *err)
 {
     return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
@@ -52,6 +50,7 @@ void meshping__sql_close(meshping__sql *sql)
 {
     for (size_t i = 0; i < sql->count; i++)
         sqlite3_finalize(sql->cache[i].statement);
+    sqlite3_finalize(sql->rollback);
     meshping__lazy_dispose(sql);
     sqlite3_close(sql->db);
     *sql = (meshping__sql){0};
@@ -113,12 +112,7 @@ meshping_status meshping__sql_open(meshping__sql *sql, const char *path, bool re
     /* The file may be somebody else's work: its schema must not be able to call anything. */
     sqlite3_db_config(sql->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(sql->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    /* ready for when there is no memory: a transaction that stays open keeps everybody else out */
-    sqlite3_stmt *rollback;
-    meshping_status status = prepare(sql, &rollback, rollback_text, err);
-    if (status != MESHPING_OK)
-        meshping__sql_close(sql);
-    return status;
+    return MESHPING_OK;
 }
 
 /* A NULL blob would bind a null where an empty one is meant. */
@@ -183,7 +177,7 @@ static meshping_status finish(meshping__sql *sql, sqlite3_stmt *statement, meshp
     return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
 }
 
-/* BEGIN, COMMIT and ROLLBACK: they change no row. */
+/* BEGIN and COMMIT: they change no row. */
 static meshping_status control(meshping__sql *sql, const char *text, meshping_error *err)
 {
     sqlite3_stmt *statement;
@@ -235,35 +229,57 @@ int64_t meshping__sql_rowid(const meshping__sql *sql)
     return sql->rowid;
 }
 
+/*
+ * Made ready before each transaction, for when there is no memory at its end: one that stays open keeps everybody else
+ * out. Each: what was prepared expires when a table is made and goes again, and would be prepared anew when it runs.
+ */
+static meshping_status prepare_rollback(meshping__sql *sql, meshping_error *err)
+{
+    sqlite3_finalize(sql->rollback);
+    sql->rollback = NULL;
+    int rc = sqlite3_prepare_v2(sql->db, "ROLLBACK", -1, &sql->rollback, NULL);
+    return rc == SQLITE_OK ? MESHPING_OK : meshping__sql_error(sql, rc, err);
+}
+
+static void run_rollback(meshping__sql *sql)
+{
+    if (sqlite3_get_autocommit(sql->db)) /* some errors roll back by themselves */
+        return;
+    sqlite3_step(sql->rollback);
+    sqlite3_reset(sql->rollback);
+}
+
 /* Tables that were made in this transaction are gone with it, and what was prepared for them is of no use. */
 static void roll_back(meshping__sql *sql)
 {
-    if (!sqlite3_get_autocommit(sql->db)) /* some errors roll back by themselves */
-        control(sql, rollback_text, NULL);
+    run_rollback(sql);
     while (sql->count > sql->unsure)
         forget(sql, sql->count - 1);
     sql->unsure = SIZE_MAX;
 }
 
-meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)
+static meshping_status begin(meshping__sql *sql, const char *text, meshping_error *err)
 {
     if (!sqlite3_get_autocommit(sql->db)) /* a rollback that failed */
         roll_back(sql);
+    meshping_status status = prepare_rollback(sql, err);
+    return status == MESHPING_OK ? control(sql, text, err) : status;
+}
+
+meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)
+{
     sql->total_before = sqlite3_total_changes64(sql->db);
-    return control(sql, "BEGIN IMMEDIATE", err);
+    return begin(sql, "BEGIN IMMEDIATE", err);
 }
 
 meshping_status meshping__sql_begin_reading(meshping__sql *sql, meshping_error *err)
 {
-    if (!sqlite3_get_autocommit(sql->db)) /* a rollback that failed */
-        roll_back(sql);
-    return control(sql, "BEGIN DEFERRED", err);
+    return begin(sql, "BEGIN DEFERRED", err);
 }
 
 meshping_status meshping__sql_end_reading(meshping__sql *sql, meshping_status status)
 {
-    if (!sqlite3_get_autocommit(sql->db))
-        control(sql, rollback_text, NULL);
+    run_rollback(sql);
     return status;
 }
 

@@ -17,8 +17,9 @@ typedef struct meshping__sql {
         bool stand_in; /* lazy.h: to be prepared anew the next time */
     } cache[MESHPING__SQL_STATEMENTS_MAX];
     size_t count;
-    size_t unsure;  /* statements from here on use a table that was made in the transaction that is open */
-    sqlite3 *model; /* lazy.c */
+    size_t unsure;          /* statements from here on use a table that was made in the transaction that is open */
+    sqlite3_stmt *rollback; /* of the transaction that is open */
+    sqlite3 *model;         /* lazy.c */
     const struct meshping_audit_record *audit; /* goes into the next transaction that changes something; audit.c */
     int64_t changes, rowid;                    /* of the last meshping__sql_run */
     int64_t total_before;                      /* sqlite3_total_changes64 when the transaction began */

@@ -427,6 +427,27 @@ static void test_the_disk_is_broken_until_it_is_mended(void **state)
     sweep_io(FAULT_ALL, true, false);
 }
 
+/* A transaction that stays open keeps every other connection out; what was prepared expires when a table goes. */
+static void test_a_transaction_is_rolled_back_without_memory(void **state)
+{
+    (void)state;
+    static const char insert[] = "INSERT INTO settings(key, value) VALUES('a', 'b')";
+    life l;
+    begin(&l);
+    assert_int_equal(try_open(&l, NULL), MESHPING_OK);
+    meshping__sql *sql = &l.f.store->sql;
+    for (int run = 0; run < 3; run++) { /* the first one makes a table, which goes again */
+        assert_int_equal(meshping__sql_begin(sql, NULL), MESHPING_OK);
+        assert_int_equal(meshping__sql_run(sql, NULL, insert, ""), MESHPING_OK);
+        fault_begin(&fault_memory, 1, true);
+        assert_int_equal(meshping__sql_end(sql, MESHPING_STATE, NULL), MESHPING_STATE);
+        fault_begin(&fault_memory, 0, false);
+        assert_int_not_equal(sqlite3_get_autocommit(sql->db), 0);
+    }
+    meshping_store_close(l.f.store);
+    end(&l);
+}
+
 static int make_blocks(void **state)
 {
     (void)state;
@@ -457,6 +478,7 @@ int main(void)
     if (meshping_set_allocator(failing_malloc, failing_realloc, counted_free) != MESHPING_OK || !fault_install())
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_transaction_is_rolled_back_without_memory),
         cmocka_unit_test(test_each_allocation_fails_once),
         cmocka_unit_test(test_memory_runs_out_for_good),
         cmocka_unit_test(test_each_read_fails_once),
