@@ -231,7 +231,9 @@ int64_t meshping__sql_rowid(const meshping__sql *sql)
 
 /*
  * Made ready before each transaction, for when there is no memory at its end: one that stays open keeps everybody else
- * out. Each: what was prepared expires when a table is made and goes again, and would be prepared anew when it runs.
+ * out. Each: what was prepared expires when a table is made or goes again, and is prepared anew when it runs. Where
+ * that was in this very transaction, and there is no memory, it stays open until the connection's next use
+ * (meshping__sql_settle).
  */
 static meshping_status prepare_rollback(meshping__sql *sql, meshping_error *err)
 {
@@ -256,6 +258,12 @@ static void roll_back(meshping__sql *sql)
     while (sql->count > sql->unsure)
         forget(sql, sql->count - 1);
     sql->unsure = SIZE_MAX;
+}
+
+void meshping__sql_settle(meshping__sql *sql)
+{
+    if (sqlite3_txn_state(sql->db, NULL) == SQLITE_TXN_WRITE)
+        roll_back(sql);
 }
 
 static meshping_status begin(meshping__sql *sql, const char *text, meshping_error *err)

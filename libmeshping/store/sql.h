@@ -74,6 +74,9 @@ meshping_status meshping__sql_end_reading(meshping__sql *sql, meshping_status st
  * back then). */
 meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, meshping_error *err);
 
+/* Between two calls no transaction that writes is open, but for one that could not be rolled back: without memory. */
+void meshping__sql_settle(meshping__sql *sql);
+
 /* audit.c */
 meshping_status meshping__audit_insert(meshping__sql *sql, const struct meshping_audit_record *record,
                                        meshping_error *err);

@@ -331,6 +331,7 @@ meshping_status meshping_store_submit_block(meshping_store *store, const meshpin
     meshping_status status = check_submit(store, write->agent_id, write->epoch, write->sequence, write->sequence, err);
     if (status != MESHPING_OK)
         return status;
+    meshping__sql_settle(&store->sql); /* else the writer waits for it in vain */
     meshping__write *item = meshping__calloc(1, sizeof *item);
     if (!item)
         return meshping__no_memory(err);
@@ -356,6 +357,7 @@ meshping_status meshping_store_submit_gap(meshping_store *store, const meshping_
     if (gap->first_unix_us > gap->last_unix_us || gap->sample_count > INT64_MAX ||
         strcmp(meshping_gap_reason_name((unsigned)gap->reason), "unknown") == 0)
         return meshping_error_set(err, MESHPING_INVALID, "gap: its times do not ascend, or its reason is unknown");
+    meshping__sql_settle(&store->sql);
     meshping__write *item = meshping__calloc(1, sizeof *item);
     if (!item)
         return meshping__no_memory(err);
