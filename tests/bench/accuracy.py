@@ -7,7 +7,7 @@ An error holds, for both programs alike, the time until the responder was awake 
 the delay is below 1 ms, so that a digit is a microsecond. `reached` is the rate that a program really kept: fping 5.1
 sends one a wake-up, and does not get to 10,000 a second. Needs root, fping and iproute2.
 
-    tests/bench/accuracy.py [--bin build/release/bin] [--rate 1000 --rate 10000] [--seconds 10] [--runs 3] [--json]
+    tests/bench/accuracy.py [--bin build/release/bin] [--rate 1000 --rate 10000] [--seconds 10] [--runs 3] [--busy] [--json]
 """
 
 import argparse
@@ -59,7 +59,7 @@ class Fping:
         return found
 
 
-def errors(program, bin_dir, rate, seconds, folder):
+def errors(program, bin_dir, rate, seconds, folder, busy):
     """The errors in microseconds of one run in a namespace of its own, and how many probes a second it really sent."""
     name = f"mp-accuracy-{os.getpid()}"
     log, targets, output = folder / "log", folder / "targets", folder / "output"
@@ -69,7 +69,7 @@ def errors(program, bin_dir, rate, seconds, folder):
     try:
         run("ip", "-n", name, "link", "set", "lo", "up")
         sim = subprocess.Popen([*inside, bin_dir / "meshping-sim", "--device", "sim0", "--address", "198.19.0.1/24", "--log", log,
-                                "--host", f"198.18.0.0/16:delay={DELAY_US}us"], stdout=subprocess.PIPE, text=True)
+                                *(["--busy"] if busy else []), "--host", f"198.18.0.0/16:delay={DELAY_US}us"], stdout=subprocess.PIPE, text=True)
         assert sim.stdout.readline() == "ready\n"
         command = [*inside, *map(str, program.command(bin_dir, rate, seconds, targets))]
         began = time.monotonic()
@@ -98,6 +98,7 @@ def main():
     parser.add_argument("--rate", type=int, action="append")
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--busy", action="store_true", help="the responder never sleeps: its wake-up is in no error")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     for rate in options.rate or [1000, 10000]:
@@ -105,7 +106,7 @@ def main():
         for _ in range(options.runs):
             for program in (Ours, Fping):
                 with tempfile.TemporaryDirectory() as folder:
-                    found, reached = errors(program, options.bin.resolve(), rate, options.seconds, pathlib.Path(folder))
+                    found, reached = errors(program, options.bin.resolve(), rate, options.seconds, pathlib.Path(folder), options.busy)
                 absolute = sorted(map(abs, found))
                 figures[program, "median"].append(statistics.median(absolute))
                 figures[program, "p99"].append(absolute[int(0.99 * len(absolute))])

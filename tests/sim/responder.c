@@ -46,6 +46,7 @@ typedef struct sim {
     meshping_address router4, router6;
     FILE *log;
     uint64_t random, seed;
+    bool busy; /* polls without sleeping */
     int64_t started_ns;
     uint64_t requests, written, overflows;
 } sim;
@@ -269,7 +270,7 @@ static bool serve(sim *s)
     while (!stop_asked) {
         struct pollfd watched = {.fd = s->tun, .events = POLLIN};
         int64_t wait_ns = s->heap_count ? s->heap[0].due_ns - read_mono() : 1000000000;
-        if (wait_ns > 0) {
+        if (wait_ns > 0 && !s->busy) {
             struct timespec wait = {.tv_sec = wait_ns / 1000000000, .tv_nsec = wait_ns % 1000000000};
             if (ppoll(&watched, 1, &wait, NULL) < 0 && errno != EINTR)
                 return false;
@@ -289,11 +290,12 @@ static bool serve(sim *s)
 
 static const char usage[] =
     "Usage: meshping-sim --device NAME --host HOST... [--address ADDRESS/PREFIX...] [--router ADDRESS...]\n"
-    "       [--seed N] [--log FILE]\n"
+    "       [--seed N] [--log FILE] [--busy]\n"
     "Answers pings behind a new TUN device. Adds a route for each HOST and prints `ready` when it answers.\n"
     "  --address  of this side of the device\n"
     "  --router   where ICMP errors come from, one a family, not an address of this side (default: the host)\n"
     "  --log      what really happened, JSON lines: a `request` with its fate, an `answer` with the time it was held\n"
+    "  --busy     never sleeps: takes a processor, and no time to wake up\n"
     "  --seed     same seed, same fates for the same order of requests (default 1)\n\n";
 
 static bool add_address(const sim *s, const char *text)
@@ -339,13 +341,10 @@ static bool parse_options(sim *s, int argc, char **argv, const char **addresses,
                           const char **log)
 {
     static const struct option options[] = {
-        {"device", required_argument, NULL, 'd'},
-        {"host", required_argument, NULL, 'h'},
-        {"address", required_argument, NULL, 'a'},
-        {"router", required_argument, NULL, 'r'},
-        {"seed", required_argument, NULL, 's'},
-        {"log", required_argument, NULL, 'l'},
-        {NULL, 0, NULL, 0},
+        {"device", required_argument, NULL, 'd'},  {"host", required_argument, NULL, 'h'},
+        {"address", required_argument, NULL, 'a'}, {"router", required_argument, NULL, 'r'},
+        {"seed", required_argument, NULL, 's'},    {"log", required_argument, NULL, 'l'},
+        {"busy", no_argument, NULL, 'b'},          {NULL, 0, NULL, 0},
     };
     for (int code; (code = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (code == 'd' && strlen(optarg) < IFNAMSIZ)
@@ -356,6 +355,8 @@ static bool parse_options(sim *s, int argc, char **argv, const char **addresses,
             s->seed = strtoull(optarg, NULL, 10);
         else if (code == 'l')
             *log = optarg;
+        else if (code == 'b')
+            s->busy = true;
         else if (code == 'r') {
             if (!set_router(s, optarg))
                 return false;
