@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
-import { Lab, assertAccessible, go, launch, newPage, shoot, signIn, sleep, until } from './lab.mjs';
+import { Lab, go, launch, look, newPage, signIn, until } from './lab.mjs';
 
 let lab, browser, page, passphrase;
 const agents = {};
@@ -37,23 +37,6 @@ async function issue(label, more = async () => {}) {
   return (await page.getByTestId('passphrase').innerText()).trim();
 }
 
-/** Light and dark, wide and narrow: nothing wrong, nothing wider than the screen. */
-async function look(what) {
-  for (const [width, height] of [[1280, 800], [390, 844]]) {
-    await page.setViewportSize({ width, height });
-    for (const colorScheme of ['light', 'dark']) {
-      await page.emulateMedia({ colorScheme });
-      await sleep(100);
-      await assertAccessible(page, `${what}, ${colorScheme}, ${width}`);
-      const wide = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('dialog')].map((one) => one.scrollWidth)));
-      assert.ok(wide <= width, `${what} is ${wide} wide on a screen of ${width}`);
-      await shoot(page, `${what.toLowerCase().replaceAll(/\W+/g, '-')}-${colorScheme}-${width}`);
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 800 });
-  await page.emulateMedia({ colorScheme: 'light' });
-}
-
 test('the first agents of a network are approved beforehand, the next one waits', async () => {
   await go(page, 'Targets');
   await page.getByTestId('targets-text').fill('127.0.0.1 here\n127.0.0.2 there');
@@ -66,7 +49,7 @@ test('the first agents of a network are approved beforehand, the next one waits'
     await page.getByRole('alert').filter({ hasText: '"not" is not an address range' }).waitFor();
     await page.getByTestId('preapprove-from').fill('127.0.0.0/8');
   });
-  await look('Passphrase issued');
+  await look(page, 'Passphrase issued');
   join('auto');
   await until('it was approved beforehand', 15, async () => /1 of 1 approved beforehand, from 127\.0\.0\.0\/8/.test(await page.getByTestId('beforehand').innerText()));
   join('fra-1');
@@ -85,11 +68,11 @@ test('several are approved at once, with every fingerprint to compare', async ()
   await page.getByLabel('Select fra-1').check();
   await page.getByTestId('approve-selected').filter({ hasText: 'Approve 1' }).waitFor();
   await page.getByRole('button', { name: 'Select all' }).click();
-  await look('Agents pending');
+  await look(page, 'Agents pending');
   await page.getByTestId('approve-selected').click();
   const list = await dialog().getByTestId('bulk-list').innerText();
   for (const name of ['fra-1', 'ams-1', 'lon-1']) assert.ok(list.includes(name) && list.split('\n').some((line) => line.length > 30 && agents[name].log().includes(line.trim())), `${name} with its fingerprint: ${list}`);
-  await look('Approve several');
+  await look(page, 'Approve several');
   await page.getByTestId('confirm').click();
   await page.getByText('3 agents approved.').waitFor();
   for (const name of ['fra-1', 'ams-1', 'lon-1']) await row(name, 'approved').waitFor();
@@ -107,7 +90,7 @@ test('ranges are edited with the keyboard alone; who is outside is on hold, and 
   await page.keyboard.press('Enter');
   await dialog().getByRole('alert').waitFor(); // the reason, and nothing was typed in vain
   assert.equal(await dialog().getByTestId('ranges').inputValue(), '10.0.0.0/33');
-  await look('Addresses');
+  await look(page, 'Addresses');
   await dialog().getByTestId('ranges').fill('10.0.0.0/8');
   await page.getByTestId('confirm').click();
   await page.getByText('fra-1 is on hold now: it is connected from 127.0.0.1').waitFor();
@@ -123,7 +106,7 @@ test('it is released with what of its quarantine counts, and with ranges', async
   const source = dialog().getByTestId('quarantine').getByRole('checkbox');
   await source.waitFor();
   assert.ok(await source.isChecked(), 'it came from the address it has now');
-  await look('Release');
+  await look(page, 'Release');
   await source.uncheck();
   await source.check();
   await dialog().getByTestId('ranges').fill('127.0.0.0/8, 10.0.0.0/8');
@@ -148,7 +131,7 @@ test('a host that was installed anew is the successor of itself', async () => {
   assert.match(options[1], /^ams-1 \(same name\), approved/);
   await dialog().getByTestId('successor').selectOption({ index: 1 });
   await dialog().getByText('whose key is retired for good').waitFor();
-  await look('Approve as successor');
+  await look(page, 'Approve as successor');
   await page.getByTestId('confirm').click();
   await page.getByText('ams-1 is approved, and has taken over the history of ams-1.').waitFor();
   await until('there is one of it', 10, async () => (await row('ams-1').count()) === 1);
@@ -167,7 +150,7 @@ test('a passphrase is replaced: the old one is revoked, the new one shown once',
   passphrase = next;
   await page.getByRole('button', { name: 'Done' }).click();
   await page.getByTestId('passphrase-row').last().scrollIntoViewIfNeeded();
-  await look('Passphrases');
+  await look(page, 'Passphrases');
   assert.equal(await page.getByTestId('passphrase').count(), 0);
 });
 
@@ -178,13 +161,13 @@ test('who is rejected takes its address and its passphrase along, if one likes',
   await page.getByRole('button', { name: 'Reject rogue' }).click();
   await dialog().getByTestId('block-address').check();
   await dialog().getByTestId('revoke-passphrase').check();
-  await look('Reject');
+  await look(page, 'Reject');
   await page.getByTestId('confirm').click();
   await page.getByText('rogue is rejected. 127.0.0.1 is blocked. Its passphrase is revoked').waitFor();
   await row('rogue', 'blacklisted').waitFor();
   await page.getByText('Blocked addresses').click();
   await until('the address is in the list', 5, async () => (await page.getByTestId('blocked').inputValue()) === '127.0.0.1');
-  await look('Agents with blocked addresses');
+  await look(page, 'Agents with blocked addresses');
   await page.getByTestId('blocked').fill('192.0.2.0/24');
   await page.getByTestId('blocked-form').getByRole('button', { name: 'Save' }).click();
   await until('fra-1 comes back', 60, async () => (await row('fra-1').getAttribute('data-online')) === 'true');

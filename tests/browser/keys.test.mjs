@@ -2,7 +2,7 @@
 // Other keys, through the page: of an agent, and of the server in its two steps, with one agent that is away meanwhile.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { Lab, assertAccessible, go, launch, newPage, shoot, signIn, sleep, until } from './lab.mjs';
+import { Lab, go, launch, look, newPage, signIn, until } from './lab.mjs';
 
 let lab, browser, page, away;
 
@@ -35,30 +35,13 @@ const row = (name) => page.locator(`[data-testid=agent][data-agent="${name}"]`);
 const dialog = () => page.getByRole('dialog');
 const fingerprint = async (name) => (await row(name).locator('.fingerprint').innerText()).trim();
 
-/** Light and dark, wide and narrow: nothing wrong, nothing wider than the screen. */
-async function look(what) {
-  for (const [width, height] of [[1280, 800], [390, 844]]) {
-    await page.setViewportSize({ width, height });
-    for (const colorScheme of ['light', 'dark']) {
-      await page.emulateMedia({ colorScheme });
-      await sleep(100);
-      await assertAccessible(page, `${what}, ${colorScheme}, ${width}`);
-      const wide = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('dialog')].map((one) => one.scrollWidth)));
-      assert.ok(wide <= width, `${what} is ${wide} wide on a screen of ${width}`);
-      await shoot(page, `${what.toLowerCase().replaceAll(/\W+/g, '-')}-${colorScheme}-${width}`);
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 800 });
-  await page.emulateMedia({ colorScheme: 'light' });
-}
-
 test('an agent gets a new key: the warning says who is locked out, the fingerprint changes, it stays', async () => {
   const before = await fingerprint('here');
   const id = await row('here').getAttribute('data-agent-id');
   await page.getByRole('button', { name: 'New key for here' }).click();
   await dialog().getByText('The old key is refused from then on, for good').waitFor();
   assert.ok((await dialog().innerText()).includes(before));
-  await look('New key of an agent');
+  await look(page, 'New key of an agent');
   await page.getByTestId('confirm').click();
   await page.getByText('here is asked for a new key').waitFor();
   await until('it has a new one', 15, async () => (await fingerprint('here')) !== before);
@@ -86,14 +69,14 @@ test("the server's next key is made, told, and given up again", async () => {
   await go(page, 'About');
   await page.getByTestId('key-begin').click();
   await dialog().getByText('leave them some days before you switch').waitFor();
-  await look('Next key of the server');
+  await look(page, 'Next key of the server');
   const before = await pin('pin');
   await page.getByTestId('confirm').click();
   await page.getByText('The next key is made').waitFor();
   assert.match(await pin('next'), /^[0-9a-f]{32}$/);
   await page.getByTestId('key-stored').filter({ hasText: '1 of 2 approved agents' }).waitFor();
   assert.match(await page.getByTestId('key-waiting').innerText(), /Waited for: 1 agent\s+away offline/);
-  await look('Waiting for agents');
+  await look(page, 'Waiting for agents');
   await page.getByTestId('key-abort').click();
   await page.getByTestId('confirm').click();
   await page.getByText('The next key is given up').waitFor();
@@ -110,13 +93,13 @@ test('it switches only when the administrator leaves behind who is waited for, a
   await dialog().getByText('This cannot be taken back').waitFor();
   assert.ok(await page.getByTestId('confirm').isDisabled());
   await dialog().getByTestId('give-up').check();
-  await look('Switch to the next key');
+  await look(page, 'Switch to the next key');
   await page.getByTestId('confirm').click();
   await page.getByText('The server has its next key').waitFor();
   assert.equal(await pin('pin'), next);
   assert.match(await page.getByTestId('key-left-behind').innerText(), /away/);
   assert.ok(!/here/.test(await page.getByTestId('key-left-behind').innerText()));
-  await look('The key of the server');
+  await look(page, 'The key of the server');
   await go(page, 'Agents');
   assert.equal(await row('here').getAttribute('data-online'), 'true');
   await go(page, 'Add an agent');

@@ -150,6 +150,30 @@ export async function shoot(page, name) {
   await page.screenshot({ path: path.join(shotsFolder, `${name}.png`) });
 }
 
+/** By the page's own session: what other people do meanwhile, or what is no matter of the test. */
+export const api = (page, method, path, body) => page.evaluate(async ([method, path, body]) => {
+  const { csrf } = await (await fetch('/api/v1/session')).json();
+  const answer = await fetch(path, { method, headers: { 'X-CSRF-Token': csrf, 'Content-Type': 'application/json' }, body: body && JSON.stringify(body) });
+  return answer.json();
+}, [method, path, body]);
+
+/** Light and dark, wide and narrow: nothing wrong, nothing wider than the screen. */
+export async function look(page, what) {
+  for (const [width, height] of [[1280, 800], [390, 844]]) {
+    await page.setViewportSize({ width, height });
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      await sleep(100);
+      await assertAccessible(page, `${what}, ${colorScheme}, ${width}`);
+      const wide = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, ...[...document.querySelectorAll('dialog')].map((one) => one.scrollWidth)));
+      assert.ok(wide <= width, `${what} is ${wide} wide on a screen of ${width}`);
+      await shoot(page, `${what.toLowerCase().replaceAll(/\W+/g, '-')}-${colorScheme}-${width}`);
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
 /** [{agent, target, state}] as the page's own table has them. */
 export async function cells(page) {
   return page.getByTestId('cell').evaluateAll((rows) => rows.map((row) => ({ agent: row.dataset.agent, target: row.dataset.target, state: row.dataset.state })));

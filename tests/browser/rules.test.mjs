@@ -2,7 +2,7 @@
 // Names, labels and rules through the page: who pings what, and what the matrix makes of it; light, dark and on a phone.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { Lab, assertAccessible, go, launch, newPage, shoot, signIn, stateOf, until } from './lab.mjs';
+import { Lab, api, assertAccessible, go, launch, newPage, shoot, signIn, stateOf, until } from './lab.mjs';
 
 const EVIL = '<img src=x onerror="document.title=1">';
 let lab, browser, page;
@@ -22,13 +22,6 @@ after(async () => {
 
 const agent = (name) => page.locator(`[data-testid=agent][data-agent="${name}"]`);
 const yes = () => page.getByTestId('confirm').click();
-
-/** By the page's own session: what other tests do by hand. */
-const api = (method, path, body) => page.evaluate(async ([method, path, body]) => {
-  const { csrf } = await (await fetch('/api/v1/session')).json();
-  const answer = await fetch(path, { method, headers: { 'X-CSRF-Token': csrf, 'Content-Type': 'application/json' }, body: body && JSON.stringify(body) });
-  return answer.json();
-}, [method, path, body]);
 
 async function label(name, labels, title) {
   await go(page, 'Agents');
@@ -62,8 +55,8 @@ async function allCells() {
 }
 
 test('two agents join, and all ping all', async () => {
-  const { passphrase } = await api('POST', '/api/v1/passphrases', { advertise: `127.0.0.1:${lab.port}` });
-  await api('PUT', '/api/v1/targets', { targets: [{ address: '127.0.0.1', name: 'core one', labels: { tier: 'core' } }, { address: '127.0.0.9', name: EVIL, labels: { tier: 'edge' } }] });
+  const { passphrase } = await api(page, 'POST', '/api/v1/passphrases', { advertise: `127.0.0.1:${lab.port}` });
+  await api(page, 'PUT', '/api/v1/targets', { targets: [{ address: '127.0.0.1', name: 'core one', labels: { tier: 'core' } }, { address: '127.0.0.9', name: EVIL, labels: { tier: 'edge' } }] });
   lab.startAgent('fra-1', passphrase, '--advertise', '127.0.0.2');
   lab.startAgent('ber-1', passphrase, '--advertise', '127.0.0.3');
   await go(page, 'Agents');
@@ -97,9 +90,9 @@ test('an agent gets a name and labels, and text that looks like a page stays tex
 test('somebody who was slower is told so, and nothing is lost', async () => {
   await go(page, 'Agents');
   await agent('fra-1').getByTestId('edit').click();
-  const { agents } = await api('GET', '/api/v1/agents');
+  const { agents } = await api(page, 'GET', '/api/v1/agents');
   const { id, labels } = agents.find((one) => one.host_name === 'fra-1');
-  await api('PATCH', `/api/v1/agents/${id}`, { labels });
+  await api(page, 'PATCH', `/api/v1/agents/${id}`, { labels });
   await page.getByTestId('agent-labels').fill('site=muc');
   await yes();
   await page.getByText('Somebody has changed this agent meanwhile').waitFor();
@@ -140,7 +133,7 @@ test('a mesh is columns of agents, which ping each other and not themselves', as
 });
 
 test('a viewer reads the rules and changes none', async () => {
-  const { token } = await api('POST', '/api/v1/users', { name: 'vera', role: 'viewer' });
+  const { token } = await api(page, 'POST', '/api/v1/users', { name: 'vera', role: 'viewer' });
   const vera = await newPage(browser);
   await vera.goto(`${lab.url}/#/link/${token}`);
   await vera.getByLabel('Password', { exact: true }).fill('thunder walrus ladder');
@@ -170,7 +163,7 @@ test('the rules are written by keyboard alone', async () => {
   await page.keyboard.type('group=core');
   await page.keyboard.press('Enter');
   await page.getByText('Saved. The agents get what changes').waitFor();
-  assert.deepEqual((await api('GET', '/api/v1/rules')).rules[1], { name: 'by hand', kind: 'mesh', agents: 'group=core', targets: '' });
+  assert.deepEqual((await api(page, 'GET', '/api/v1/rules')).rules[1], { name: 'by hand', kind: 'mesh', agents: 'group=core', targets: '' });
 });
 
 test('the pages are readable in light, dark and on a phone', async () => {

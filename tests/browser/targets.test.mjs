@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import test, { after, before } from 'node:test';
-import { Lab, assertAccessible, go, launch, newPage, shoot, signIn } from './lab.mjs';
+import { Lab, api, assertAccessible, go, launch, newPage, shoot, signIn } from './lab.mjs';
 
 const EVIL = '<img src=x onerror="document.title=1">';
 let lab, browser, page;
@@ -24,14 +24,8 @@ after(async () => {
   await lab?.close();
 });
 
-/** By the page's own session: what other people do meanwhile. */
-const api = (method, path, body) => page.evaluate(async ([method, path, body]) => {
-  const { csrf } = await (await fetch('/api/v1/session')).json();
-  const answer = await fetch(path, { method, headers: { 'X-CSRF-Token': csrf, 'Content-Type': 'application/json' }, body: body && JSON.stringify(body) });
-  return answer.json();
-}, [method, path, body]);
-const put = (targets) => api('PUT', '/api/v1/targets', { targets });
-const saved = async () => (await api('GET', '/api/v1/targets')).targets;
+const put = (targets) => api(page, 'PUT', '/api/v1/targets', { targets });
+const saved = async () => (await api(page, 'GET', '/api/v1/targets')).targets;
 const row = (address) => page.locator(`[data-testid=target][data-target="${address}"]`);
 const field = (name) => page.getByTestId(`edit-${name}`);
 const yes = () => page.getByTestId('confirm').click();

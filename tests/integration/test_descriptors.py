@@ -181,7 +181,6 @@ def test_strangers_that_upgrade_and_say_nothing_keep_no_agent_out():
             assert server.end() == 0, server.daemon.text()
 
 
-
 def hello(name):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

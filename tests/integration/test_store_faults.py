@@ -181,6 +181,14 @@ def write_at(path, offset, data):
         file.write(data)
 
 
+def assert_all_is_well_again(mesh, since_ms):
+    mesh.start(*mesh.options)
+    assert mesh.alarms() == {}
+    until_ms = int(time.time() * 1000)
+    lab.wait_for("it is up to date", 60, lambda: mesh.slots("one")[-1] > until_ms)
+    assert_nothing_is_missing(mesh, ["one"], since_ms)
+
+
 def test_a_damaged_page():
     """The received ranges are unreadable: what was shown stays shown as far as it can, nothing is acked, and the page's
     return brings all back."""
@@ -205,11 +213,7 @@ def test_a_damaged_page():
                                   capture_output=True, text=True)
             assert done.returncode == 3 and "epochs" in done.stdout, done.stdout
             repair()
-            mesh.start(*mesh.options)
-            assert mesh.alarms() == {}
-            until_ms = int(time.time() * 1000)
-            lab.wait_for("it is up to date", 60, lambda: mesh.slots("one")[-1] > until_ms)
-            assert_nothing_is_missing(mesh, ["one"], since_ms)
+            assert_all_is_well_again(mesh, since_ms)
         finally:
             mesh.close()
 
@@ -233,11 +237,7 @@ def test_a_damaged_page_of_samples_does_not_keep_the_server_from_starting(tree):
                 assert mesh.acked() == 0
             mesh.end()
             repair()
-            mesh.start(*mesh.options)
-            assert mesh.alarms() == {}
-            until_ms = int(time.time() * 1000)
-            lab.wait_for("it is up to date", 60, lambda: mesh.slots("one")[-1] > until_ms)
-            assert_nothing_is_missing(mesh, ["one"], since_ms)
+            assert_all_is_well_again(mesh, since_ms)
         finally:
             mesh.close()
 
