@@ -233,9 +233,12 @@ static void tell_cut(const agent_entry *agent)
               (unsigned long long)agent->record.id, agent->record.host_name, MESHPING_TARGETS_MAX);
 }
 
-/* In a preview nothing is stored. `complete`: no peer had to be left out because its id could not be stored. */
+/*
+ * *complete: no peer had to be left out because its id could not be stored. NULL: the plan is only looked at, and
+ * nothing is stored.
+ */
 static meshping_status try_plan(server *s, plan **out, const meshping_rule *rules, size_t rule_count,
-                                const meshping_target_list *list, bool preview, bool *complete, meshping_error *err)
+                                const meshping_target_list *list, bool *complete, meshping_error *err)
 {
     meshping_error unnamed = {0};
     peer_list peers = {0};
@@ -251,11 +254,13 @@ static meshping_status try_plan(server *s, plan **out, const meshping_rule *rule
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu targets", input.list->count);
     input.paused = paused;
     meshping_status status = find_peers(s, input.rules, input.rule_count, &peers, err);
-    *complete = preview || status != MESHPING_OK || name_targets(s, &peers, &unnamed) == MESHPING_OK;
-    if (!*complete && is_told(s))
-        log_error("targets", "the newest agents of meshes are not pinged yet: %s", unnamed.message);
+    if (status == MESHPING_OK && complete) {
+        *complete = name_targets(s, &peers, &unnamed) == MESHPING_OK;
+        if (!*complete && is_told(s))
+            log_error("targets", "the newest agents of meshes are not pinged yet: %s", unnamed.message);
+    }
     if (status == MESHPING_OK) {
-        fill_peers(&peers, preview ? PREVIEW_IDS : 0);
+        fill_peers(&peers, complete ? 0 : PREVIEW_IDS);
         input.peers = peers.peers;
         input.peer_count = peers.count;
         status = plan_make(out, &input, err);
@@ -290,9 +295,9 @@ static meshping_status renew(server *s, meshping_error *err)
 {
     plan *made = NULL, *before = s->plan;
     uint64_t **rows;
-    bool complete;
+    bool complete = true;
     int64_t now_ms = server_unix_ms(); /* before the plan: a pause that ends meanwhile is looked at again */
-    meshping_status status = try_plan(s, &made, NULL, 0, NULL, false, &complete, err);
+    meshping_status status = try_plan(s, &made, NULL, 0, NULL, &complete, err);
     if (status != MESHPING_OK)
         return status;
     if (!complete && s->plan_incomplete) { /* as it was, and is in force */
@@ -384,8 +389,9 @@ meshping_status planning_check(server *s, const meshping_rule *rules, size_t rul
                                const meshping_target_list *list, meshping_error *err)
 {
     plan *next = NULL;
-    bool complete;
-    meshping_status status = try_plan(s, &next, rules, rule_count, list, true, &complete, err);
+    if ((list ? list : &s->targets)->count + s->agent_count <= MESHPING_TARGETS_MAX)
+        return MESHPING_OK; /* whatever the rules are */
+    meshping_status status = try_plan(s, &next, rules, rule_count, list, NULL, err);
     uint64_t *row = status == MESHPING_OK ? malloc(plan_words(next) * sizeof *row) : NULL;
     if (status == MESHPING_OK && !row)
         status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
@@ -402,8 +408,9 @@ meshping_status planning_set_rules(server *s, const meshping_rule *rules, size_t
 {
     char text[128];
     uint64_t revision;
-    meshping_rule *saved = malloc((count + 1) * sizeof *saved); /* the library's allocator is this one in the server */
-    if (!saved)                                                 /* after they are saved nothing may fail */
+    /* before they are stored: after it nothing may fail. As the library's own allocator here is malloc, so is this. */
+    meshping_rule *saved = malloc((count + 1) * sizeof *saved);
+    if (!saved)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     meshping_status status = planning_check(s, rules, count, NULL, err);
     if (status == MESHPING_OK)
@@ -440,9 +447,8 @@ meshping_status planning_preview(server *s, const meshping_rule *rules, size_t r
                                  const meshping_target_list *list, planning_difference *out, meshping_error *err)
 {
     plan *next = NULL;
-    bool complete;
     const plan *now = planning_now(s);
-    meshping_status status = try_plan(s, &next, rules, rule_count, list, true, &complete, err);
+    meshping_status status = try_plan(s, &next, rules, rule_count, list, NULL, err);
     *out = (planning_difference){0};
     if (status != MESHPING_OK)
         return status;

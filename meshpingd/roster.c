@@ -304,10 +304,8 @@ static meshping_status succeed(server *s, agent_entry *agent, const agent_decisi
     agent_index_remove(&s->agent_index, old, old->record.id, old->record.public_key);
     old->record = record;
     old->connection = agent->connection;
-    if (old->connection)
-        old->connection->agent = old;
     for (agent_connection *c = connection_first(); c; c = c->next)
-        if (c->agent == agent) /* one that a newer one took the place of, and that is not buried yet */
+        if (c->agent == agent) /* that one, and those whose place it took and that are not buried yet */
             c->agent = old;
     /* all that is known of the machine is known of the new one */
     old->heard_ms = agent->heard_ms;

@@ -46,6 +46,25 @@ meshping_status meshping__sql_error(meshping__sql *sql, int rc, meshping_error *
     }
 }
 
+meshping_status meshping__sql_open(meshping__sql *sql, const char *path, bool read_only, meshping_error *err)
+{
+    int flags = SQLITE_OPEN_NOMUTEX | (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+    *sql = (meshping__sql){.path = path, .unsure = SIZE_MAX};
+    int rc = sqlite3_open_v2(path, &sql->db, flags, NULL);
+    if (rc != SQLITE_OK) {
+        meshping_status status = meshping__sql_error(sql, rc, err);
+        sqlite3_close(sql->db);
+        sql->db = NULL;
+        return status;
+    }
+    sqlite3_extended_result_codes(sql->db, 1);
+    sqlite3_busy_timeout(sql->db, BUSY_TIMEOUT_MS);
+    /* The file may be somebody else's work: its schema must not be able to call anything. */
+    sqlite3_db_config(sql->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(sql->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    return MESHPING_OK;
+}
+
 void meshping__sql_close(meshping__sql *sql)
 {
     for (size_t i = 0; i < sql->count; i++)
@@ -93,25 +112,6 @@ static meshping_status prepare(meshping__sql *sql, sqlite3_stmt **statement, con
     sql->cache[sql->count].text = text;
     sql->cache[sql->count].stand_in = stand_in;
     sql->cache[sql->count++].statement = *statement;
-    return MESHPING_OK;
-}
-
-meshping_status meshping__sql_open(meshping__sql *sql, const char *path, bool read_only, meshping_error *err)
-{
-    int flags = SQLITE_OPEN_NOMUTEX | (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
-    *sql = (meshping__sql){.path = path, .unsure = SIZE_MAX};
-    int rc = sqlite3_open_v2(path, &sql->db, flags, NULL);
-    if (rc != SQLITE_OK) {
-        meshping_status status = meshping__sql_error(sql, rc, err);
-        sqlite3_close(sql->db);
-        sql->db = NULL;
-        return status;
-    }
-    sqlite3_extended_result_codes(sql->db, 1);
-    sqlite3_busy_timeout(sql->db, BUSY_TIMEOUT_MS);
-    /* The file may be somebody else's work: its schema must not be able to call anything. */
-    sqlite3_db_config(sql->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(sql->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     return MESHPING_OK;
 }
 
