@@ -173,7 +173,7 @@ def test_strangers_that_upgrade_and_say_nothing_keep_no_agent_out():
                 except (AssertionError, OSError, SSL.Error):
                     return False
                 return True
-            lab.wait_for("the agent is back", 10, is_back, every=0.5)
+            lab.wait_for("the agent is back", 15, is_back, every=0.5)
             assert "another one is refused" in server.daemon.text()
             assert closed_with(strangers[0]) == 1013  # the oldest one
             assert "5 others wait as well" in server.daemon.text()
