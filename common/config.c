@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const config_key *find(const config_key *keys, const char *name)
+const config_key *config_find(const config_key *keys, const char *name)
 {
     for (; keys->name; keys++)
         if (strcmp(keys->name, name) == 0)
@@ -125,7 +125,7 @@ static meshping_status set_number(const config_key *key, void *field, const char
 
 meshping_status config_set(const config_key *keys, void *out, const char *name, const char *value, meshping_error *err)
 {
-    const config_key *key = find(keys, name);
+    const config_key *key = config_find(keys, name);
     if (!key) {
         const char *guess = nearest(keys, name);
         if (guess)
@@ -157,6 +157,7 @@ void config_defaults(const config_key *keys, void *out)
 struct loading {
     const config_key *keys;
     void *out;
+    bool *given;
     FILE *file;
     meshping_error error;
     bool failed;
@@ -172,6 +173,8 @@ static int take(void *user, const char *section, const char *name, const char *v
                                              "section [%s]: this file has no sections", section) != MESHPING_OK;
     else
         loading->failed = config_set(loading->keys, loading->out, name, value, &loading->error) != MESHPING_OK;
+    if (!loading->failed && loading->given)
+        loading->given[config_find(loading->keys, name) - loading->keys] = true;
     return !loading->failed;
 }
 
@@ -201,9 +204,9 @@ static char *next_line(char *line, int size, void *stream)
     return length < 0 ? NULL : line;
 }
 
-meshping_status config_load(const config_key *keys, void *out, const char *path, meshping_error *err)
+meshping_status config_load(const config_key *keys, void *out, bool *given, const char *path, meshping_error *err)
 {
-    struct loading loading = {.keys = keys, .out = out, .file = fopen(path, "re")};
+    struct loading loading = {.keys = keys, .out = out, .given = given, .file = fopen(path, "re")};
     errno = loading.file ? 0 : errno;
     int line = loading.file ? ini_parse_stream(next_line, &loading, take, &loading) : -1;
     int code = errno;
@@ -220,16 +223,50 @@ meshping_status config_load(const config_key *keys, void *out, const char *path,
     return MESHPING_OK;
 }
 
+const char *config_format_bound(const config_key *key, int64_t bound, char *text)
+{
+    switch (key->type) {
+    case CONFIG_TEXT:
+        text[0] = 0;
+        break;
+    case CONFIG_NUMBER:
+        snprintf(text, 32, "%" PRId64, bound);
+        break;
+    case CONFIG_DURATION:
+    case CONFIG_SIZE:
+        return with_unit(text, key->type == CONFIG_SIZE ? size_units : duration_units, bound);
+    }
+    return text;
+}
+
+const char *config_format(const config_key *key, const void *in, char *text)
+{
+    const char *field = (const char *)in + key->offset;
+    int number;
+    int64_t wide;
+    switch (key->type) {
+    case CONFIG_TEXT:
+        snprintf(text, CONFIG_VALUE_MAX, "%s", field);
+        return text;
+    case CONFIG_NUMBER:
+        memcpy(&number, field, sizeof number);
+        return config_format_bound(key, number, text);
+    case CONFIG_DURATION:
+    case CONFIG_SIZE:
+        break;
+    }
+    memcpy(&wide, field, sizeof wide);
+    return config_format_bound(key, wide, text);
+}
+
 void config_print_sample(const config_key *keys, FILE *file)
 {
     for (; keys->name; keys++) {
         char least[32], most[32];
-        const unit *units = keys->type == CONFIG_SIZE ? size_units : duration_units;
         fprintf(file, "# %s", keys->help);
-        if (keys->type == CONFIG_NUMBER)
-            fprintf(file, " (%" PRId64 " to %" PRId64 ")", keys->min, keys->max);
-        else if (keys->type != CONFIG_TEXT)
-            fprintf(file, " (%s to %s)", with_unit(least, units, keys->min), with_unit(most, units, keys->max));
+        if (keys->type != CONFIG_TEXT)
+            fprintf(file, " (%s to %s)", config_format_bound(keys, keys->min, least),
+                    config_format_bound(keys, keys->max, most));
         fprintf(file, "\n#%s = %s\n\n", keys->name, keys->fallback);
     }
 }

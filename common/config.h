@@ -51,8 +51,18 @@ typedef struct config_key {
 void config_defaults(const config_key *keys, void *out);
 /* INVALID: no such key (the nearest one is named), not a value of its type, out of bounds, too long. */
 meshping_status config_set(const config_key *keys, void *out, const char *name, const char *value, meshping_error *err);
-/* Reads a file over what is there. INVALID names file and line; IO. On errors *out may be half changed. */
-meshping_status config_load(const config_key *keys, void *out, const char *path, meshping_error *err);
+/*
+ * Reads a file over what is there. INVALID names file and line; IO. On errors *out may be half changed. given (or
+ * NULL): true at the index of each key that stands in the file.
+ */
+meshping_status config_load(const config_key *keys, void *out, bool *given, const char *path, meshping_error *err);
+/* NULL: no such key. */
+const config_key *config_find(const config_key *keys, const char *name);
+#define CONFIG_VALUE_MAX 1024 /* of every text's field, with its NUL */
+/* The key's value in `in`, as it would stand in a file, into text[CONFIG_VALUE_MAX]. */
+const char *config_format(const config_key *key, const void *in, char *text);
+/* One of its bounds likewise into text[32]; "" for a text. */
+const char *config_format_bound(const config_key *key, int64_t bound, char *text);
 /* The sample file: every key with its help and default. */
 void config_print_sample(const config_key *keys, FILE *file);
 

@@ -85,7 +85,7 @@ int agent_options_read(agent_config *config, int argc, char **argv)
                 return 0;
             }
             if (option == 'c' && pass == 0)
-                status = config_load(agent_config_keys, config, optarg, &err);
+                status = config_load(agent_config_keys, config, NULL, optarg, &err);
             else if (option != 'c' && pass == 1)
                 status = config_set(agent_config_keys, config, keys[option], optarg, &err);
             if (status != MESHPING_OK)

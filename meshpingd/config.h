@@ -30,7 +30,8 @@ typedef struct server_config {
     int session_idle_hours, session_hours; /* web sessions */
     char public_url[256], smtp_url[512], smtp_from[256], smtp_user[256]; /* e-mail: mail.h */
     char smtp_password_file[512], smtp_ca_file[512];
-    int audit_days; /* how long the audit log is kept */
+    bool smtp_password_kept; /* no key: the database has it, settings.h */
+    int audit_days;          /* how long the audit log is kept */
 } server_config;
 
 extern const config_key server_config_keys[];

@@ -50,6 +50,7 @@ static void exchange_free(http_exchange *x)
         return;
     auth_job_abandon(x);
     readers_abandon(x);
+    mail_test_abandon(x);
     json_object_put(x->json);
     if (x->body)
         OPENSSL_cleanse(x->body, x->body_length); /* may hold a password */

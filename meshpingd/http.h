@@ -77,6 +77,7 @@ typedef struct http_exchange {
 
     struct auth_job *job;       /* the scrypt that this exchange waits for */
     struct reader_job *reading; /* the read of the store, likewise */
+    struct mail_job *mailing;   /* and the e-mail */
 
     meshping_audit_record audit; /* of a route with an action */
     bool audited;
@@ -212,6 +213,10 @@ void api_targets_preview(http_exchange *x);
 void api_rules_get(http_exchange *x);
 void api_rules_put(http_exchange *x);
 void api_rules_preview(http_exchange *x);
+/* api_settings.c */
+void api_settings_get(http_exchange *x);
+void api_settings_patch(http_exchange *x);
+void api_settings_test_mail(http_exchange *x);
 /* api_passphrases.c */
 void api_passphrases_list(http_exchange *x);
 void api_passphrase_create(http_exchange *x);

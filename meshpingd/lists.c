@@ -3,15 +3,13 @@
 #include "common/log.h"
 #include "meshpingd/keys.h"
 #include "meshpingd/planning.h"
+#include "meshpingd/seal.h"
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NONCE_LEN 12
-#define TAG_LEN 16
 #define DEFAULT_HOURS 24
 #define DEFAULT_USES 50
 
@@ -41,37 +39,17 @@ meshping_status server_targets_replace(server *s, meshping_target_list *list, co
 
 /* ---- passphrases ---- */
 
-/* AES-256-GCM under the key file; AD = tid: docs/PROTOCOL.md, At rest. */
-static bool seal(server *s, meshping_passphrase_record *record, const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN])
+/* AD = tid: docs/PROTOCOL.md, At rest. */
+static bool seal(const server *s, meshping_passphrase_record *record, const uint8_t key[MESHPING_PASSPHRASE_KEY_LEN])
 {
-    uint8_t *nonce = record->sealed_key, *body = nonce + NONCE_LEN, *tag = body + MESHPING_PASSPHRASE_KEY_LEN;
-    int done;
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    bool good = ctx && RAND_bytes(nonce, NONCE_LEN) == 1 &&
-                EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, s->seal_key, nonce) == 1 &&
-                EVP_EncryptUpdate(ctx, NULL, &done, record->tid, MESHPING_TID_LEN) == 1 &&
-                EVP_EncryptUpdate(ctx, body, &done, key, MESHPING_PASSPHRASE_KEY_LEN) == 1 &&
-                EVP_EncryptFinal_ex(ctx, body + done, &done) == 1 &&
-                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, TAG_LEN, tag) == 1;
-    record->sealed_length = NONCE_LEN + MESHPING_PASSPHRASE_KEY_LEN + TAG_LEN;
-    EVP_CIPHER_CTX_free(ctx);
-    return good;
+    record->sealed_length = MESHPING_PASSPHRASE_KEY_LEN + SEAL_OVERHEAD;
+    return seal_close(record->sealed_key, s->seal_key, record->tid, MESHPING_TID_LEN, key, MESHPING_PASSPHRASE_KEY_LEN);
 }
 
-static bool unseal(server *s, const meshping_passphrase_record *record, uint8_t key[MESHPING_PASSPHRASE_KEY_LEN])
+static bool unseal(const server *s, const meshping_passphrase_record *record, uint8_t key[MESHPING_PASSPHRASE_KEY_LEN])
 {
-    const uint8_t *nonce = record->sealed_key, *body = nonce + NONCE_LEN, *tag = body + MESHPING_PASSPHRASE_KEY_LEN;
-    int done;
-    if (record->sealed_length != NONCE_LEN + MESHPING_PASSPHRASE_KEY_LEN + TAG_LEN)
-        return false;
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-    bool good = ctx && EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, s->seal_key, nonce) == 1 &&
-                EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, TAG_LEN, (void *)tag) == 1 &&
-                EVP_DecryptUpdate(ctx, NULL, &done, record->tid, MESHPING_TID_LEN) == 1 &&
-                EVP_DecryptUpdate(ctx, key, &done, body, MESHPING_PASSPHRASE_KEY_LEN) == 1 &&
-                EVP_DecryptFinal_ex(ctx, key + done, &done) == 1;
-    EVP_CIPHER_CTX_free(ctx);
-    return good;
+    return record->sealed_length == MESHPING_PASSPHRASE_KEY_LEN + SEAL_OVERHEAD &&
+           seal_open(key, s->seal_key, record->tid, MESHPING_TID_LEN, record->sealed_key, record->sealed_length);
 }
 
 /* "HOST:PORT" or "[v6]:PORT", also as the first of a list. */

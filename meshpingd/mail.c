@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
 #include <curl/curl.h>
 #include <openssl/crypto.h>
@@ -15,9 +16,10 @@
 #define CONNECT_S 10L
 #define WHOLE_S 30L
 
-typedef struct mail_job {
+struct mail_job {
     uv_work_t work;
     server *server;
+    http_exchange *exchange; /* that waits for what becomes of it; NULL: nobody does, or no more */
     char to[MESHPING_USER_EMAIL_MAX];
     char url[512], from[256], user[256], password[256], ca_file[512];
     bool loopback;
@@ -25,7 +27,8 @@ typedef struct mail_job {
     size_t sent;
     CURLcode result;
     char error[CURL_ERROR_SIZE];
-} mail_job;
+};
+typedef struct mail_job mail_job;
 
 bool mail_is_configured(const server_config *config)
 {
@@ -47,6 +50,14 @@ static bool is_loopback(const char *url)
     return loopback;
 }
 
+meshping_status mail_check_public_url(const char *url, meshping_error *err)
+{
+    if (strncmp(url, "https://", 8) != 0 || !url[8] || strpbrk(url, " \t\"<>#?"))
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "public_url: https://HOST[:PORT] is needed, e-mails carry links to it");
+    return MESHPING_OK;
+}
+
 meshping_status mail_check(const server_config *config, meshping_error *err)
 {
     if (!mail_is_configured(config))
@@ -57,13 +68,11 @@ meshping_status mail_check(const server_config *config, meshping_error *err)
     if (!config->smtp_from[0] || !http_text_is_email(config->smtp_from, sizeof config->smtp_from))
         return meshping_error_set(err, MESHPING_INVALID,
                                   "smtp_from: an address such as meshping@example.org is needed");
-    if (strncmp(config->public_url, "https://", 8) != 0 || strpbrk(config->public_url, " \t\"<>#?"))
-        return meshping_error_set(err, MESHPING_INVALID,
-                                  "public_url: https://HOST[:PORT] is needed, e-mails carry links to it");
-    if (config->smtp_user[0] && !config->smtp_password_file[0])
-        return meshping_error_set(err, MESHPING_INVALID,
-                                  "smtp_password_file: smtp_user is set, its password is needed");
-    return MESHPING_OK;
+    if (config->smtp_user[0] && !config->smtp_password_file[0] && !config->smtp_password_kept)
+        return meshping_error_set(
+            err, MESHPING_INVALID,
+            "smtp_password_file: smtp_user is set, its password is needed (on the page: smtp_password)");
+    return mail_check_public_url(config->public_url, err);
 }
 
 /* ---- sending ---- */
@@ -120,16 +129,30 @@ static void work(uv_work_t *request)
     curl_easy_cleanup(curl);
 }
 
+static void answer_test(http_exchange *x, const mail_job *job, const char *why)
+{
+    x->mailing = NULL;
+    lws_rx_flow_control(x->wsi, 1);
+    http_audit_begin(x);
+    if (why)
+        http_respond_problem(x, 502, "%s did not take it: %s", job->url, why);
+    else
+        http_respond_empty(x, 204);
+    http_audit_end(x);
+}
+
 static void after_work(uv_work_t *request, int cancelled)
 {
     mail_job *job = request->data;
+    const char *why = job->error[0] ? job->error : curl_easy_strerror(job->result);
     (void)cancelled; /* nobody cancels */
     job->server->mails_running--;
     if (job->result == CURLE_OK)
         log_info("mail", "an e-mail was taken by %s", job->url);
     else
-        log_error("mail", "an e-mail was not taken by %s: %s", job->url,
-                  job->error[0] ? job->error : curl_easy_strerror(job->result));
+        log_error("mail", "an e-mail was not taken by %s: %s", job->url, why);
+    if (job->exchange)
+        answer_test(job->exchange, job, job->result == CURLE_OK ? NULL : why);
     job_free(job);
 }
 
@@ -163,32 +186,74 @@ static void write_head(mail_job *job, const char *subject)
                           "Content-Transfer-Encoding: 8bit\r\nAuto-Submitted: auto-generated\r\n\r\n");
 }
 
-meshping_status mail_send(server *s, const char *to, const char *subject, const char *text, meshping_error *err)
+static meshping_status take_password(server *s, mail_job *job, meshping_error *err)
+{
+    if (!s->config.smtp_user[0])
+        return MESHPING_OK;
+    if (s->config.smtp_password_kept)
+        return settings_password(s, job->password, err);
+    return read_password(job->password, sizeof job->password, s->config.smtp_password_file, err);
+}
+
+static meshping_status start(server *s, http_exchange *x, const char *to, const char *subject, const char *text,
+                             meshping_error *err)
 {
     const server_config *config = &s->config;
     mail_job *job = calloc(1, sizeof *job);
-    meshping_status status = MESHPING_OK;
     if (!job)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     job->work.data = job;
     job->server = s;
+    job->exchange = x;
     http_text_copy(job->to, sizeof job->to, to);
     http_text_copy(job->url, sizeof job->url, config->smtp_url);
     http_text_copy(job->from, sizeof job->from, config->smtp_from);
     http_text_copy(job->user, sizeof job->user, config->smtp_user);
     http_text_copy(job->ca_file, sizeof job->ca_file, config->smtp_ca_file);
     job->loopback = is_loopback(config->smtp_url);
-    if (config->smtp_user[0])
-        status = read_password(job->password, sizeof job->password, config->smtp_password_file, err);
+    meshping_status status = take_password(s, job, err);
     write_head(job, subject);
     text_puts(&job->text, text);
     if (status == MESHPING_OK && job->text.failed)
         status = meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     if (status == MESHPING_OK && uv_queue_work(&s->loop, &job->work, work, after_work) != 0)
         status = meshping_error_set(err, MESHPING_NOMEM, "no worker");
-    if (status == MESHPING_OK)
-        s->mails_running++;
-    else
+    if (status != MESHPING_OK) {
         job_free(job);
-    return status;
+        return status;
+    }
+    s->mails_running++;
+    if (x) {
+        x->mailing = job;
+        lws_rx_flow_control(x->wsi, 0); /* a client that sends on must not keep the loop busy meanwhile */
+    }
+    return MESHPING_OK;
+}
+
+meshping_status mail_send(server *s, const char *to, const char *subject, const char *text, meshping_error *err)
+{
+    return start(s, NULL, to, subject, text, err);
+}
+
+/* ---- a test ---- */
+
+void mail_test(http_exchange *x, const char *to)
+{
+    char text[512];
+    meshping_error err = {0};
+    if (x->server->mails_running >= MAIL_RUNNING_MAX) {
+        http_respond_busy(x, 5000, "another e-mail is being sent");
+        return;
+    }
+    snprintf(text, sizeof text, "Hello,\r\n\r\n%s had Meshping send this to see whether its e-mails arrive.\r\n",
+             x->identity.user);
+    if (start(x->server, x, to, "A test from Meshping", text, &err) != MESHPING_OK)
+        http_respond_error(x, &err);
+}
+
+void mail_test_abandon(http_exchange *x)
+{
+    if (x->mailing)
+        x->mailing->exchange = NULL;
+    x->mailing = NULL;
 }

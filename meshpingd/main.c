@@ -45,8 +45,9 @@ static void usage(FILE *file)
 }
 
 /* -1: go on; else the exit code. */
-static int read_options(server_config *config, int argc, char **argv)
+static int read_options(server *s, int argc, char **argv)
 {
+    server_config *config = &s->config;
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"state-dir", required_argument, NULL, 's'},
@@ -88,11 +89,11 @@ static int read_options(server_config *config, int argc, char **argv)
                 break;
             case 'c':
                 if (pass == 0)
-                    status = config_load(server_config_keys, config, optarg, &err);
+                    status = settings_take_file(&s->settings, config, optarg, &err);
                 break;
             default:
                 if (pass == 1)
-                    status = config_set(server_config_keys, config, keys[option], optarg, &err);
+                    status = settings_take_option(&s->settings, config, keys[option], optarg, &err);
                 break;
             }
             if (status != MESHPING_OK) {
@@ -234,6 +235,8 @@ static int serve(server *s)
     if (status == MESHPING_OK)
         status = open_store(s, &err);
     if (status == MESHPING_OK)
+        status = settings_load(s, &err);
+    if (status == MESHPING_OK)
         status = keys_open(&keys, s->config.state_dir, s->config.advertise, &err);
     if (status == MESHPING_OK) {
         s->keys = &keys;
@@ -279,7 +282,7 @@ int main(int argc, char **argv)
         return maintain_main(argc - 1, argv + 1);
     if (argc == 2 && strcmp(argv[1], "routes") == 0)
         return routes_main();
-    int code = read_options(&s.config, argc, argv);
+    int code = read_options(&s, argc, argv);
     if (code >= 0)
         return code;
     signal(SIGPIPE, SIG_IGN);

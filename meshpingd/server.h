@@ -12,6 +12,7 @@
 #include "meshpingd/descriptors.h"
 #include "meshpingd/rate.h"
 #include "meshpingd/revocations.h"
+#include "meshpingd/settings.h"
 #include "meshpingd/target_updates.h"
 #include <json-c/json.h>
 #include <meshping/cache.h>
@@ -65,6 +66,7 @@ typedef struct server_counters {
 typedef struct server {
     uv_loop_t loop;
     server_config config;
+    settings settings; /* where each of it comes from */
     descriptor_limit descriptors;
     struct lws_context *lws;
     struct http_state *http;

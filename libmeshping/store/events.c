@@ -37,6 +37,19 @@ meshping_status meshping_store_setting_save(meshping_store *store, const char *k
                              "tt", key, value);
 }
 
+meshping_status meshping_store_settings_save(meshping_store *store, const meshping_setting *settings, size_t count,
+                                             meshping_error *err)
+{
+    meshping_status status = meshping__sql_begin(&store->sql, err);
+    if (status != MESHPING_OK)
+        return status;
+    for (size_t i = 0; i < count && status == MESHPING_OK; i++)
+        status = settings[i].value
+                     ? meshping_store_setting_save(store, settings[i].key, settings[i].value, err)
+                     : meshping__sql_run(&store->sql, err, "DELETE FROM settings WHERE key = ?1", "t", settings[i].key);
+    return meshping__sql_end(&store->sql, status, err);
+}
+
 meshping_status meshping_store_event_add(meshping_store *store, int64_t unix_ms, const char *kind, uint64_t agent_id,
                                          const char *user, const char *text, meshping_error *err)
 {

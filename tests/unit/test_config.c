@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -111,6 +112,40 @@ static void test_the_sample_file_tells_bounds_in_words(void **unused)
     free(text);
 }
 
+static void test_a_value_is_told_as_it_would_stand_in_a_file(void **unused)
+{
+    (void)unused;
+    static const char *const good[][2] = {{"keep", "1d"},   {"keep", "90m"},       {"keep", "2y"}, {"limit", "0"},
+                                          {"limit", "20G"}, {"limit", "16777217"}, {"count", "7"}, {"text", "x y"}};
+    char text[CONFIG_VALUE_MAX];
+    values v = {0};
+    config_defaults(keys, &v);
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_int_equal(config_set(keys, &v, good[i][0], good[i][1], NULL), MESHPING_OK);
+        assert_string_equal(config_format(config_find(keys, good[i][0]), &v, text), good[i][1]);
+    }
+    assert_null(config_find(keys, "kep"));
+    assert_string_equal(config_format_bound(config_find(keys, "keep"), 600, text), "10m");
+    assert_string_equal(config_format_bound(config_find(keys, "text"), 0, text), "");
+}
+
+static void test_what_stands_in_a_file_is_known_by_its_key(void **unused)
+{
+    (void)unused;
+    char path[] = "/tmp/test_config.XXXXXX";
+    int fd = mkstemp(path);
+    static const char lines[] = "# a file\ncount = 3\ntext =\n";
+    bool given[sizeof keys / sizeof keys[0]] = {false};
+    values v;
+    config_defaults(keys, &v);
+    assert_true(fd >= 0 && write(fd, lines, sizeof lines - 1) == (ssize_t)sizeof lines - 1);
+    close(fd);
+    assert_int_equal(config_load(keys, &v, given, path, NULL), MESHPING_OK);
+    unlink(path);
+    assert_false(given[0] || given[1]);
+    assert_true(given[2] && given[3]); /* though it is the default, and nothing */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +153,8 @@ int main(void)
         cmocka_unit_test(test_sizes_may_have_a_unit_and_nought_is_none),
         cmocka_unit_test(test_numbers_texts_and_keys_are_checked),
         cmocka_unit_test(test_the_sample_file_tells_bounds_in_words),
+        cmocka_unit_test(test_a_value_is_told_as_it_would_stand_in_a_file),
+        cmocka_unit_test(test_what_stands_in_a_file_is_known_by_its_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

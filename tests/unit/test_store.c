@@ -478,6 +478,23 @@ static void test_a_setting_is_what_was_saved_last(void **state)
     meshping_free(value);
 }
 
+static void test_several_settings_are_saved_together_or_not_at_all(void **state)
+{
+    fixture *f = *state;
+    char *value = NULL;
+    const meshping_setting good[] = {{"a", "1"}, {"b", "2"}}, half[] = {{"a", NULL}, {"", "x"}}, last[] = {{"a", NULL}};
+    assert_int_equal(meshping_store_settings_save(f->store, good, 2, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_settings_save(f->store, half, 2, NULL), MESHPING_INVALID);
+    fixture_reopen(f);
+    assert_int_equal(meshping_store_setting(f->store, "a", &value, NULL), MESHPING_OK);
+    assert_string_equal(value, "1");
+    meshping_free(value);
+    assert_int_equal(meshping_store_settings_save(f->store, last, 1, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_setting(f->store, "a", &value, NULL), MESHPING_NOT_FOUND);
+    assert_int_equal(meshping_store_setting(f->store, "b", &value, NULL), MESHPING_OK);
+    meshping_free(value);
+}
+
 static void test_events_come_newest_first_cut_between_characters(void **state)
 {
     fixture *f = *state;
@@ -531,6 +548,7 @@ int main(void)
         T(test_rules_are_replaced_together),
         T(test_passphrases_are_listed_newest_first),
         T(test_a_setting_is_what_was_saved_last),
+        T(test_several_settings_are_saved_together_or_not_at_all),
         T(test_events_come_newest_first_cut_between_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

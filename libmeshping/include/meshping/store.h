@@ -468,6 +468,12 @@ MESHPING_API meshping_status meshping_store_setting(meshping_store *store, const
                                                     meshping_error *err);
 MESHPING_API meshping_status meshping_store_setting_save(meshping_store *store, const char *key, const char *value,
                                                          meshping_error *err);
+typedef struct meshping_setting {
+    const char *key, *value; /* value NULL: it goes */
+} meshping_setting;
+/* All of them in one transaction, or none. */
+MESHPING_API meshping_status meshping_store_settings_save(meshping_store *store, const meshping_setting *settings,
+                                                          size_t count, meshping_error *err);
 
 /* Appends to the log of what happened (approvals, list changes, holds). agent_id 0, user NULL: none. */
 MESHPING_API meshping_status meshping_store_event_add(meshping_store *store, int64_t unix_ms, const char *kind,

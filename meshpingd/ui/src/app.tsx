@@ -15,6 +15,7 @@ import { EventsPage } from './pages/events.tsx';
 import { LinkPage } from './pages/link.tsx';
 import { MatrixPage } from './pages/matrix.tsx';
 import { RulesPage } from './pages/rules.tsx';
+import { SettingsPage } from './pages/settings.tsx';
 import { SignInPage } from './pages/sign_in.tsx';
 import { TargetsPage } from './pages/targets.tsx';
 import { UsersPage } from './pages/users.tsx';
@@ -31,6 +32,7 @@ const pages = {
   users: { title: 'Users', view: UsersPage, role: 'admin' },
   events: { title: 'Events', view: EventsPage, role: 'viewer' },
   audit: { title: 'Audit', view: AuditPage, role: 'admin' },
+  settings: { title: 'Settings', view: SettingsPage, role: 'admin' },
   account: { title: 'Account', view: AccountPage, role: 'viewer' },
   about: { title: 'About', view: AboutPage, role: 'viewer' },
 } as const;
