@@ -213,6 +213,8 @@ void api_targets_preview(http_exchange *x);
 void api_rules_get(http_exchange *x);
 void api_rules_put(http_exchange *x);
 void api_rules_preview(http_exchange *x);
+/* api_about.c */
+void api_about(http_exchange *x);
 /* api_settings.c */
 void api_settings_get(http_exchange *x);
 void api_settings_patch(http_exchange *x);

@@ -81,6 +81,7 @@ const http_route http_routes[] = {
     {API "/worst", api_worst, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/events", api_events, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/server", api_server, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {API "/about", api_about, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/settings", api_settings_get, HTTP_GET, HTTP_ADMIN, 0, NULL},
     {API "/settings", api_settings_patch, HTTP_PATCH, HTTP_ADMIN, JSON | FRESH, "settings.change"},
     {API "/settings/test-mail", api_settings_test_mail, HTTP_POST, HTTP_ADMIN, JSON | FRESH, "settings.test_mail"},

@@ -195,6 +195,16 @@ static const char *const migrations[] = {
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))
 
+int64_t meshping_store_schema_version(void)
+{
+    return VERSION;
+}
+
+const char *meshping_store_engine_version(void)
+{
+    return sqlite3_libversion();
+}
+
 static meshping_status use_wal(meshping__sql *sql, meshping_error *err)
 {
     sqlite3_stmt *statement;

@@ -27,6 +27,7 @@ const contentTypes = {
   '.css': 'text/css; charset=utf-8',
   '.svg': 'image/svg+xml; charset=utf-8',
   '.html': 'text/html; charset=utf-8',
+  '.json': 'application/json',
 };
 
 function bundleOptions() {
@@ -46,6 +47,22 @@ function bundleOptions() {
 function assetName(name, body, extension) {
   const hash = createHash('sha256').update(body).digest('hex').slice(0, 10);
   return `assets/${name}-${hash}${extension}`;
+}
+
+/** The packages that went into the bundle, each with its licence's text, which has to go with it. */
+function packagesOf(inputs) {
+  const names = new Set();
+  for (const input of Object.keys(inputs)) {
+    const found = /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input);
+    if (found) names.add(found[1]);
+  }
+  return [...names].sort().map((name) => {
+    const folder = path.join(modules, name);
+    const { version, license, homepage = '' } = JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8'));
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
+    if (!file || !license) throw new Error(`${name} does not say under which licence it is`);
+    return { name, version, licence: license, url: homepage, text: readFileSync(path.join(folder, file), 'utf8') };
+  });
 }
 
 async function build(out) {
@@ -69,6 +86,9 @@ async function build(out) {
   const icon = readFileSync(path.join(here, 'src/favicon.svg'));
   files.push({ url: '/' + assetName('favicon', icon, '.svg'), body: icon, immutable: true });
 
+  const packages = Buffer.from(JSON.stringify({ packages: packagesOf(result.metafile.inputs) }));
+  files.push({ url: '/' + assetName('licences', packages, '.json'), body: packages, immutable: true });
+
   const find = (pattern) => {
     const file = files.find((candidate) => pattern.test(candidate.url));
     if (!file) throw new Error(`the bundle lacks a file like ${pattern}`);
@@ -77,7 +97,8 @@ async function build(out) {
   const html = readFileSync(path.join(here, 'src/index.html'), 'utf8')
     .replaceAll('%SCRIPT%', find(/\/app-[^/]*\.js$/))
     .replaceAll('%STYLE%', find(/\/app-[^/]*\.css$/))
-    .replaceAll('%ICON%', find(/\/favicon-/));
+    .replaceAll('%ICON%', find(/\/favicon-/))
+    .replaceAll('%LICENCES%', find(/\/licences-/));
   files.push({ url: '/', body: Buffer.from(html), immutable: false, name: 'index.html' });
 
   rmSync(out, { recursive: true, force: true });

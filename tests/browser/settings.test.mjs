@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server's settings through the page: seen with where they come from, changed, refused with a reason, e-mail tried.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import test, { after, before } from 'node:test';
 import { Lab, api, go, launch, look, newPage, signIn, until } from './lab.mjs';
@@ -141,6 +142,24 @@ test('e-mail is set up, tried, and its password never seen again', async () => {
   await save();
   await saved();
   assert.equal((await value('smtp_password')).set, false);
+});
+
+test('About says what runs, by whom it was made, and under which licences', async () => {
+  await go(page, 'About');
+  assert.equal(await page.getByTestId('licence').innerText(), 'Apache-2.0');
+  const about = await api(page, 'GET', '/api/v1/about');
+  assert.equal(await page.getByTestId('schema').innerText(), `version ${about.schema_version}`);
+  const lock = JSON.parse(readFileSync(new URL('../../meshpingd/ui/package-lock.json', import.meta.url)));
+  const shipped = Object.entries(lock.packages).filter(([key, one]) => key && !one.dev && !one.devOptional).map(([key, one]) => [key.replace('node_modules/', ''), one.version]);
+  assert.ok(shipped.length >= 3);
+  for (const [name, version] of [...shipped, ...about.libraries.map((one) => [one.name, one.version])]) {
+    const part = page.locator(`[data-testid=part][data-name="${name}"]`);
+    await part.waitFor();
+    assert.ok((await part.innerText()).includes(version), name);
+  }
+  await page.locator('[data-name=uplot] summary').click();
+  await page.getByLabel('Licence of uplot').filter({ hasText: 'Permission is hereby granted' }).waitFor();
+  await look(page, 'About');
 });
 
 test('the audit log has each change, and nothing went wrong on the page', async () => {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server's settings through the API: each that can be changed does what it says, at once and after a restart."""
 
+import re
 import socket
 import sqlite3
 import time
@@ -294,3 +295,21 @@ def test_a_client_that_leaves_during_a_test_mail_harms_nobody(make):
             assert busy.status == 429 and "another e-mail" in busy.json()["detail"]
         assert server.call("GET", "/healthz").status == 200
         asked.close()
+
+
+def test_about_names_every_library_that_is_linked_with_the_version_that_runs(server):
+    about = server.call("GET", "/api/v1/about").json()
+    linked = re.findall(r"\[lib([\w-]+)\.so", http_lab.subprocess.run(
+        ["readelf", "-d", http_lab.BIN / "meshpingd"], check=True, text=True, stdout=-1).stdout)
+    names = {"c": "GNU C library", "crypto": "OpenSSL", "ssl": "OpenSSL", "curl": "curl", "inih": "inih", "json-c": "json-c",
+             "sqlite3": "SQLite", "uv": "libuv", "websockets": "libwebsockets", "z": "zlib", "zstd": "Zstandard"}
+    known = {library["name"]: library for library in about["libraries"]}
+    assert linked and {names[library] for library in linked} <= set(known)
+    assert all(library["version"] and library["licence"] for library in known.values())
+    assert known["SQLite"]["version"] == sqlite3.sqlite_version
+    notes = http_lab.subprocess.run(["readelf", "-n", http_lab.BIN / "meshpingd"], check=True, text=True,
+                                    stdout=-1).stdout
+    assert about["build"]["id"] == (re.search(r"Build ID: ([0-9a-f]+)", notes) or ["", ""])[1]
+    with sqlite3.connect(server.state / "meshping.db") as db:
+        assert about["schema_version"] == db.execute("PRAGMA user_version").fetchone()[0]
+    assert about["version"] == server.call("GET", "/api/v1/server").json()["version"] and about["licence"] == "Apache-2.0"

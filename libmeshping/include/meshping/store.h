@@ -353,6 +353,10 @@ typedef struct meshping_store_stats {
     uint64_t damaged_rollups;                  /* rows that could not be read and began anew */
 } meshping_store_stats;
 MESHPING_API void meshping_store_get_stats(meshping_store *store, meshping_store_stats *out);
+/* Of every database that this library has opened for writing. */
+MESHPING_API int64_t meshping_store_schema_version(void);
+/* SQLite's, as it runs; static storage. */
+MESHPING_API const char *meshping_store_engine_version(void);
 
 /* ---- agents ---- */
 
