@@ -49,6 +49,7 @@ void original_update_targets(http_exchange *x)
         http_respond_problem(x, err.status == MESHPING_NOMEM ? 500 : 400, "%s", err.message);
         return;
     }
+    api_targets_describe(x, &list);
     if (server_targets_replace(s, &list, x->identity.user, &err) != MESHPING_OK) {
         http_respond_problem(x, err.status == MESHPING_EXISTS || err.status == MESHPING_INVALID ? 400 : 500, "%s",
                              err.message);

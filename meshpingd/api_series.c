@@ -52,6 +52,7 @@ static meshping_status explain(meshping_store *store, series *out, meshping_erro
     int64_t *starts_us = NULL;
     meshping_pause *pauses = NULL;
     meshping_clock_note *clocks = NULL;
+    meshping_target_pause *target_pauses = NULL;
     int64_t from_us = (out->before_ms != INT64_MIN ? out->before_ms : out->from_ms) * 1000, to_us = out->to_ms * 1000;
     meshping_status status =
         meshping_store_gaps(store, out->agent_id, from_us, to_us, &dropped, &out->dropped_count, err);
@@ -59,12 +60,16 @@ static meshping_status explain(meshping_store *store, series *out, meshping_erro
         status = meshping_store_starts(store, out->agent_id, from_us, to_us, &starts_us, &out->start_count, err);
     if (status == MESHPING_OK)
         status = meshping_store_pauses(store, from_us, to_us, &pauses, &out->pause_count, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_target_pauses(store, out->target_id, from_us / 1000, out->to_ms, &target_pauses,
+                                              &out->target_pause_count, err);
     if (status == MESHPING_OK) /* by the server's clock; a window on the agent's may be elsewhere */
         status = meshping_store_clocks(store, out->agent_id, from_us, INT64_MAX, &clocks, &out->clock_count, err);
     out->dropped = dropped;
     out->starts_us = starts_us;
     out->pauses = pauses;
     out->clocks = clocks;
+    out->target_pauses = target_pauses;
     /* where a page is damaged there is no explanation, but the samples that can be read are shown */
     return status == MESHPING_CORRUPT ? MESHPING_OK : status;
 }
@@ -114,6 +119,7 @@ static void let_go(void *data)
     meshping_free((void *)q->out.starts_us);
     meshping_free((void *)q->out.pauses);
     meshping_free((void *)q->out.clocks);
+    meshping_free((void *)q->out.target_pauses);
     samples_part_dispose(&q->part);
     text_dispose(&q->body);
     free(q);

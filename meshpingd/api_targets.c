@@ -3,6 +3,7 @@
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
 #include "meshpingd/problem.h"
+#include "meshpingd/targets_change.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -50,6 +51,14 @@ bool api_targets_take(http_exchange *x, meshping_target_list *list)
     return false;
 }
 
+void api_targets_describe(http_exchange *x, const meshping_target_list *list)
+{
+    text_buffer text = {0};
+    targets_change_text(&text, &x->server->targets, list, server_unix_ms());
+    http_audit_detail(x, "%s", text.data ? text.data : "");
+    text_dispose(&text);
+}
+
 void api_targets_put(http_exchange *x)
 {
     server *s = x->server;
@@ -57,6 +66,7 @@ void api_targets_put(http_exchange *x)
     meshping_target_list list;
     if (!http_if_match(x, s->targets.revision, "the list of targets") || !api_targets_take(x, &list))
         return;
+    api_targets_describe(x, &list);
     meshping_status status = server_targets_replace(s, &list, x->identity.user, &err);
     if (status == MESHPING_EXISTS)
         http_respond_problem(x, 400, "%s", err.message);

@@ -3,27 +3,9 @@
 #include "meshpingd/http.h"
 #include "meshpingd/planning.h"
 #include "meshpingd/problem.h"
+#include "meshpingd/targets_change.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-static int compare(const void *a, const void *b)
-{
-    const meshping_target *x = *(const meshping_target *const *)a, *y = *(const meshping_target *const *)b;
-    int order = strcmp(x->host, y->host);
-    return order ? order : (int)x->family - (int)y->family;
-}
-
-/* By host and family; NULL: out of memory. */
-static const meshping_target **sorted(const meshping_target_list *list)
-{
-    const meshping_target **all = malloc((list->count + 1) * sizeof *all);
-    for (size_t i = 0; all && i < list->count; i++)
-        all[i] = &list->items[i];
-    if (all)
-        qsort(all, list->count, sizeof *all, compare);
-    return all;
-}
 
 static json_object *without_id(const meshping_target *target)
 {
@@ -53,7 +35,7 @@ static json_object *change_json(const meshping_target *before, const meshping_ta
 /* Targets that stay get their ids; new ones, ids that no target has. */
 static json_object *difference(const meshping_target_list *before, meshping_target_list *after)
 {
-    const meshping_target **old = sorted(before), **new = sorted(after);
+    const meshping_target **old = targets_sorted(before), **new = targets_sorted(after);
     for (size_t i = 0; i < after->count; i++)
         after->items[i].id = UINT64_MAX - i;
     json_object *json = NULL;
@@ -62,7 +44,7 @@ static json_object *difference(const meshping_target_list *before, meshping_targ
                     *changed = json_object_new_array();
         size_t i = 0, k = 0, kept = 0;
         while (i < before->count || k < after->count) {
-            int order = i == before->count ? 1 : k == after->count ? -1 : compare(&old[i], &new[k]);
+            int order = i == before->count ? 1 : k == after->count ? -1 : targets_compare(&old[i], &new[k]);
             if (order < 0) {
                 json_object_array_add(removed, without_id(old[i++]));
             } else if (order > 0) {

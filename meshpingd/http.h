@@ -207,6 +207,8 @@ void api_targets_get(http_exchange *x);
 void api_targets_put(http_exchange *x);
 /* The list of the body into *list, the caller's; false: answered. */
 bool api_targets_take(http_exchange *x, meshping_target_list *list);
+/* What it would change, into the audit log's row. */
+void api_targets_describe(http_exchange *x, const meshping_target_list *list);
 /* api_targets_preview.c */
 void api_targets_preview(http_exchange *x);
 /* api_rules.c */

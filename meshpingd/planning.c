@@ -159,7 +159,7 @@ static int64_t next_resume(const meshping_target_list *list, int64_t now_ms)
     return next;
 }
 
-/* In the log and among the events: nobody did it. */
+/* In the log, among the events and in the audit log: nobody did it. */
 static void note_resumed(server *s, int64_t now_ms)
 {
     char text[512];
@@ -178,6 +178,10 @@ static void note_resumed(server *s, int64_t now_ms)
              count > 1 ? ", and others' with it" : "");
     log_info("targets", "%s", text);
     meshping_store_event_add(s->store, now_ms, "targets", 0, NULL, text, NULL);
+    meshping_audit_record row = {.unix_ms = now_ms, .via = "server", .action = "targets.resume"};
+    snprintf(row.object, sizeof row.object, "%s", first->host);
+    snprintf(row.detail, sizeof row.detail, "%s", text);
+    meshping_store_audit_add(s->store, &row, NULL);
 }
 
 static void resume(server *s, int64_t now_ms)

@@ -2,6 +2,7 @@
 #include "meshpingd/series.h"
 
 #include <inttypes.h>
+#include <json-c/json.h>
 
 static int64_t slot_ms(const meshping_sample *sample)
 {
@@ -65,6 +66,22 @@ static const char *reason_of(const series *s, const meshping_stored_gap *dropped
     return server_was_away(s, from_ms, to_ms) ? "server_away" : "connection_trouble";
 }
 
+/* Nobody pinged: with the whole pause, of which the gap may be a part. */
+static void put_paused(text_buffer *out, const series *s, size_t *gaps, int64_t from_ms, int64_t to_ms,
+                       const meshping_target_pause *pause)
+{
+    json_object *reason = json_object_new_string(pause->reason);
+    text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 ",\"reason\":\"paused\",\"pause\":{\"reason\":%s",
+                *gaps ? "," : "", from_ms > s->from_ms ? from_ms : s->from_ms, to_ms,
+                reason ? json_object_to_json_string_ext(reason, JSON_C_TO_STRING_PLAIN) : "\"\"");
+    text_printf(out, ",\"from_ms\":%" PRId64, pause->from_ms);
+    if (pause->to_ms)
+        text_printf(out, ",\"until_ms\":%" PRId64, pause->to_ms);
+    text_puts(out, "}}");
+    json_object_put(reason);
+    ++*gaps;
+}
+
 static void put_gap(text_buffer *out, const series *s, size_t *gaps, int64_t from_ms, int64_t to_ms, bool at_end)
 {
     const meshping_stored_gap *dropped = dropped_in(s, from_ms, to_ms);
@@ -76,24 +93,57 @@ static void put_gap(text_buffer *out, const series *s, size_t *gaps, int64_t fro
     ++*gaps;
 }
 
+static int64_t gap_least_ms(const series *s)
+{
+    return (int64_t)s->interval_ms * 5 / 2;
+}
+
+/*
+ * A stretch without samples: what a pause of the target covers is that pause's, as are ends too short to be a gap (an
+ * agent hears of a pause a moment later). `known`: samples were there before; without them only pauses are told.
+ */
+static void put_stretch(text_buffer *out, const series *s, size_t *gaps, int64_t from_ms, int64_t to_ms, bool known,
+                        bool at_end)
+{
+    int64_t at_ms = from_ms, least_ms = gap_least_ms(s);
+    for (size_t i = 0; i < s->target_pause_count && at_ms < to_ms; i++) {
+        const meshping_target_pause *pause = &s->target_pauses[i];
+        int64_t begin_ms = pause->from_ms > at_ms ? pause->from_ms : at_ms;
+        int64_t end_ms = pause->to_ms && pause->to_ms < to_ms ? pause->to_ms : to_ms;
+        if (begin_ms >= end_ms)
+            continue;
+        if (begin_ms - at_ms <= least_ms)
+            begin_ms = at_ms;
+        else if (known)
+            put_gap(out, s, gaps, at_ms, begin_ms, false);
+        if (to_ms - end_ms <= least_ms)
+            end_ms = to_ms;
+        put_paused(out, s, gaps, begin_ms, end_ms, pause);
+        at_ms = end_ms;
+    }
+    if (known && at_ms < to_ms)
+        put_gap(out, s, gaps, at_ms, to_ms, at_end);
+}
+
 /*
  * A gap lies between two samples over 2.5 intervals apart. Before the first sample that ever came there is none (the
- * pair did not exist), and at the end one begins only when the missing samples would have come by now.
+ * pair did not exist) but for pauses, and at the end one begins only when the missing samples would have come by now.
  */
 static void put_gaps(text_buffer *out, const series *s)
 {
-    int64_t most_ms = (int64_t)s->interval_ms * 5 / 2;
-    int64_t last_ms = s->before_ms;
+    bool known = s->before_ms != INT64_MIN;
+    int64_t last_ms = known ? s->before_ms : s->from_ms;
     size_t gaps = 0;
     for (size_t i = 0; i < s->count; i++) {
         int64_t at_ms = slot_ms(&s->samples[i]);
-        if (last_ms != INT64_MIN && at_ms - last_ms > most_ms)
-            put_gap(out, s, &gaps, last_ms, at_ms, false);
+        if (at_ms - last_ms > gap_least_ms(s))
+            put_stretch(out, s, &gaps, last_ms, at_ms, known, false);
         last_ms = at_ms;
+        known = true;
     }
     int64_t end_ms = s->to_ms < s->settled_ms ? s->to_ms : s->settled_ms;
-    if (last_ms != INT64_MIN && end_ms - last_ms > most_ms)
-        put_gap(out, s, &gaps, last_ms, end_ms, true);
+    if (end_ms - last_ms > gap_least_ms(s))
+        put_stretch(out, s, &gaps, last_ms, end_ms, known, true);
 }
 
 void series_put_damaged(text_buffer *out, const meshping_damage *damaged, size_t count)

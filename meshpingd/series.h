@@ -24,6 +24,8 @@ typedef struct series {
     size_t start_count;
     const meshping_pause *pauses; /* times without a server */
     size_t pause_count;
+    const meshping_target_pause *target_pauses; /* of the target, ascending, by the server's clock */
+    size_t target_pause_count;
     const meshping_clock_note *clocks; /* the agent's clock: what was noted in from..to, and before */
     size_t clock_count;
     bool agent_away;    /* it is not connected now */

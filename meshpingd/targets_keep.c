@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/json_body.h"
+#include "meshpingd/targets_change.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int compare(const void *a, const void *b)
-{
-    const meshping_target *x = *(const meshping_target *const *)a, *y = *(const meshping_target *const *)b;
-    int order = strcmp(x->host, y->host);
-    return order ? order : (int)x->family - (int)y->family;
-}
 
 /* The first of `sorted` with this host, which may be there once a family; `count`: there is none. */
 static size_t find(const meshping_target *const *sorted, size_t count, const char *host)
@@ -29,12 +23,9 @@ meshping_status targets_keep(meshping_target_list *list, const meshping_target_l
 {
     meshping_status status = MESHPING_OK;
     meshping_target_list kept = {.limit = list->limit, .revision = list->revision};
-    const meshping_target **sorted = malloc((before->count + 1) * sizeof *sorted);
+    const meshping_target **sorted = targets_sorted(before);
     if (!sorted)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory for %zu targets", before->count);
-    for (size_t i = 0; i < before->count; i++)
-        sorted[i] = &before->items[i];
-    qsort(sorted, before->count, sizeof *sorted, compare);
     for (size_t i = 0; i < list->count && status == MESHPING_OK; i++) {
         const meshping_target *item = &list->items[i];
         size_t at = find(sorted, before->count, item->host);

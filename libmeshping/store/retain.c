@@ -84,6 +84,15 @@ static meshping_status delete_pauses(meshping__sql *sql, int64_t before_us, int6
     return status;
 }
 
+static meshping_status delete_target_pauses(meshping__sql *sql, int64_t before_us, int64_t *deleted,
+                                            meshping_error *err)
+{
+    meshping_status status =
+        meshping__sql_run(sql, err, "DELETE FROM target_pauses WHERE to_ms < ?1 AND to_ms <> 0", "i", before_us / 1000);
+    *deleted = meshping__sql_changes(sql);
+    return status;
+}
+
 /* ---- size ---- */
 
 typedef struct size {
@@ -146,6 +155,8 @@ static meshping_status expire(meshping__sql *sql, const meshping_retention *goal
         status = delete_clocks(sql, goal->raw_before_us, deleted, err);
     if (status == MESHPING_OK && !*deleted)
         status = delete_pauses(sql, goal->raw_before_us, deleted, err);
+    if (status == MESHPING_OK && !*deleted)
+        status = delete_target_pauses(sql, goal->raw_before_us, deleted, err);
     return status;
 }
 

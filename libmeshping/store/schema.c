@@ -191,6 +191,13 @@ static const char *const migrations[] = {
     "ALTER TABLE targets ADD COLUMN pause_reason TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE targets ADD COLUMN paused_until_ms INTEGER NOT NULL DEFAULT 0;"
     "PRAGMA user_version = 14;",
+    /* when targets were paused, and why; to_ms 0: until somebody resumes it */
+    "CREATE TABLE target_pauses("
+    " target_id INTEGER NOT NULL, from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, reason TEXT NOT NULL,"
+    " PRIMARY KEY(target_id, from_ms)) STRICT, WITHOUT ROWID;"
+    "INSERT INTO target_pauses SELECT id, CAST(strftime('%s', 'now') AS INTEGER) * 1000, paused_until_ms, pause_reason"
+    " FROM targets WHERE pause_reason <> '';"
+    "PRAGMA user_version = 15;",
 };
 
 #define VERSION ((int64_t)(sizeof migrations / sizeof migrations[0]))

@@ -167,6 +167,55 @@ static meshping_status replace(meshping__sql *sql, const meshping_target_list *l
     return status;
 }
 
+/*
+ * Pauses as they are: those that the list has no more end now, those that it has anew begin. No row is looked for, and
+ * no table made, where nothing was ever paused.
+ */
+static meshping_status note_pauses(meshping__sql *sql, const meshping_target_list *list, int64_t now_ms,
+                                   meshping_error *err)
+{
+    int64_t noted = 0, paused = 0;
+    meshping_status status = meshping__sql_number(sql, "SELECT count(*) FROM target_pauses", &noted, err);
+    for (size_t i = 0; i < list->count; i++)
+        paused += meshping_target_is_paused(&list->items[i], now_ms);
+    if (status == MESHPING_OK && noted)
+        status = meshping__sql_run(
+            sql, err,
+            "UPDATE target_pauses SET to_ms = ?1 WHERE (to_ms = 0 OR to_ms > ?1) AND NOT EXISTS (SELECT 1 FROM targets"
+            " t WHERE t.id = target_id AND t.pause_reason = reason AND t.paused_until_ms = to_ms)",
+            "i", now_ms);
+    if (status == MESHPING_OK && paused)
+        status = meshping__sql_run(
+            sql, err,
+            "INSERT OR REPLACE INTO target_pauses(target_id, from_ms, to_ms, reason)"
+            " SELECT id, ?1, paused_until_ms, pause_reason FROM targets t WHERE pause_reason <> ''"
+            " AND (paused_until_ms = 0 OR paused_until_ms > ?1) AND NOT EXISTS (SELECT 1 FROM target_pauses p"
+            " WHERE p.target_id = t.id AND p.reason = t.pause_reason AND p.to_ms = t.paused_until_ms)",
+            "i", now_ms);
+    return status;
+}
+
+static const char *read_target_pause(sqlite3_stmt *row, void *item)
+{
+    meshping_target_pause *pause = item;
+    *pause = (meshping_target_pause){.from_ms = sqlite3_column_int64(row, 0), .to_ms = sqlite3_column_int64(row, 1)};
+    meshping__sql_text(row, 2, pause->reason, sizeof pause->reason);
+    return NULL;
+}
+
+meshping_status meshping_store_target_pauses(meshping_store *store, uint64_t target_id, int64_t from_ms, int64_t to_ms,
+                                             meshping_target_pause **pauses, size_t *count, meshping_error *err)
+{
+    sqlite3_stmt *row = NULL;
+    meshping_status status =
+        meshping__sql_query(&store->sql, &row, err,
+                            "SELECT from_ms, to_ms, reason FROM target_pauses WHERE target_id = ?1 AND from_ms < ?3"
+                            " AND (to_ms = 0 OR to_ms > ?2) AND (to_ms = 0 OR to_ms > from_ms) ORDER BY from_ms",
+                            "iii", (int64_t)target_id, from_ms, to_ms);
+    return meshping__sql_rows(&store->sql, status, row, read_target_pause, sizeof **pauses, (void **)pauses, count,
+                              err);
+}
+
 /* The name under which an agent of a mesh is a target: one that no host can have (RFC 2606, section 2). */
 #define AGENT_HOST "agent-%016" PRIx64 ".invalid"
 
@@ -213,6 +262,8 @@ meshping_status meshping_store_targets_save(meshping_store *store, meshping_targ
     status = meshping__sql_begin(&store->sql, err);
     if (status == MESHPING_OK) {
         status = replace(&store->sql, list, ids, err);
+        if (status == MESHPING_OK)
+            status = note_pauses(&store->sql, list, meshping_now_read().unix_ns / 1000000, err);
         if (status == MESHPING_OK)
             status = meshping__sql_number(&store->sql, "SELECT value FROM counters WHERE name = 'targets_revision'",
                                           &revision, err);

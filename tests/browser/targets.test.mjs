@@ -79,6 +79,8 @@ test('several are edited at once: what is left empty stays', async () => {
   assert.equal(await field('name').count(), 0);
   assert.equal(await field('size').getAttribute('placeholder'), 'they differ');
   await field('interval_ms').fill('3');
+  await field('timeout_ms').fill('');
+  await field('lossy_percent').fill('default');
   await field('labels').fill('site=ber');
   await field('unlabel').fill('tier');
   await assertAccessible(page, 'settings of several');
@@ -165,7 +167,8 @@ test('a bad line of a file is named, and nothing is changed', async () => {
     ['address,name\r\n127.0.0.1,"two\r\nlines, here"\r\nnot/a/host,x\r\n', 'Line 2: target 1: '], // a name of two lines
     ['address,size\r\n127.0.0.1,\r\n\r\nnot/a/host,60\r\n', 'Line 4: target 2: '],
     ['address,size\r\n127.0.0.1,15\r\n', 'Line 2: target 1: '],
-    ['{"targets":["127.0.0.1",{"address":"127.0.0.2","sise":1}]}', '"sise" is not a field of a target'],
+    ['{"targets":["127.0.0.1",{"address":"127.0.0.2","sise":1}]}', 'Entry 2: target 2: "sise" is not a field of a target'],
+    ['{"targets":[\n"127.0.0.1",\n]}', 'Line 3: this is not JSON'],
   ]) {
     await bringIn('bad.csv', text);
     await page.getByRole('alert').getByText(words).waitFor();

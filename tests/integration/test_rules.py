@@ -168,6 +168,14 @@ def test_a_paused_target_is_left_alone_shown_so_and_resumes_by_itself(site):
     assert "paused" not in site.good("GET", "/api/v1/targets")["targets"][0]
     events = [event["text"] for event in site.good("GET", "/api/v1/events?limit=20")["events"]]
     assert f"the pause of {t} is over (new line card)" in events
+    # the graph says why there is nothing, not that something was wrong
+    gap, = site.server.series("a", t)["gaps"]
+    assert gap["reason"] == "paused" and gap["pause"]["reason"] == "new line card" and gap["pause"]["until_ms"] == end
+    assert begin - 6000 < gap["pause"]["from_ms"] <= begin and gap["from_ms"] < begin and gap["to_ms"] >= end
+    rows = site.good("GET", "/api/v1/audit?action=targets.")["rows"]
+    assert rows[0]["action"] == "targets.resume" and rows[0]["object"] == t and "is over (new line card)" in rows[0]["detail"]
+    assert re.search(rf"^paused: {t} \(new line card, until 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\); 2 targets, 0 added, 0 removed$",
+                     rows[1]["detail"])
 
 
 def test_agents_of_a_mesh_ping_each_other_as_they_come_go_move_and_are_held(site):

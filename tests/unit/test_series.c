@@ -133,10 +133,51 @@ static void test_the_end_tells_whether_the_agent_is_away(void **state)
     assert_string_equal(gaps_of(&s), "0-700 agent_away");
 }
 
+static void test_a_pause_of_the_target_is_the_reason_where_it_was_paused(void **state)
+{
+    meshping_sample samples[200];
+    series s = whole(samples, make_samples(samples));
+    meshping_target_pause pauses[] = {{203000, 396000, "new \"line\" card"}, {450000, 460000, "not seen"}};
+    (void)state;
+    s.target_pauses = pauses;
+    s.target_pause_count = 2;
+    assert_string_equal(gaps_of(&s), "200-400 paused");
+    text_buffer out = {0};
+    series_json(&out, &s);
+    assert_non_null(strstr(out.data, "\"pause\":{\"reason\":\"new \\\"line\\\" card\",\"from_ms\":203000,"
+                                     "\"until_ms\":396000}"));
+    text_dispose(&out);
+    pauses[0].from_ms = 250000; /* what was missing before and after has another reason */
+    pauses[0].to_ms = 300000;
+    assert_string_equal(gaps_of(&s), "200-250 connection_trouble;250-300 paused;300-400 connection_trouble");
+    pauses[1] = (meshping_target_pause){300000, 0, "still"};
+    assert_string_equal(gaps_of(&s), "200-250 connection_trouble;250-300 paused;300-400 paused");
+}
+
+static void test_a_pause_is_told_though_no_sample_was_there_before(void **state)
+{
+    meshping_sample samples[200];
+    series s = whole(samples, make_samples(samples));
+    meshping_target_pause pause = {-1000, 98000, "not yet"};
+    (void)state;
+    s.target_pauses = &pause;
+    s.target_pause_count = 1;
+    assert_string_equal(gaps_of(&s), "0-100 paused;200-400 connection_trouble");
+    pause.to_ms = 50000;
+    assert_string_equal(gaps_of(&s), "0-50 paused;200-400 connection_trouble");
+    pause.to_ms = 0;
+    s.count = 0;
+    assert_string_equal(gaps_of(&s), "0-600 paused");
+    s.target_pause_count = 0;
+    assert_string_equal(gaps_of(&s), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_dropped_is_told_with_its_cause),
+        cmocka_unit_test(test_a_pause_of_the_target_is_the_reason_where_it_was_paused),
+        cmocka_unit_test(test_a_pause_is_told_though_no_sample_was_there_before),
         cmocka_unit_test(test_a_restart_and_a_server_that_was_away_look_different),
         cmocka_unit_test(test_the_end_tells_whether_the_agent_is_away),
     };

@@ -63,7 +63,7 @@ static void test_the_files_are_the_owners_alone(void **state)
         assert_int_equal(st.st_mode & 0777, 0600);
     }
     assert_int_equal(sql(f, "PRAGMA auto_vacuum"), 2);
-    assert_int_equal(sql(f, "PRAGMA user_version"), 14);
+    assert_int_equal(sql(f, "PRAGMA user_version"), 15);
 }
 
 static void test_a_second_server_is_told_who_has_the_file(void **state)

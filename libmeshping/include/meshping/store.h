@@ -300,6 +300,15 @@ MESHPING_API meshping_status meshping_store_pause_add(meshping_store *store, con
 /* Those that overlap from_us..to_us; *pauses is the caller's. */
 MESHPING_API meshping_status meshping_store_pauses(meshping_store *store, int64_t from_us, int64_t to_us,
                                                    meshping_pause **pauses, size_t *count, meshping_error *err);
+/* A time in which a target was paused; to_ms 0: it lasts until somebody resumes it. Unix milliseconds. */
+typedef struct meshping_target_pause {
+    int64_t from_ms, to_ms;
+    char reason[MESHPING_TARGET_NAME_MAX];
+} meshping_target_pause;
+/* Those of a target that overlap from_ms..to_ms, ascending, as lists saved them; *pauses is the caller's. */
+MESHPING_API meshping_status meshping_store_target_pauses(meshping_store *store, uint64_t target_id, int64_t from_ms,
+                                                          int64_t to_ms, meshping_target_pause **pauses, size_t *count,
+                                                          meshping_error *err);
 /*
  * Deletes at most max_blocks joined blocks whose last slot is before before_us (what is in the journal stays until it
  * is joined), and when no more of these are left the gaps, notes of clocks and pauses before it, and epochs without

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pair's last hour, sorted into what is drawn: replies, losses, the agent's own trouble, missing stretches.
+import { dateTime } from './format.ts';
 import type { Series } from './types.ts';
 
 const LOSS = new Set(['timeout', 'unreachable', 'prohibited', 'time_exceeded', 'too_big', 'icmp_error']);
@@ -44,10 +45,20 @@ const CAUSES: Record<string, string> = {
   refused: 'an administrator did not keep what it sent on hold',
 };
 
+type Gap = Series['gaps'][number];
+
 /** Why there are no samples, in words. */
-export function gapWords(gap: { reason: string; cause?: string }): string {
+export function gapWords(gap: Pick<Gap, 'reason' | 'cause' | 'pause'>): string {
+  if (gap.pause) return `paused: ${gap.pause.reason}`;
   const words = REASONS[gap.reason] ?? gap.reason.replaceAll('_', ' ');
   return gap.cause ? `${words}: ${CAUSES[gap.cause] ?? gap.cause}` : words;
+}
+
+/** The same with the times of a pause. */
+export function gapDetail(gap: Gap): string {
+  if (!gap.pause) return `Missing: ${gapWords(gap)}.`;
+  const { reason, from_ms, until_ms } = gap.pause;
+  return `Paused from ${dateTime(from_ms)} ${until_ms ? `until ${dateTime(until_ms)}` : 'until somebody resumes it'}: ${reason}`;
 }
 
 /** A pair younger than the hour gets the time it has, five minutes at least; one that was silent keeps the hour. */

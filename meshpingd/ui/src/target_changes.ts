@@ -12,7 +12,7 @@ export interface NumberField {
   scale: number;
   min: number;
   max: number;
-  /** 0 gives it back to the server's default. */
+  /** "default" (or 0) gives it back to the server's default. */
   optional?: boolean;
 }
 
@@ -67,6 +67,8 @@ export function changesOf(targets: readonly Target[], typed: Typed, now_ms = Dat
   const first = typedOf(targets), wrong: Partial<Typed> = {};
   const changes: Changes = { fields: {}, addLabels: {}, removeLabels: [] };
   const isNew = (key: FieldKey) => typed[key].trim() !== first[key];
+  /** Of several, a number that is left empty. */
+  const stays = (key: FieldKey) => targets.length > 1 && !typed[key].trim() && numberFields.some((field) => field.key === key);
   const attempt = (key: FieldKey, what: () => void) => {
     try {
       if (isNew(key)) what();
@@ -95,10 +97,11 @@ export function changesOf(targets: readonly Target[], typed: Typed, now_ms = Dat
   for (const field of numberFields)
     attempt(field.key, () => {
       const text = typed[field.key].trim();
-      if (text || !field.optional) changes.fields[field.key] = numberOf(field, text);
-      else changes.fields[field.key] = 0;
+      if (field.optional && /^default$/i.test(text)) changes.fields[field.key] = 0;
+      else if (text) changes.fields[field.key] = numberOf(field, text);
+      else if (!stays(field.key)) changes.fields[field.key] = field.optional ? 0 : numberOf(field, text);
     });
-  return { changes, wrong, any: (Object.keys(typed) as FieldKey[]).some(isNew) };
+  return { changes, wrong, any: (Object.keys(typed) as FieldKey[]).some((key) => isNew(key) && !stays(key)) };
 }
 
 /** The whole list as PUT takes it, with the changes to the chosen ones. */

@@ -15,6 +15,14 @@ const columns = ['address', 'name', 'labels', 'interval_ms', 'timeout_ms', 'size
 type Column = typeof columns[number];
 const texts: readonly Column[] = ['address', 'name', 'source', 'interface', 'pause_reason'];
 
+/*
+ * A spreadsheet would run a cell that begins so as a formula (OWASP, CSV injection): an apostrophe goes before it, and
+ * before one that looks guarded already, so that each comes back as it was.
+ */
+const FORMULA = /^'*[=+\-@\t\r\n＝＋－＠]/;
+const guarded = (cell: string): string => (FORMULA.test(cell) ? `'${cell}` : cell);
+const unguarded = (cell: string): string => (cell.startsWith("'") && FORMULA.test(cell) ? cell.slice(1) : cell);
+
 const fieldsOf = (target: Target) => ({ address: target.address, name: target.name, ...settingsOf(target) });
 
 export function targetsToCsv(targets: readonly Target[]): string {
@@ -24,7 +32,7 @@ export function targetsToCsv(targets: readonly Target[]): string {
     if (column === 'paused_until') return target.paused?.until_ms ? new Date(target.paused.until_ms).toISOString() : '';
     return String(target[column] ?? '');
   };
-  const row = (target: Target) => columns.map((column) => cell(target, column));
+  const row = (target: Target) => columns.map((column) => guarded(cell(target, column)));
   return formatCsv([[...columns], ...targets.map(row)]);
 }
 
@@ -60,7 +68,7 @@ export function targetsFromCsv(text: string): ImportedTargets {
     if (cells.length !== names.length) throw new LineError(line, `${cells.length} cells, but ${names.length} columns`);
     const item: Record<string, unknown> = {};
     cells.forEach((raw, i) => {
-      const cell = raw.trim();
+      const cell = unguarded(raw.trim());
       try {
         if (cell) item[names[i]!] = read(names[i] as Column, cell);
       } catch (cause) {
@@ -74,8 +82,22 @@ export function targetsFromCsv(text: string): ImportedTargets {
   return { items, lines: rows.map((row) => row.line) };
 }
 
+/** The line that a browser's own words about bad JSON mean; they differ. */
+function lineOf(text: string, words: string): number {
+  const line = /line (\d+)/.exec(words)?.[1], position = /position (\d+)/.exec(words)?.[1];
+  return line ? Number(line) : text.slice(0, position ? Number(position) : undefined).split('\n').length;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new LineError(lineOf(text, (cause as Error).message), `this is not JSON: ${(cause as Error).message}`);
+  }
+}
+
 export function targetsFromJson(text: string): ImportedTargets {
-  const data: unknown = JSON.parse(text.replace(/^\uFEFF/, ''));
+  const data = parseJson(text.replace(/^\uFEFF/, ''));
   const items = Array.isArray(data) ? data : (data as { targets?: unknown } | null)?.targets;
   if (!Array.isArray(items)) throw new Error('A list of targets, or an object with the list “targets”, is expected.');
   return { items, lines: [] };

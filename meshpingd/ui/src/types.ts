@@ -161,7 +161,7 @@ export interface Series {
   rtt_us: (number | null)[];
   outcome: string[];
   flags: number[];
-  gaps: { from_ms: number; to_ms: number; reason: string; cause?: string }[];
+  gaps: { from_ms: number; to_ms: number; reason: string; cause?: string; pause?: { reason: string; from_ms: number; until_ms?: number } }[];
   clock: { time_ms: number; offset_us: number; error_us: number }[];
   damaged: { from_ms: number; to_ms: number }[];
 }

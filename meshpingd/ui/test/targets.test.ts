@@ -42,6 +42,20 @@ test('what is written as CSV is read as it was', () => {
   assert.deepEqual(cells(formatCsv(rows)), rows);
 });
 
+test('no cell is a formula to a spreadsheet, and each comes back as it was', () => {
+  const names = ['=cmd|x', '+1', '-1', '@SUM(A1)', "'=1", "''", "'x", 'a=b', '＝1', '="a,""b"', '\t=1', '\r=1'];
+  const text = targetsToCsv(names.map((name, i) => target(i, `192.0.2.${i}`, { name, paused: { reason: name } })));
+  for (const { cells } of parseCsv(text)) for (const cell of cells) assert.doesNotMatch(cell, /^[=+\-@\t\r\n＝＋－＠]/);
+  const back = targetsFromCsv(text).items as { name: string; paused: { reason: string } }[];
+  assert.deepEqual(back.map((one) => one.name), names);
+  assert.deepEqual(back.map((one) => one.paused.reason), names);
+});
+
+test('JSON that is none names its line', () => {
+  failsAt(3, /not JSON/, () => targetsFromFile('{"targets":[\n"a",\n}'));
+  failsAt(2, /not JSON/, () => targetsFromFile('[1,\n'));
+});
+
 test('a list of targets comes back from CSV and from JSON with every setting', () => {
   const list = [target(1, '192.0.2.1', { name: 'the "core", one', labels: { site: 'fra', group: 'a' }, slow_ms: 20, lossy_percent: 25, dscp: 46, size: 100, paused: { reason: 'moved, "away"' } }),
     target(2, 'host.example', { family: 6, ttl: 9, dont_fragment: true, source: '2001:db8::1', interface: 'eth0', paused: { reason: 'x', until_ms: 1924000000123 } })];
@@ -78,6 +92,15 @@ test('only what was typed anew is changed, for each that is chosen', () => {
   assert.deepEqual([a!.interval_ms, a!.size, a!.labels, a!.slow_ms], [2500, 60, { site: 'ber' }, 0]);
   assert.deepEqual([b!.interval_ms, b!.size, b!.labels, b!.slow_ms], [2500, 56, { site: 'ber' }, 0]);
   assert.deepEqual([c!.interval_ms, c!.labels, 'slow_ms' in c!], [5000, {}, false]);
+});
+
+test('of several, what is emptied stays as it is, and “default” takes a threshold back', () => {
+  const list = [target(1, 'a', { slow_ms: 20, lossy_percent: 9 }), target(2, 'b', { slow_ms: 20, lossy_percent: 8 })];
+  const of = (more: object) => changesOf(list, { ...typedOf(list), ...more });
+  assert.deepEqual([of({ slow_ms: '' }).any, of({ interval_ms: '' }).any, of({ lossy_percent: '' }).any], [false, false, false]);
+  const { changes, wrong } = of({ slow_ms: '', interval_ms: '', lossy_percent: 'Default' });
+  assert.deepEqual(wrong, {});
+  assert.deepEqual((applyChanges(list, new Set([1, 2]), changes) as Target[]).map((one) => [one.slow_ms, one.interval_ms, one.lossy_percent]), [[20, 5000, 0], [20, 5000, 0]]);
 });
 
 test('labels and name of one are replaced; an empty threshold is the default again', () => {

@@ -7,7 +7,7 @@ import type { Graph } from '../graph.ts';
 import { liveStatus, meshTick, serverNow } from '../live.ts';
 import { agentTitle, targetTitle } from '../model.ts';
 import type { Cell } from '../model.ts';
-import { gapWords, summarise, toMarks } from '../series.ts';
+import { gapDetail, summarise, toMarks } from '../series.ts';
 import { State, isMeasured, stateInfo } from '../states.ts';
 import { theme } from '../theme.ts';
 import type { Series } from '../types.ts';
@@ -104,8 +104,8 @@ function Hour({ series, cell }: { series: Series; cell: Cell }) {
           Its clock is {offset(cell.agent.clock_offset_us ?? 0)} off the server's: times are on its own clock.
         </p>
       )}
-      {[...new Set(series.gaps.map(gapWords))].map((words) => (
-        <p class="soft" data-testid="gap-reason" key={words}>Missing: {words}.</p>
+      {[...new Set(series.gaps.map(gapDetail))].map((words) => (
+        <p class="soft wrap" data-testid="gap-reason" key={words}>{words}</p>
       ))}
       <dl class="hour">
         <div><dt>{span}</dt><dd>{loss}</dd></div>

@@ -53,7 +53,7 @@ export function TargetEdit({ list, chosen, close, saved }: { list: TargetList; c
     return (
       <label key={key}>{label}
         {props.time ? <input type="datetime-local" {...shared} /> : (
-          <input type="text" class={props.mono ? 'mono' : ''} inputMode={props.numeric ? 'decimal' : 'text'} spellcheck={false} autocapitalize="none" autocomplete="off"
+          <input type="text" class={props.mono ? 'mono' : ''} inputMode={props.numeric && one ? 'decimal' : 'text'} spellcheck={false} autocapitalize="none" autocomplete="off"
             maxLength={props.maxLength} placeholder={props.placeholder} {...shared} />
         )}
         {props.hint && <span class="hint" id={`edit-${key}-hint`}>{props.hint}</span>}
@@ -68,7 +68,7 @@ export function TargetEdit({ list, chosen, close, saved }: { list: TargetList; c
         {one && field('name', 'Name', { maxLength: 64 })}
         <div class="pairs">
           {numberFields.map((number) => field(number.key, number.unit ? `${number.label} (${number.unit})` : number.label, {
-            numeric: true, placeholder: differ(chosen, number) ? 'they differ' : number.optional ? 'default' : undefined, hint: number.optional ? '0: the default' : undefined,
+            numeric: true, placeholder: differ(chosen, number) ? 'they differ' : number.optional ? 'default' : undefined, hint: number.optional ? `${one ? 'Empty' : '“default”'}: the server’s default` : undefined,
           }))}
         </div>
         {field('labels', one ? 'Labels' : 'Labels to set', { mono: true, placeholder: 'group=core, site=fra', hint: 'key=value, with commas between. Rules go by them.' })}

@@ -15,11 +15,11 @@ function download(name: string, type: string, text: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-/** With the line of the file, where the server names a target. */
+/** With the line of the file, or the entry where lines do not matter, where the server names a target. */
 function reason(cause: unknown, lines: number[]): string {
   const index = cause instanceof Problem ? cause.fields['index'] : undefined;
-  const line = typeof index === 'number' ? lines[index] : undefined;
-  return `${line === undefined ? '' : `Line ${line}: `}${message(cause)}. Nothing was saved.`.replace('..', '.');
+  const place = typeof index !== 'number' ? '' : lines[index] === undefined ? `Entry ${index + 1}: ` : `Line ${lines[index]}: `;
+  return `${place}${message(cause)}. Nothing was saved.`.replace('..', '.');
 }
 
 interface Chosen extends ImportedTargets {
