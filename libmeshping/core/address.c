@@ -33,8 +33,7 @@ static bool is_mapped(const uint8_t *bytes)
     return memcmp(bytes, prefix, sizeof prefix) == 0;
 }
 
-/* Zones make sense for link-local unicast (fe80::/10) and multicast of link scope (ff02::/16) only. */
-static bool wants_zone(const meshping_address *address)
+bool meshping__needs_zone(const meshping_address *address)
 {
     const uint8_t *b = address->bytes;
     return address->family == MESHPING_FAMILY_IPV6 &&
@@ -112,7 +111,7 @@ static bool parse_split(meshping_address *out, const char **zone, const char *te
     if (!percent)
         return true;
     size_t zone_length = strlen(*zone);
-    if (zone_length == 0 || zone_length > ZONE_MAX || !wants_zone(out))
+    if (zone_length == 0 || zone_length > ZONE_MAX || !meshping__needs_zone(out))
         return false;
     return meshping__interface_name_ok(*zone);
 }
@@ -185,7 +184,7 @@ meshping_status meshping_address_from_sockaddr(meshping_address *out, const stru
         struct sockaddr_in6 in6;
         memcpy(&in6, sa, sizeof in6);
         set_ipv6(out, in6.sin6_addr.s6_addr);
-        if (wants_zone(out))
+        if (meshping__needs_zone(out))
             out->scope_id = in6.sin6_scope_id;
         return MESHPING_OK;
     }

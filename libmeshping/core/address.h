@@ -9,6 +9,11 @@
  * address has no scope.
  */
 meshping_status meshping__host_parse(char *out, meshping_address *address, const char *text, meshping_error *err);
+/*
+ * Link-local IPv6 unicast (fe80::/10) and multicast of link scope (ff02::/16): the address alone does not say which
+ * host it is (RFC 4007).
+ */
+bool meshping__needs_zone(const meshping_address *address);
 /* True for the empty name too: none is asked for. */
 bool meshping__interface_name_ok(const char *name);
 

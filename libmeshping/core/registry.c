@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <meshping/registry.h>
 
+#include "core/address.h"
 #include "core/crypto.h"
 #include "core/target.h"
 #include <meshping/cidr.h>
@@ -249,7 +250,8 @@ bool meshping_registry_mesh_address(char *out, const char *advertised, const cha
 {
     meshping_address address;
     out[0] = 0;
-    if (meshping_address_parse(&address, advertised, NULL) == MESHPING_OK && !meshping__not_a_hosts(&address))
+    if (meshping_address_parse(&address, advertised, NULL) == MESHPING_OK && !meshping__not_a_hosts(&address) &&
+        !meshping__needs_zone(&address))
         meshping_address_format(&address, out);
     else if (meshping_address_parse(&address, observed, NULL) == MESHPING_OK && !meshping__not_a_hosts(&address) &&
              is_wide(&address))

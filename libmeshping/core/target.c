@@ -72,6 +72,11 @@ static meshping_status check_host(char *canonical, meshping_address *address, co
     if (target->family != MESHPING_FAMILY_NONE && address->family != target->family)
         return meshping_error_set(err, MESHPING_INVALID, "family is IPv%u, but host %s is IPv%u", target->family,
                                   target->host, address->family);
+    /* The kernel would take the first link that has a route: the loss of one that was never meant. RFC 4007, 6. */
+    if (meshping__needs_zone(address) && !strchr(target->host, '%') && !target->interface[0])
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "host %s is on a link, and not told which: write %.45s%%eth0, or give the interface",
+                                  target->host, target->host);
     /* an echo request to these is answered from another address, if at all: no reply could ever be believed */
     const char *what = meshping__not_a_hosts(address);
     return what ? meshping_error_set(err, MESHPING_INVALID, "host %s is %s", target->host, what) : MESHPING_OK;

@@ -3,6 +3,7 @@
 #include "net/internal.h"
 
 #include "base/alloc.h"
+#include "core/address.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,6 +106,8 @@ static meshping_status settle_advertise(meshping_session *session, const char *t
     if (meshping_address_parse(&address, text, NULL) != MESHPING_OK || address.scope_id)
         return meshping_error_set(err, MESHPING_INVALID, "advertise: \"%.64s\" is not an IP address without a zone",
                                   text);
+    if (meshping__needs_zone(&address))
+        return meshping_error_set(err, MESHPING_INVALID, "advertise: \"%.64s\" is known on one link only", text);
     meshping_address_format(&address, session->advertise);
     return MESHPING_OK;
 }

@@ -393,6 +393,7 @@ static void test_a_mesh_pings_where_an_agent_says_or_where_it_comes_from(void **
         {"", "224.0.0.1", ""},
         {"224.0.0.1", "198.18.0.1", "198.18.0.1"}, /* nobody's address */
         {"0.0.0.0", "198.18.0.1", "198.18.0.1"},
+        {"fe80::1", "198.18.0.1", "198.18.0.1"}, /* of which link? */
         {"host.example", "198.18.0.1", "198.18.0.1"},
         {"", "", ""},
     };

@@ -82,6 +82,23 @@ static void test_a_family_must_fit_the_address(void **state)
     assert_int_equal(meshping_target_check(&target, NULL), MESHPING_INVALID);
 }
 
+static void test_a_link_local_address_says_which_link(void **state)
+{
+    (void)state;
+    meshping_error err = {0};
+    meshping_target target = target_of("fe80::1");
+    assert_int_equal(meshping_target_check(&target, &err), MESHPING_INVALID);
+    assert_non_null(strstr(err.message, "fe80::1%eth0"));
+    memcpy(target.interface, "eth0", 5);
+    assert_int_equal(meshping_target_check(&target, NULL), MESHPING_OK);
+    target = target_of("fe80::1%eth7");
+    assert_int_equal(meshping_target_check(&target, NULL), MESHPING_OK);
+    target = target_of("FEBF::1"); /* the last of fe80::/10 */
+    assert_int_equal(meshping_target_check(&target, NULL), MESHPING_INVALID);
+    target = target_of("fec0::1");
+    assert_int_equal(meshping_target_check(&target, NULL), MESHPING_OK);
+}
+
 static void test_a_source_is_a_hosts_address_of_the_targets_family(void **state)
 {
     static const struct {
@@ -89,12 +106,12 @@ static void test_a_source_is_a_hosts_address_of_the_targets_family(void **state)
         uint8_t family;
         meshping_status status;
     } cases[] = {
-        {"192.0.2.1", "192.0.2.2", 0, MESHPING_OK},        {"2001:db8::1", "2001:db8::2", 0, MESHPING_OK},
-        {"192.0.2.1", "2001:db8::2", 0, MESHPING_INVALID}, {"example.org", "2001:db8::2", 0, MESHPING_OK},
-        {"example.org", "192.0.2.2", 6, MESHPING_INVALID}, {"example.org", "192.0.2.2", 4, MESHPING_OK},
-        {"192.0.2.1", "0.0.0.0", 0, MESHPING_INVALID},     {"192.0.2.1", "224.0.0.1", 0, MESHPING_INVALID},
-        {"2001:db8::1", "ff02::1", 0, MESHPING_INVALID},   {"fe80::1%eth0", "fe80::2", 0, MESHPING_OK},
-        {"fe80::1", "fe80::2%1", 0, MESHPING_INVALID},
+        {"192.0.2.1", "192.0.2.2", 0, MESHPING_OK},         {"2001:db8::1", "2001:db8::2", 0, MESHPING_OK},
+        {"192.0.2.1", "2001:db8::2", 0, MESHPING_INVALID},  {"example.org", "2001:db8::2", 0, MESHPING_OK},
+        {"example.org", "192.0.2.2", 6, MESHPING_INVALID},  {"example.org", "192.0.2.2", 4, MESHPING_OK},
+        {"192.0.2.1", "0.0.0.0", 0, MESHPING_INVALID},      {"192.0.2.1", "224.0.0.1", 0, MESHPING_INVALID},
+        {"2001:db8::1", "ff02::1", 0, MESHPING_INVALID},    {"fe80::1%eth0", "fe80::2", 0, MESHPING_OK},
+        {"fe80::1%eth0", "fe80::2%1", 0, MESHPING_INVALID},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -369,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_each_field_has_limits_and_the_error_names_it),
         cmocka_unit_test(test_targets_that_can_never_answer_are_refused),
         cmocka_unit_test(test_a_family_must_fit_the_address),
+        cmocka_unit_test(test_a_link_local_address_says_which_link),
         cmocka_unit_test(test_a_source_is_a_hosts_address_of_the_targets_family),
         cmocka_unit_test(test_an_interface_is_a_short_name),
         cmocka_unit_test(test_names_are_utf8_without_control_characters),
