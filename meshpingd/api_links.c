@@ -22,6 +22,7 @@ static bool find_link(http_exchange *x, meshping_link_record *link, meshping_use
         status = meshping_store_user_by_id(x->server->store, link->user_id, user, &err);
     if (status == MESHPING_OK && !user->disabled) {
         auth_try_succeeded(x, NULL);
+        x->trusted = true;
         return true;
     }
     if (status == MESHPING_OK || status == MESHPING_NOT_FOUND) {
@@ -86,6 +87,7 @@ static void password_made(http_exchange *x, auth_job *job)
         return;
     }
     auth_sessions_ended(x->server->http, user.id, NULL);
+    auth_known_give(x, user.id); /* even while others guess at his name he gets in from here */
     log_info("http", "%s chose a password by a link, from %s", user.name, http_peer_text(x, address));
     http_respond_empty(x, 204);
 }

@@ -37,6 +37,7 @@ static void password_checked(http_exchange *x, auth_job *job)
     meshping_error err = {0};
     char address[MESHPING_ADDRESS_TEXT_MAX];
     meshping_user_record user;
+    uint64_t known;
     if (!job->matches) {
         bool ok;
         auth_try_failed(x, http_json_string(x, "user", &ok)); /* of an unknown user too */
@@ -59,6 +60,8 @@ static void password_checked(http_exchange *x, auth_job *job)
     user.signed_in_ms = server_unix_ms();
     if (meshping_store_user_save(x->server->store, &user, false, &err) != MESHPING_OK)
         log_warning("http", "the time of a sign-in was not saved: %s", err.message);
+    if (!auth_known_user(x, &known) || known != user.id)
+        auth_known_give(x, user.id);
     log_info("http", "%s signed in from %s", user.name, http_peer_text(x, address));
     http_respond_json(x, 200, api_identity_json(x));
 }
@@ -79,8 +82,10 @@ void api_session_create(http_exchange *x)
     /* who may not sign in is answered as one who does not exist, at the same cost */
     bool may = status == MESHPING_OK && !user.disabled && user.password[0];
     auth_job_start(x, false, may ? user.password : NULL, password, &user, password_checked);
-    if (!x->status) /* it is being tried; what was sent away does not count */
+    if (!x->status)
         auth_try_begin(x, name);
+    else if (x->status == 429) /* nothing was tried, but who fills the queue from one address does not keep it full */
+        auth_try_begin(x, NULL);
 }
 
 void api_session_delete(http_exchange *x)
@@ -151,6 +156,7 @@ static void password_made(http_exchange *x, auth_job *job)
         return;
     }
     auth_setup_finish(x->server->http);
+    auth_known_give(x, user.id);
     log_info("http", "%s is the first administrator, set up from %s", user.name, http_peer_text(x, address));
     if (auth_session_begin(x, &user, &err) != MESHPING_OK)
         http_respond_error(x, &err);

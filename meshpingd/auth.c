@@ -22,14 +22,43 @@ static void address_key(uint8_t key[THROTTLE_KEY_LEN], const http_exchange *x)
     throttle_key(key, "address", x->peer.bytes, x->peer.family == MESHPING_FAMILY_IPV6 ? 8 : 4);
 }
 
+static bool is_signed_in(const http_exchange *x, const char *account)
+{
+    return x->identity.present && !x->identity.is_token && strcmp(x->identity.user, account) == 0;
+}
+
+/* Whether the client shows that it is his account, by a session of it or as a known browser. */
+static bool is_trusted(const http_exchange *x, const char *account)
+{
+    meshping_user_record user;
+    uint64_t id;
+    if (is_signed_in(x, account))
+        return true;
+    return auth_known_user(x, &id) &&
+           meshping_store_user_by_name(x->server->store, account, &user, NULL) == MESHPING_OK && user.id == id;
+}
+
+static void account_key(uint8_t key[THROTTLE_KEY_LEN], const http_exchange *x, const char *account)
+{
+    if (!x->trusted)
+        throttle_key(key, "account", account, strlen(account));
+    else if (is_signed_in(x, account)) /* each by itself: who has stolen one keeps no other one out */
+        throttle_key(key, "session", x->identity.token_hash, sizeof x->identity.token_hash);
+    else
+        throttle_key(key, "known", x->known, strlen(x->known));
+}
+
 bool auth_must_wait(http_exchange *x, const char *account)
 {
     uint8_t key[THROTTLE_KEY_LEN];
-    int64_t now_ms = server_unix_ms(), wait_ms;
-    address_key(key, x);
-    wait_ms = throttle_wait_ms(&x->server->http->addresses, key, now_ms);
+    int64_t now_ms = server_unix_ms(), wait_ms = 0;
+    x->trusted = account && is_trusted(x, account);
+    if (!x->trusted) {
+        address_key(key, x);
+        wait_ms = throttle_wait_ms(&x->server->http->addresses, key, now_ms);
+    }
     if (account) {
-        throttle_key(key, "account", account, strlen(account));
+        account_key(key, x, account);
         int64_t account_ms = throttle_wait_ms(&x->server->http->accounts, key, now_ms);
         if (account_ms > wait_ms)
             wait_ms = account_ms;
@@ -41,13 +70,22 @@ bool auth_must_wait(http_exchange *x, const char *account)
     return wait_ms > 0;
 }
 
-void auth_try_begin(const http_exchange *x, const char *account)
+uint32_t auth_address_failures(const http_exchange *x)
 {
     uint8_t key[THROTTLE_KEY_LEN];
     address_key(key, x);
-    throttle_begin(&x->server->http->addresses, key, server_unix_ms());
+    return throttle_failures(&x->server->http->addresses, key, server_unix_ms());
+}
+
+void auth_try_begin(const http_exchange *x, const char *account)
+{
+    uint8_t key[THROTTLE_KEY_LEN];
+    if (!x->trusted) {
+        address_key(key, x);
+        throttle_begin(&x->server->http->addresses, key, server_unix_ms());
+    }
     if (account) {
-        throttle_key(key, "account", account, strlen(account));
+        account_key(key, x, account);
         throttle_begin(&x->server->http->accounts, key, server_unix_ms());
     }
 }
@@ -62,10 +100,12 @@ void auth_try_failed(const http_exchange *x, const char *account)
     http_peer_text(x, state->refused_address);
     /* no name: people type their password there */
     log_warning("http", "a sign-in from %s failed", http_peer_text(x, address));
-    address_key(key, x);
-    throttle_failed(&x->server->http->addresses, key, server_unix_ms());
+    if (!x->trusted) {
+        address_key(key, x);
+        throttle_failed(&x->server->http->addresses, key, server_unix_ms());
+    }
     if (account) {
-        throttle_key(key, "account", account, strlen(account));
+        account_key(key, x, account);
         throttle_failed(&x->server->http->accounts, key, server_unix_ms());
     }
 }
@@ -73,10 +113,12 @@ void auth_try_failed(const http_exchange *x, const char *account)
 void auth_try_succeeded(const http_exchange *x, const char *account)
 {
     uint8_t key[THROTTLE_KEY_LEN];
-    address_key(key, x);
-    throttle_succeeded(&x->server->http->addresses, key, false);
+    if (!x->trusted) {
+        address_key(key, x);
+        throttle_succeeded(&x->server->http->addresses, key, false);
+    }
     if (account) {
-        throttle_key(key, "account", account, strlen(account));
+        account_key(key, x, account);
         throttle_succeeded(&x->server->http->accounts, key, true);
     }
 }
@@ -186,6 +228,23 @@ static meshping_status begin_setup(struct http_state *state, meshping_error *err
 
 /* ---- start, stop, each second ---- */
 
+/* One row for many: a flood of wrong passwords must not wash the log away. */
+static void tell_refused(struct http_state *state, int64_t now_ms)
+{
+    meshping_error err;
+    meshping_audit_record row = {.unix_ms = now_ms, .via = "password", .action = "session.refused"};
+    if (!state->refused)
+        return;
+    http_text_copy(row.address, sizeof row.address, state->refused_address);
+    snprintf(row.detail, sizeof row.detail, "%llu failed tries, the last one from this address",
+             (unsigned long long)state->refused);
+    state->refused_told_ms = now_ms;
+    if (meshping_store_audit_add(state->server->store, &row, &err) == MESHPING_OK)
+        state->refused = 0;
+    else
+        log_error("http", "failed tries were not logged: %s", err.message);
+}
+
 meshping_status auth_start(struct http_state *state, meshping_error *err)
 {
     state->sessions = calloc(AUTH_SESSIONS_MAX, sizeof *state->sessions);
@@ -198,8 +257,10 @@ meshping_status auth_start(struct http_state *state, meshping_error *err)
 
 void auth_stop(struct http_state *state)
 {
-    if (state->sessions)
+    if (state->sessions) {
         auth_sessions_save(state);
+        tell_refused(state, server_unix_ms());
+    }
     while (state->waiting) {
         auth_job *job = state->waiting;
         if (job->exchange)
@@ -222,23 +283,6 @@ void auth_stop(struct http_state *state)
     OPENSSL_cleanse(state->setup_code, sizeof state->setup_code);
 }
 
-/* One row for many: a flood of wrong passwords must not wash the log away. */
-static void tell_refused(struct http_state *state, int64_t now_ms)
-{
-    meshping_error err;
-    meshping_audit_record row = {.unix_ms = now_ms, .via = "password", .action = "session.refused"};
-    if (!state->refused || now_ms - state->refused_told_ms < AUTH_REFUSED_MS)
-        return;
-    http_text_copy(row.address, sizeof row.address, state->refused_address);
-    snprintf(row.detail, sizeof row.detail, "%llu failed tries, the last one from this address",
-             (unsigned long long)state->refused);
-    state->refused_told_ms = now_ms;
-    if (meshping_store_audit_add(state->server->store, &row, &err) == MESHPING_OK)
-        state->refused = 0;
-    else
-        log_error("http", "failed tries were not logged: %s", err.message);
-}
-
 static void expire(struct http_state *state, int64_t now_ms)
 {
     const server_config *config = &state->server->config;
@@ -257,7 +301,8 @@ void auth_tick(struct http_state *state)
     int64_t now_ms = server_unix_ms();
     meshping_error err;
     auth_sessions_tick(state, now_ms);
-    tell_refused(state, now_ms);
+    if (now_ms - state->refused_told_ms >= AUTH_REFUSED_MS)
+        tell_refused(state, now_ms);
     mail_reset_tick(state);
     if (now_ms >= state->next_expiry_ms) {
         state->next_expiry_ms = now_ms + 3600000;

@@ -13,12 +13,15 @@
 #include <meshping/cidr.h>
 
 #define AUTH_COOKIE "__Host-meshping"
+#define AUTH_KNOWN_COOKIE "__Host-meshping-known"
 #define AUTH_SESSIONS_MAX 1024   /* in memory; the longest unused makes room, it lives on in the store */
 #define AUTH_SESSIONS_A_USER 20  /* the longest unused one ends when there would be more */
 #define AUTH_TOKENS_A_USER 100   /* API tokens */
 #define AUTH_FRESH_MS 900000     /* so long a typed password opens routes with HTTP_ROUTE_FRESH */
 #define AUTH_JOBS_RUNNING_MAX 2  /* scrypts at a time: 128 MiB and a core each */
 #define AUTH_JOBS_WAITING_MAX 8  /* behind them; more get 429 */
+#define AUTH_JOBS_TRUSTED_MAX 8  /* places more, before all others, for those whose account it is */
+#define AUTH_KNOWN_DAYS 180      /* so long a browser is known */
 #define AUTH_SAVE_MS 300000      /* a session's or token's last use is written this often */
 #define AUTH_REFUSED_MS 60000    /* failed sign-ins are summed up in the audit log this often */
 #define AUTH_INVITE_HOURS 72     /* how long one-time links work: an invitation, */
@@ -45,6 +48,8 @@ struct auth_job {
     auth_job *next;           /* waiting */
     auth_job_done done;
     bool running, encode; /* encode: make `stored`, else compare with it */
+    bool trusted;         /* before those who are not */
+    uint32_t failures;    /* of its address, when it came */
     bool nobody;          /* compare with nothing, at the same cost */
     char *password;
     size_t password_length;
@@ -129,11 +134,22 @@ void auth_job_start(http_exchange *x, bool encode, const char *stored, const cha
 void auth_job_abandon(http_exchange *x);
 
 /* ---- throttle ---- */
-/* True when this client must wait before it may try `account` (NULL: none in particular): 429 is sent then. */
+/*
+ * True when this client must wait before it may try `account` (NULL: none in particular): 429 is sent then. Who is
+ * signed in as `account`, or was in this browser, is trusted: his tries are counted apart from those of all others.
+ */
 bool auth_must_wait(http_exchange *x, const char *account);
+/* How many tries from this client's address failed of late. */
+uint32_t auth_address_failures(const http_exchange *x);
 void auth_try_begin(const http_exchange *x, const char *account);
 void auth_try_failed(const http_exchange *x, const char *account);
 void auth_try_succeeded(const http_exchange *x, const char *account);
+
+/* ---- known browsers (auth_known.c) ---- */
+/* Whose the browser is, by its cookie; false: it has none of ours, or an old one. */
+bool auth_known_user(const http_exchange *x, uint64_t *user_id);
+/* From now on the browser is known as this user's. */
+void auth_known_give(http_exchange *x, uint64_t user_id);
 
 /* ---- set-up ---- */
 /* Looks again whether there is a user. */

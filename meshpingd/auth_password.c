@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BUSY_MS 3000
+
 static void job_free(auth_job *job)
 {
     OPENSSL_cleanse(job->password, job->password_length);
@@ -71,13 +73,53 @@ static void after_work(uv_work_t *request, int cancelled)
         start_waiting(state);
 }
 
+static void take_out(struct http_state *state, auth_job *job)
+{
+    for (auth_job **at = &state->waiting; *at; at = &(*at)->next)
+        if (*at == job) {
+            *at = job->next;
+            state->waiting_count--;
+            break;
+        }
+    job_free(job);
+}
+
+static void send_away(http_exchange *x)
+{
+    x->server->counters.logins_busy++;
+    http_respond_busy(x, BUSY_MS, "too many sign in at once");
+}
+
+/*
+ * Room for one more, if need be in the place of the stranger whose address has failed most, and more often than this
+ * one: who tries without end from many addresses does not keep out who tries once.
+ */
+static bool has_room(struct http_state *state, const http_exchange *x, uint32_t failures)
+{
+    auth_job *worst = NULL;
+    if (state->waiting_count < AUTH_JOBS_WAITING_MAX + (x->trusted ? AUTH_JOBS_TRUSTED_MAX : 0))
+        return true;
+    for (auth_job *job = state->waiting; job; job = job->next)
+        if (!job->trusted && job->failures > (worst ? worst->failures : failures))
+            worst = job;
+    if (!worst)
+        return false;
+    http_exchange *other = worst->exchange;
+    other->job = NULL;
+    take_out(state, worst);
+    lws_rx_flow_control(other->wsi, 1);
+    send_away(other);
+    return true;
+}
+
 static meshping_status start(http_exchange *x, bool encode, const char *stored, const char *password,
                              const meshping_user_record *user, auth_job_done done, meshping_error *err)
 {
     struct http_state *state = x->server->http;
-    auth_job **last = &state->waiting;
-    if (state->waiting_count >= AUTH_JOBS_WAITING_MAX)
-        return meshping_error_set(err, MESHPING_LIMIT, "too many sign in at once");
+    auth_job **place = &state->waiting;
+    uint32_t failures = x->trusted ? 0 : auth_address_failures(x);
+    if (!has_room(state, x, failures))
+        return MESHPING_LIMIT;
     auth_job *job = calloc(1, sizeof *job);
     char *copy = strdup(password);
     if (!job || !copy) {
@@ -89,6 +131,8 @@ static meshping_status start(http_exchange *x, bool encode, const char *stored, 
                       .exchange = x,
                       .done = done,
                       .encode = encode,
+                      .trusted = x->trusted,
+                      .failures = failures,
                       .password = copy,
                       .password_length = strlen(copy),
                       .user = *user,
@@ -99,9 +143,10 @@ static meshping_status start(http_exchange *x, bool encode, const char *stored, 
         job_free(job);
         return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers");
     }
-    while (*last)
-        last = &(*last)->next;
-    *last = job;
+    while (*place && (!job->trusted || (*place)->trusted))
+        place = &(*place)->next;
+    job->next = *place;
+    *place = job;
     state->waiting_count++;
     x->job = job;
     lws_rx_flow_control(x->wsi, 0); /* a client that sends on must not keep the loop busy meanwhile */
@@ -115,7 +160,7 @@ void auth_job_start(http_exchange *x, bool encode, const char *stored, const cha
     meshping_error err = {0};
     meshping_status status = start(x, encode, stored, password, user, done, &err);
     if (status == MESHPING_LIMIT)
-        http_respond_busy(x, 3000, err.message);
+        send_away(x);
     else if (status != MESHPING_OK)
         http_respond_error(x, &err);
 }
@@ -129,12 +174,5 @@ void auth_job_abandon(http_exchange *x)
     job->exchange = NULL;
     if (job->running)
         return; /* after_work frees it */
-    struct http_state *state = job->state;
-    for (auth_job **at = &state->waiting; *at; at = &(*at)->next)
-        if (*at == job) {
-            *at = job->next;
-            state->waiting_count--;
-            break;
-        }
-    job_free(job);
+    take_out(job->state, job);
 }

@@ -28,6 +28,7 @@ extern const size_t live_ws_per_session_size;
 #define HTTP_LINGER_S 5                  /* how long an answered connection is read out before it is closed */
 #define HTTP_QUERY_MAX 8
 #define HTTP_TIME_MS_MAX INT64_C(64060588800000) /* the year 4000 */
+#define HTTP_KNOWN_MAX 97                        /* auth_known.c: a cookie of 96 digits */
 #define HTTP_CHUNK_BYTES 16384                   /* one lws_write */
 
 typedef struct http_query {
@@ -56,6 +57,7 @@ typedef struct http_exchange {
     char path[1024];
     char host[300], origin[320], content_type[128], csrf[80], fetch_site[32];
     char if_match[128], if_none_match[128], authorization[300], session_token[64], user_agent[512];
+    char known[HTTP_KNOWN_MAX]; /* the cookie of a browser that a user has signed in with */
     bool accepts_gzip, keep_alive;
     http_query query[HTTP_QUERY_MAX];
     size_t query_count;
@@ -75,6 +77,7 @@ typedef struct http_exchange {
     bool answer_borrowed, cacheable, close_after, head_sent, no_linger;
     size_t answer_length, answer_sent;
 
+    bool trusted;               /* who tries a password shows that the account is his: auth_must_wait */
     struct auth_job *job;       /* the scrypt that this exchange waits for */
     struct reader_job *reading; /* the read of the store, likewise */
     struct mail_job *mailing;   /* and the e-mail */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a request says: its head out of libwebsockets, its query, fields of its JSON body. */
-#include "meshpingd/http.h"
+#include "meshpingd/auth.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
 #include "meshpingd/peers.h"
@@ -164,8 +164,10 @@ int http_copy_head(http_exchange *x, const char **why)
         return 400;
     }
     /* does not fit: then it is none of ours */
-    if (!http_cookie_get(cookies, "__Host-meshping", x->session_token, sizeof x->session_token))
+    if (!http_cookie_get(cookies, AUTH_COOKIE, x->session_token, sizeof x->session_token))
         x->session_token[0] = 0;
+    if (!http_cookie_get(cookies, AUTH_KNOWN_COOKIE, x->known, sizeof x->known))
+        x->known[0] = 0;
     x->accepts_gzip = http_accepts_gzip(encodings);
     x->keep_alive = strcmp(version, "HTTP/1.1") == 0 ? strcasecmp(connection, "close") != 0
                                                      : strcasecmp(connection, "keep-alive") == 0;

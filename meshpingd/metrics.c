@@ -170,6 +170,8 @@ static void put_server(text_buffer *out, const server *s)
     one(out, "meshping_logins_failed_total", "counter", "Sign-ins and set-ups that failed.", counters->logins_failed);
     one(out, "meshping_logins_throttled_total", "counter", "Sign-ins sent away unlooked at, for too many failed ones.",
         counters->logins_throttled);
+    one(out, "meshping_logins_busy_total", "counter",
+        "Sign-ins sent away unlooked at, as too many waited for their turn.", counters->logins_busy);
     one(out, "meshping_viewers", "gauge", "Browsers with a live view.", live_ws_viewers(s));
     meshping_cache_stats cache;
     meshping_cache_get_stats(s->cache, &cache);

@@ -60,7 +60,7 @@ typedef struct server_counters {
     uint64_t samples_late;
     uint64_t blocks, blocks_duplicate, blocks_refused;
     uint64_t enrolments_failed, connections_refused;
-    uint64_t http_requests, http_errors, logins_failed, logins_throttled;
+    uint64_t http_requests, http_errors, logins_failed, logins_throttled, logins_busy;
 } server_counters;
 
 typedef struct server {

@@ -55,6 +55,12 @@ int64_t throttle_wait_ms(const throttle *t, const uint8_t key[THROTTLE_KEY_LEN],
     return passed_ms >= wait_ms ? 0 : wait_ms - passed_ms;
 }
 
+uint32_t throttle_failures(const throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms)
+{
+    const throttle_entry *entry = find(t, key);
+    return entry && now_ms - entry->last_ms < THROTTLE_FORGET_MS ? entry->failures : 0;
+}
+
 void throttle_begin(throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms)
 {
     throttle_entry *entry = find(t, key);

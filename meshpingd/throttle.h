@@ -31,6 +31,8 @@ void throttle_dispose(throttle *t);
 void throttle_key(uint8_t key[THROTTLE_KEY_LEN], const char *kind, const void *bytes, size_t length);
 /* Milliseconds until the next try is allowed; 0: now. */
 int64_t throttle_wait_ms(const throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms);
+/* How many tries failed; 0: none in the last hour. */
+uint32_t throttle_failures(const throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms);
 /* A try begins: it counts as a failure until throttle_succeeded, so that tries side by side do not slip through. */
 void throttle_begin(throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms);
 /* The try was wrong: the wait begins now. */

@@ -10,6 +10,7 @@
 #include "meshpingd/keys.h"
 #include "meshpingd/peers.h"
 #include "meshpingd/pin_change.h"
+#include "meshpingd/settings.h"
 #include "meshpingd/web.h"
 #include <errno.h>
 #include <ftw.h>
@@ -127,6 +128,7 @@ static void start(void)
     meshping_store_options_init(&options);
     options.path = path;
     must(meshping_store_open(&s.store, &options, &err), &err);
+    must(settings_load(&s, &err), &err);
     fill(&err);
     must(keys_open(&keys, directory, s.config.advertise, &err), &err);
     s.keys = &keys;

@@ -38,10 +38,12 @@ class Answer:
 
 class Session:
     def __init__(self, answer):
-        cookie = answer.headers.get_all("Set-Cookie")
-        assert len(cookie) == 1
-        self.attributes = [part.strip() for part in cookie[0].split(";")]
+        cookies = answer.headers.get_all("Set-Cookie")
+        own = [cookie for cookie in cookies if cookie.startswith("__Host-meshping=")]
+        assert len(own) == 1
+        self.attributes = [part.strip() for part in own[0].split(";")]
         self.cookie = self.attributes.pop(0)
+        self.known = next((cookie.split(";")[0] for cookie in cookies if cookie.startswith("__Host-meshping-known=")), None)
         self.csrf = answer.json()["csrf"]
 
 

@@ -187,6 +187,28 @@ def test_a_rush_of_sign_ins_is_sent_away_and_the_server_stays_quick(fresh):
     assert slowest < 3  # 0.1 s on an idle machine; a loop that computes scrypt itself takes over 4
 
 
+def test_one_address_does_not_keep_the_queue_of_sign_ins_full(fresh):
+    fresh.start().set_up()
+    answers = []
+
+    def guess(i):
+        answers.append(fresh.call("POST", "/api/v1/session", {"user": f"user{i}", "password": "not the password"},
+                                  session=None, source="127.0.2.1"))
+
+    threads = [threading.Thread(target=guess, args=(i,)) for i in range(16)]
+    for thread in threads:
+        thread.start()
+    while not answers:  # the first that finds no room is answered at once
+        time.sleep(0.01)
+    mine = fresh.call("POST", "/api/v1/session", {"user": http_lab.USER, "password": http_lab.PASSWORD}, session=None,
+                      source="127.0.2.2")
+    assert mine.status == 200  # in the place of one of them
+    for thread in threads:
+        thread.join()
+    statuses = [answer.status for answer in answers]
+    assert set(statuses) == {401, 429} and 1 <= statuses.count(401) <= 9, statuses
+
+
 def test_a_client_that_leaves_while_its_password_is_checked(fresh):
     fresh.start().set_up()
     body = json.dumps({"user": http_lab.USER, "password": http_lab.PASSWORD}).encode()

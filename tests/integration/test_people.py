@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import sqlite3
 import time
 
@@ -270,6 +271,57 @@ def test_wrong_passwords_slow_an_account_down_and_lock_nobody_out(fresh):
     assert statuses == [401] * 10 + [429]
     assert attempt(PASSWORD, address).status == 429
     assert attempt(PASSWORD, source()).status == 200
+
+
+def test_a_known_browser_gets_in_while_others_guess_at_its_user(fresh):
+    user = make_user(fresh, "jan")
+    jan = sign_in(fresh, "jan")
+    make_user(fresh, "other")
+    assert re.fullmatch(r"__Host-meshping-known=[0-9a-f]{96}", jan.known)
+
+    def attempt(password, name="jan", known=None, session=None, address=None):
+        return fresh.call("POST", "/api/v1/session", {"user": name, "password": password}, session=session,
+                          source=address or source(), headers={"Cookie": known} if known else None)
+
+    def refuse(known=None, seconds=8):
+        """Guesses until the account waits for so long."""
+        for _ in range(30):
+            answer = attempt("wrong wrong wrong", known=known)
+            wait_s = int(answer.headers.get("Retry-After", "0"))
+            if wait_s >= seconds:
+                return
+            time.sleep(wait_s)
+        pytest.fail("nothing was throttled")
+
+    def strangers_wait():
+        return attempt(PASSWORD).status == 429
+
+    refuse()
+    assert strangers_wait()
+    answer = attempt(PASSWORD, known=jan.known)  # from an address of its own, and at once
+    assert answer.status == 200 and http_lab.Session(answer).known is None
+    # he who is signed in types his password again, too
+    answer = fresh.call("POST", "/api/v1/session/confirm", {"password": PASSWORD}, session=jan)
+    assert answer.status == 200
+    # what is no such cookie, or another one's, is a stranger's
+    forged = jan.known[:-1] + ("0" if jan.known[-1] != "0" else "1")
+    theirs = sign_in(fresh, "other").known
+    shifted = jan.known.replace("=00", "=0x", 1)
+    for known in (forged, theirs, shifted, jan.known[:-2], jan.known + "00", "__Host-meshping-known="):
+        refuse()
+        assert attempt(PASSWORD, known=known).status == 429, known
+    # and it is no way in, nor a way to guess without end
+    assert attempt("wrong wrong wrong", known=jan.known).status == 401
+    assert fresh.call("GET", "/api/v1/agents", session=None, headers={"Cookie": jan.known}).status == 401
+    refuse(jan.known, 1)
+    # a link makes a browser known
+    refuse()
+    link = fresh.call("POST", f"/api/v1/users/{user}/link").json()
+    used = fresh.call("POST", "/api/v1/links/use", {"token": link["token"], "password": PASSWORD}, session=None,
+                      source=source())
+    assert used.status == 204
+    refuse()
+    assert attempt(PASSWORD, known=used.headers["Set-Cookie"].split(";")[0]).status == 200
 
 
 # ---- sessions ----

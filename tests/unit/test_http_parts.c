@@ -305,6 +305,9 @@ static void test_failures_make_one_wait_longer_and_never_for_good(void **state)
     }
     assert_int_equal(throttle_wait_ms(&t, other, now_ms), 0);
     /* the wait counts from the end of a try, however long it took to find it wrong */
+    assert_int_equal(throttle_failures(&t, key, now_ms), sizeof waits_ms / sizeof waits_ms[0]);
+    assert_int_equal(throttle_failures(&t, key, now_ms + THROTTLE_FORGET_MS), 0);
+    assert_int_equal(throttle_failures(&t, other, now_ms), 0);
     throttle_failed(&t, key, now_ms + 5000);
     assert_int_equal(throttle_wait_ms(&t, key, now_ms + 8000), 5000);
     throttle_failed(&t, key, now_ms);
