@@ -156,6 +156,15 @@ bool meshping__hours_merge(meshping__hours *out, const meshping__hours *a, const
     return good;
 }
 
+uint64_t meshping__hours_samples(const meshping__hours *hours, size_t i)
+{
+    const meshping__hour *hour = &hours->items[i];
+    uint64_t count = 0;
+    for (size_t j = 0; j < hour->count; j++)
+        count += hours->tallies[hour->first + j].count;
+    return count;
+}
+
 void meshping__hour_add_to(meshping_rollup *rollup, const meshping__hours *hours, size_t i)
 {
     const meshping__hour *hour = &hours->items[i];

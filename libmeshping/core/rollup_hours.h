@@ -45,6 +45,8 @@ bool meshping__hours_of_rows(meshping__hours *out, const meshping__block_row *ro
 /* Appends b[b_first..b_first + b_count) merged into all of `a`. false: no memory. */
 bool meshping__hours_merge(meshping__hours *out, const meshping__hours *a, const meshping__hours *b, size_t b_first,
                            size_t b_count);
+/* How many samples a record tells of. */
+uint64_t meshping__hours_samples(const meshping__hours *hours, size_t i);
 /* Adds one record to a roll-up. */
 void meshping__hour_add_to(meshping_rollup *rollup, const meshping__hours *hours, size_t i);
 

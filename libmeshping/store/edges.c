@@ -4,14 +4,6 @@
 #include "base/alloc.h"
 #include "store/rollups.h"
 
-static uint64_t hour_samples(const meshping__hours *hours, const meshping__hour *hour)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < hour->count; i++)
-        count += hours->tallies[hour->first + i].count;
-    return count;
-}
-
 /* Whether the rows from *at on (ascending by target) have all samples that the roll-ups know of the edge's hour. */
 static bool has_all(const meshping__rows *rows, size_t *at, const meshping__hours *hours, const meshping__edge *edge,
                     uint64_t target_id)
@@ -25,7 +17,7 @@ static bool has_all(const meshping__rows *rows, size_t *at, const meshping__hour
             ++*at;
         for (; *at < rows->count && rows->items[*at].target_id == hour->target_id; ++*at)
             found++;
-        if (found < hour_samples(hours, hour))
+        if (found < meshping__hours_samples(hours, i))
             return false;
     }
     return true;

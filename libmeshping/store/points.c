@@ -67,14 +67,6 @@ static meshping_status read_pair(pair *p, meshping_error *err)
 
 /* ---- one hour after the other ---- */
 
-static uint64_t hour_samples(const meshping__hours *hours, size_t i)
-{
-    uint64_t count = 0;
-    for (size_t j = 0; j < hours->items[i].count; j++)
-        count += hours->tallies[hours->items[i].first + j].count;
-    return count;
-}
-
 /* Where the rows before `before_us` end. */
 static size_t until(const meshping__rows *rows, size_t at, int64_t before_us)
 {
@@ -132,7 +124,8 @@ static bool make_points(const pair *p, meshping__pointer *pointer)
         size_t sealed_end = until(&p->sealed, sealed, hour_us + MESHPING__HOUR_US);
         size_t journal_end = until(&p->journal, journal, hour_us + MESHPING__HOUR_US);
         bool has = rolled < p->hours.count && p->hours.items[rolled].hour == hour;
-        bool raw = p->step_us < MESHPING__HOUR_US && (!has || sealed_end - sealed >= hour_samples(&p->hours, rolled));
+        bool raw = p->step_us < MESHPING__HOUR_US &&
+                   (!has || sealed_end - sealed >= meshping__hours_samples(&p->hours, rolled));
         if (raw ? !add_raw(p, pointer, sealed, sealed_end, journal, journal_end)
                 : !add_hour(p, pointer, hour_us, has ? rolled : SIZE_MAX, journal, journal_end))
             return false;
