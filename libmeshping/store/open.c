@@ -110,6 +110,8 @@ void meshping_store_close(meshping_store *store)
 {
     if (!store)
         return;
+    if (store->writer.started)
+        meshping__sql_settle(&store->sql); /* else the writer waits for it in vain */
     meshping__writer_stop(&store->writer);
     meshping_store_process(store);
     meshping__writer_dispose(&store->writer);

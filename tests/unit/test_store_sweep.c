@@ -441,6 +441,15 @@ static void test_the_disk_is_broken_until_it_is_mended(void **state)
     sweep_io(FAULT_ALL, true, false);
 }
 
+static void leave_open(meshping__sql *sql)
+{
+    assert_int_equal(meshping__sql_begin(sql, NULL), MESHPING_OK);
+    assert_int_equal(meshping__sql_run(sql, NULL, "DELETE FROM gaps", ""), MESHPING_OK);
+    fault_begin(&fault_memory, 1, true);
+    assert_int_equal(meshping__sql_end(sql, MESHPING_STATE, NULL), MESHPING_STATE);
+    fault_begin(&fault_memory, 0, false);
+}
+
 /* A transaction that stays open keeps every other connection out; what was prepared expires when a table goes. */
 static void test_a_transaction_is_rolled_back_without_memory(void **state)
 {
@@ -461,15 +470,18 @@ static void test_a_transaction_is_rolled_back_without_memory(void **state)
     /* making an index lets all that was prepared expire: then it is rolled back when there is memory again */
     l.agent = agent_record(AGENT, MESHPING_AGENT_APPROVED);
     assert_int_equal(meshping_store_agent_save(l.f.store, &l.agent, NULL), MESHPING_OK);
-    assert_int_equal(meshping__sql_begin(sql, NULL), MESHPING_OK);
-    assert_int_equal(meshping__sql_run(sql, NULL, "DELETE FROM gaps", ""), MESHPING_OK);
-    fault_begin(&fault_memory, 1, true);
-    assert_int_equal(meshping__sql_end(sql, MESHPING_STATE, NULL), MESHPING_STATE);
-    fault_begin(&fault_memory, 0, false);
+    leave_open(sql);
     submit_made(&l, 1);
     wait_all(&l);
     assert_true(l.acked[1]);
+    /* what waits when the store is closed is committed too, and at once */
+    pthread_mutex_lock(&l.f.store->writer.mutex);
+    l.f.store->writer.commit_ms = 60000;
+    pthread_mutex_unlock(&l.f.store->writer.mutex);
+    submit_made(&l, 2);
+    leave_open(sql);
     meshping_store_close(l.f.store);
+    assert_true(l.acked[2]);
     end(&l);
 }
 
