@@ -87,3 +87,38 @@ bool meshping__column_read(meshping__reader *reader, uint64_t *values, size_t co
         values[i] = low;
     return true;
 }
+
+/* Over `count` varints; false: there are fewer. */
+static bool skip_varints(meshping__reader *reader, size_t count)
+{
+    for (; count > 0 && reader->at != reader->end; reader->at++)
+        count -= !(*reader->at & 0x80);
+    return count == 0;
+}
+
+bool meshping__column_open(meshping__reader *reader, size_t count, meshping__column *out)
+{
+    *out = (meshping__column){.width = meshping__read_u8(reader)};
+    if (out->width == VARINTS) {
+        out->packed = reader->at;
+        bool whole = skip_varints(reader, count);
+        out->length = (size_t)(reader->at - out->packed);
+        return whole && !reader->failed;
+    }
+    if (out->width > WIDTH_MAX)
+        return false;
+    out->low = meshping__read_varint(reader);
+    out->length = (count * out->width + 7) / 8;
+    out->packed = meshping__read(reader, out->length);
+    return out->packed && out->low <= UINT64_MAX - (((uint64_t)1 << out->width) - 1);
+}
+
+meshping__column_walk meshping__column_from(const meshping__column *column, size_t i)
+{
+    meshping__column_walk walk = {.column = column, .bit = i * column->width};
+    if (column->width == VARINTS) {
+        walk.varints = meshping__reader_of(column->packed, column->length);
+        skip_varints(&walk.varints, i);
+    }
+    return walk;
+}

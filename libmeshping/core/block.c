@@ -278,6 +278,18 @@ meshping_status meshping_block_reader_entry(const meshping_block_reader *reader,
     return MESHPING_OK;
 }
 
+/* In reader->last, whose content goes. */
+static bool make_room(decoded *last, size_t count)
+{
+    last->chunk = UINT32_MAX;
+    if (last->samples && count <= last->capacity)
+        return true;
+    meshping__free(last->samples);
+    last->samples = meshping__malloc(count * sizeof *last->samples);
+    last->capacity = last->samples ? count : 0;
+    return last->samples;
+}
+
 /* The samples of the chunk's first `wanted` entries into reader->last. */
 static meshping_status decode_chunk(const meshping_block_reader *reader, uint32_t index, size_t wanted,
                                     meshping_error *err)
@@ -286,14 +298,8 @@ static meshping_status decode_chunk(const meshping_block_reader *reader, uint32_
     decoded *last = reader->last;
     if (last->chunk == index)
         return MESHPING_OK;
-    last->chunk = UINT32_MAX;
-    if (!last->samples || chunk->sample_count > last->capacity) {
-        meshping__free(last->samples);
-        last->samples = meshping__malloc(chunk->sample_count * sizeof *last->samples);
-        last->capacity = chunk->sample_count;
-        if (!last->samples)
-            return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
-    }
+    if (!make_room(last, chunk->sample_count))
+        return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     meshping_status status = meshping__chunk_decode(&reader->directory, chunk, wanted, last->unzip, last->samples, err);
     if (status == MESHPING_OK && wanted == chunk->entry_count)
         last->chunk = index;
@@ -349,4 +355,49 @@ size_t meshping_block_reader_find(const meshping_block_reader *reader, uint64_t 
     if (low < reader->directory.count && reader->directory.entries[low].entry.target_id == target_id)
         return low;
     return SIZE_MAX;
+}
+
+static bool lies_within(const meshping_block_entry *entry, int64_t from_us, int64_t to_us)
+{
+    return entry->last_unix_us >= from_us && entry->first_unix_us < to_us;
+}
+
+static meshping_status pick_opened(meshping_block_reader *reader, const uint8_t *bytes, size_t length,
+                                   uint64_t target_id, int64_t from_us, int64_t to_us, const meshping_sample **samples,
+                                   size_t *count)
+{
+    meshping_status status = meshping__block_reader_open(reader, bytes, length, true, NULL);
+    size_t i = status == MESHPING_OK ? meshping_block_reader_find(reader, target_id) : SIZE_MAX;
+    if (i == SIZE_MAX || !lies_within(&reader->directory.entries[i].entry, from_us, to_us))
+        return status;
+    return meshping__block_reader_one(reader, i, samples, count);
+}
+
+meshping_status meshping__block_reader_pick(meshping_block_reader *reader, const uint8_t *bytes, size_t length,
+                                            bool trusted, uint64_t target_id, int64_t from_us, int64_t to_us,
+                                            const meshping_sample **samples, size_t *count)
+{
+    meshping__block_glance glance;
+    *samples = NULL;
+    *count = 0;
+    reader->directory.count = reader->directory.sample_count = 0;
+    meshping_status status = check_frame(bytes, length, trusted, NULL);
+    if (status != MESHPING_OK)
+        return status;
+    switch (meshping__block_look(&glance, bytes, length - CRC_LEN, target_id)) {
+    case MESHPING__GLANCE_NONE:
+        return MESHPING_OK;
+    case MESHPING__GLANCE_UNCLEAR:
+        return pick_opened(reader, bytes, length, target_id, from_us, to_us, samples, count);
+    case MESHPING__GLANCE_FOUND:
+        break;
+    }
+    if (!lies_within(&glance.found.entry, from_us, to_us))
+        return MESHPING_OK;
+    if (!make_room(reader->last, glance.found.entry.sample_count))
+        return MESHPING_NOMEM;
+    status = meshping__chunk_decode_one(&glance, reader->last->unzip, reader->last->samples);
+    *samples = reader->last->samples;
+    *count = status == MESHPING_OK ? glance.found.entry.sample_count : 0;
+    return status;
 }

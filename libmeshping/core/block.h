@@ -7,6 +7,7 @@
 #define MESHPING_CORE_BLOCK_H
 
 #include "base/bytes.h"
+#include "core/bits.h"
 
 #include <meshping/block.h>
 
@@ -83,6 +84,15 @@ meshping_status meshping__block_reader_open(meshping_block_reader *reader, const
  */
 meshping_status meshping__block_reader_one(const meshping_block_reader *reader, size_t i,
                                            const meshping_sample **samples, size_t *count);
+/*
+ * The same in one step, where that is possible without unpacking the whole directory, as it is of a block of few
+ * rounds: the samples of a target if it has some within from_us..to_us; *count is 0 when the block has none there.
+ * Other samples of the target may be among them. Takes the place of meshping__block_reader_open; the reader shows
+ * nothing afterwards.
+ */
+meshping_status meshping__block_reader_pick(meshping_block_reader *reader, const uint8_t *bytes, size_t length,
+                                            bool trusted, uint64_t target_id, int64_t from_us, int64_t to_us,
+                                            const meshping_sample **samples, size_t *count);
 /* Magic, version, length and checksum, no more. */
 meshping_status meshping__block_reader_check(const uint8_t *bytes, size_t length, meshping_error *err);
 
@@ -111,6 +121,27 @@ void meshping__chunk_encode(struct ZSTD_CCtx_s *packer, meshping__bytes *out, co
 meshping_status meshping__chunk_decode(const meshping__block_directory *directory, const meshping__block_chunk *chunk,
                                        size_t wanted, meshping__unzip *unzip, meshping_sample *samples,
                                        meshping_error *err);
+
+/* block_glance.c: one series, and what lies before it in its chunk; all of the chunk's are regular. */
+typedef struct meshping__block_glance {
+    meshping__block_entry found;
+    meshping__block_chunk chunk;
+    uint32_t wanted;         /* its place in the chunk */
+    meshping__column counts; /* of the whole block */
+} meshping__block_glance;
+
+typedef enum meshping__glance_result {
+    MESHPING__GLANCE_FOUND,
+    MESHPING__GLANCE_NONE,    /* the target is not in the block */
+    MESHPING__GLANCE_UNCLEAR, /* the block is damaged, or not as simple: it must be opened */
+} meshping__glance_result;
+
+/* Bytes as those of meshping__block_open. The block's content is not checked where it is not used. */
+meshping__glance_result meshping__block_look(meshping__block_glance *out, const uint8_t *bytes, size_t length,
+                                             uint64_t target_id);
+/* block_chunk.c: samples[found.entry.sample_count]. */
+meshping_status meshping__chunk_decode_one(const meshping__block_glance *glance, meshping__unzip *unzip,
+                                           meshping_sample *samples);
 
 /* The common step of rows[0..count), 0 when there is none. */
 uint64_t meshping__block_step(const meshping__block_row *rows, size_t count);

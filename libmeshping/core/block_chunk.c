@@ -198,7 +198,7 @@ typedef struct source {
     meshping__predictor predictor;
 } source;
 
-static bool decode_reply(source *from, meshping__predict_params params, meshping_sample *sample)
+static inline bool decode_reply(source *from, meshping__predict_params params, meshping_sample *sample)
 {
     unsigned symbol = meshping__read_u8(&from->symbols);
     bool escaped = symbol == MESHPING__SYMBOL_ESCAPE;
@@ -216,27 +216,47 @@ static bool decode_reply(source *from, meshping__predict_params params, meshping
     return true;
 }
 
+/* Over the parameters of a chunk of `count` series: they stand before the escapes, and are read in a walk of their own.
+ */
+static bool skip_params(meshping__reader *meta, size_t count)
+{
+    for (uint64_t done = 0; done < count;) {
+        uint64_t series = meshping__read_varint(meta);
+        uint8_t packed = meshping__read_u8(meta);
+        if (meta->failed || series == 0 || series > count - done || (packed & 31) > MESHPING__LOW_BITS_MAX)
+            return false;
+        done += series;
+    }
+    return true;
+}
+
+typedef struct params_walk {
+    meshping__reader runs;
+    uint64_t covered; /* series for which the parameters at hand hold */
+    meshping__predict_params params;
+} params_walk;
+
+/* Of the next series. */
+static inline meshping__predict_params next_params(params_walk *walk)
+{
+    if (walk->covered == 0) {
+        walk->covered = meshping__read_varint(&walk->runs);
+        uint8_t packed = meshping__read_u8(&walk->runs);
+        walk->params = (meshping__predict_params){packed >> 5, packed & 31u};
+    }
+    walk->covered--;
+    return walk->params;
+}
+
 /* Of the first `wanted` series; the chunk has `count`. */
 static bool decode_codes(source *from, const meshping__block_entry *entries, size_t count, size_t wanted,
                          meshping_sample *samples)
 {
-    uint64_t covered = 0; /* entries for which the parameters at hand hold */
-    meshping__predict_params params = {0, 0};
-    /* parameters stand before the escapes, so they are read in a walk of their own */
-    meshping__reader runs = from->meta;
-    for (uint64_t done = 0; done < count;) {
-        uint64_t series = meshping__read_varint(&from->meta);
-        uint8_t packed = meshping__read_u8(&from->meta);
-        if (from->meta.failed || series == 0 || series > count - done || (packed & 31) > MESHPING__LOW_BITS_MAX)
-            return false;
-        done += series;
-    }
-    for (size_t i = 0; i < wanted; i++, covered--) {
-        if (covered == 0) {
-            covered = meshping__read_varint(&runs);
-            uint8_t packed = meshping__read_u8(&runs);
-            params = (meshping__predict_params){packed >> 5, packed & 31u};
-        }
+    params_walk walk = {.runs = from->meta};
+    if (!skip_params(&from->meta, count))
+        return false;
+    for (size_t i = 0; i < wanted; i++) {
+        meshping__predict_params params = next_params(&walk);
         from->predictor.fresh = true;
         for (uint32_t j = 0; j < entries[i].entry.sample_count; j++, samples++)
             if (samples->outcome == MESHPING_OUTCOME_OK && !decode_reply(from, params, samples))
@@ -264,29 +284,123 @@ static const char *decode(source *from, const meshping__block_entry *entries, co
                                                                           : "there are bytes after a chunk's end";
 }
 
+/* A chunk's sections, unpacked. */
+typedef struct sections {
+    uint8_t *meta, *symbols;
+    bool nomem;
+} sections;
+
+static bool open_sections(sections *out, const meshping__block_chunk *chunk, meshping__unzip *unzip, source *from)
+{
+    meshping__reader reader = meshping__reader_of(chunk->bytes, chunk->length);
+    size_t meta_length, symbol_length, count = chunk->sample_count;
+    /* an outcome's run, a flags' run, a slot and an escape at most for each sample; parameters for each series */
+    size_t meta_max = count * (7 + 9 + 13 + 10) + chunk->entry_count * (size_t)4 + 8;
+    *out = (sections){0};
+    if (!meshping__section_read(&reader, unzip, meta_max, &out->meta, &meta_length, &out->nomem) ||
+        !meshping__section_read(&reader, unzip, count, &out->symbols, &symbol_length, &out->nomem))
+        return false;
+    *from = (source){.meta = meshping__reader_of(out->meta, meta_length),
+                     .symbols = meshping__reader_of(out->symbols, symbol_length),
+                     .bits = {.bytes = reader}};
+    return true;
+}
+
+static void close_sections(sections *s)
+{
+    meshping__free(s->meta);
+    meshping__free(s->symbols);
+}
+
 meshping_status meshping__chunk_decode(const meshping__block_directory *directory, const meshping__block_chunk *chunk,
                                        size_t wanted, meshping__unzip *unzip, meshping_sample *samples,
                                        meshping_error *err)
 {
-    meshping__reader reader = meshping__reader_of(chunk->bytes, chunk->length);
-    uint8_t *meta = NULL, *symbols = NULL;
-    size_t meta_length, symbol_length, count = chunk->sample_count;
-    bool nomem = false;
-    const char *wrong = NULL;
-    /* an outcome's run, a flags' run, a slot and an escape at most for each sample; parameters for each series */
-    size_t meta_max = count * (7 + 9 + 13 + 10) + chunk->entry_count * (size_t)4 + 8;
-    if (!meshping__section_read(&reader, unzip, meta_max, &meta, &meta_length, &nomem) ||
-        !meshping__section_read(&reader, unzip, count, &symbols, &symbol_length, &nomem)) {
-        wrong = "a chunk is damaged";
-    } else {
-        source from = {.meta = meshping__reader_of(meta, meta_length),
-                       .symbols = meshping__reader_of(symbols, symbol_length),
-                       .bits = {.bytes = reader}};
+    sections s;
+    source from;
+    const char *wrong = "a chunk is damaged";
+    if (open_sections(&s, chunk, unzip, &from))
         wrong = decode(&from, directory->entries + chunk->first_entry, chunk, wanted, samples);
-    }
-    meshping__free(meta);
-    meshping__free(symbols);
-    if (nomem)
+    close_sections(&s);
+    if (s.nomem)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     return wrong ? meshping_error_set(err, MESHPING_CORRUPT, "sample block: %s", wrong) : MESHPING_OK;
+}
+
+/* ---- one series ---- */
+
+/* Goes through the runs of outcomes, or of flags, beside the samples. */
+typedef struct run_walk {
+    meshping__reader runs;
+    uint64_t left;   /* runs */
+    size_t from, to; /* the samples of the run at hand */
+    uint64_t value;
+} run_walk;
+
+/* Passes over the runs in `meta`, and begins to walk them; false: damaged. */
+static bool open_runs(run_walk *walk, meshping__reader *meta, size_t count, uint64_t value_max)
+{
+    uint64_t runs = meshping__read_varint(meta);
+    size_t at = 0;
+    run next;
+    *walk = (run_walk){.runs = *meta, .left = runs};
+    for (; runs > 0; runs--) {
+        if (!read_run(meta, count - at, value_max, &next))
+            return false;
+        at += (size_t)(next.skip + next.length);
+    }
+    return !meta->failed;
+}
+
+/* Of sample i, which is not before the one asked for last. */
+static inline unsigned value_at(run_walk *walk, size_t i)
+{
+    while (i >= walk->to && walk->left) {
+        walk->left--;
+        walk->from = walk->to + (size_t)meshping__read_varint(&walk->runs);
+        walk->to = walk->from + (size_t)meshping__read_varint(&walk->runs);
+        walk->value = meshping__read_varint(&walk->runs);
+    }
+    return i >= walk->from && i < walk->to ? (unsigned)walk->value : 0;
+}
+
+/* The replies before the wanted series count for what is expected of its first. */
+static bool decode_one(source *from, const meshping__block_glance *glance, meshping_sample *samples)
+{
+    const meshping__block_entry *found = &glance->found;
+    meshping__column_walk counts = meshping__column_from(&glance->counts, glance->chunk.first_entry);
+    run_walk outcomes, flags;
+    size_t at = 0, count = glance->chunk.sample_count;
+    if (!open_runs(&outcomes, &from->meta, count, MESHPING_OUTCOME_COUNT - 1) ||
+        !open_runs(&flags, &from->meta, count, UINT16_MAX))
+        return false;
+    params_walk walk = {.runs = from->meta};
+    if (!skip_params(&from->meta, glance->chunk.entry_count))
+        return false;
+    for (uint32_t i = 0; i <= glance->wanted; i++) {
+        meshping__predict_params params = next_params(&walk);
+        from->predictor.fresh = true;
+        for (size_t end = at + meshping__column_next(&counts); at < end; at++) {
+            meshping_sample sample = {.outcome = (uint8_t)value_at(&outcomes, at)};
+            if (sample.outcome == MESHPING_OUTCOME_OK && !decode_reply(from, params, &sample))
+                return false;
+            if (i < glance->wanted)
+                continue;
+            size_t k = at - found->start;
+            sample.slot_unix_us = found->entry.first_unix_us + (int64_t)(k * found->step_us);
+            sample.flags = (uint16_t)value_at(&flags, at);
+            samples[k] = sample;
+        }
+    }
+    return !from->meta.failed && !from->symbols.failed && !from->bits.bytes.failed;
+}
+
+meshping_status meshping__chunk_decode_one(const meshping__block_glance *glance, meshping__unzip *unzip,
+                                           meshping_sample *samples)
+{
+    sections s;
+    source from;
+    bool good = open_sections(&s, &glance->chunk, unzip, &from) && decode_one(&from, glance, samples);
+    close_sections(&s);
+    return good ? MESHPING_OK : s.nomem ? MESHPING_NOMEM : MESHPING_CORRUPT;
 }

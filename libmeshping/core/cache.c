@@ -375,15 +375,6 @@ int64_t meshping_cache_seam(const meshping_cache *cache, uint64_t agent_id, int6
     return seam_us < from_us ? from_us : seam_us;
 }
 
-/* NOT_FOUND: the block is damaged. */
-static meshping_status open_block(meshping_cache *cache, const block *b)
-{
-    if (b->is.length == 0)
-        return MESHPING_NOT_FOUND;
-    meshping_status status = meshping__block_reader_open(cache->reader, b->bytes, b->is.length, true, NULL);
-    return status == MESHPING_CORRUPT ? MESHPING_NOT_FOUND : status;
-}
-
 static meshping_status collect(meshping_cache *cache, const agent *a, meshping__collector *all)
 {
     meshping_status status = MESHPING_OK;
@@ -392,10 +383,10 @@ static meshping_status collect(meshping_cache *cache, const agent *a, meshping__
         if (is->last_unix_us < all->from_us || is->first_unix_us >= all->to_us || is->last_target < all->target_id ||
             is->first_target > all->target_id)
             continue;
-        status = open_block(cache, a->blocks[i]);
-        if (status == MESHPING_OK)
-            status = meshping__collector_take(all, cache->reader, (uint32_t)i, is->id ? &is->received_agent_us : NULL);
-        if (status == MESHPING_NOT_FOUND || status == MESHPING_CORRUPT)
+        status = is->length ? meshping__collector_take(all, cache->reader, is->bytes, is->length, true, (uint32_t)i,
+                                                       is->id ? &is->received_agent_us : NULL)
+                            : MESHPING_CORRUPT;
+        if (status == MESHPING_CORRUPT)
             status = meshping__collector_damage(all, is->id, is->first_unix_us, is->last_unix_us);
     }
     return status;

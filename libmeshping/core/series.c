@@ -65,22 +65,19 @@ static bool room(void **items, size_t *capacity, size_t wanted, size_t size)
     return true;
 }
 
-meshping_status meshping__collector_take(meshping__collector *all, const meshping_block_reader *reader, uint32_t place,
-                                         const int64_t *received_agent_us)
+meshping_status meshping__collector_take(meshping__collector *all, meshping_block_reader *reader, const uint8_t *bytes,
+                                         size_t length, bool trusted, uint32_t place, const int64_t *received_agent_us)
 {
-    meshping_block_entry entry;
     const meshping_sample *samples;
-    size_t i = meshping_block_reader_find(reader, all->target_id), count;
-    if (i == SIZE_MAX)
-        return MESHPING_OK;
-    meshping_block_reader_entry(reader, i, &entry);
-    if (entry.last_unix_us < all->from_us || entry.first_unix_us >= all->to_us)
-        return MESHPING_OK;
-    if (!room((void **)&all->items, &all->capacity, all->count + entry.sample_count, sizeof *all->items))
-        return MESHPING_NOMEM;
-    meshping_status status = meshping__block_reader_one(reader, i, &samples, &count);
-    if (status != MESHPING_OK)
+    size_t count;
+    meshping_status status = meshping__block_reader_pick(reader, bytes, length, trusted, all->target_id, all->from_us,
+                                                         all->to_us, &samples, &count);
+    if (status == MESHPING_LIMIT)
+        return MESHPING_CORRUPT;
+    if (status != MESHPING_OK || count == 0)
         return status;
+    if (!room((void **)&all->items, &all->capacity, all->count + count, sizeof *all->items))
+        return MESHPING_NOMEM;
     for (size_t j = 0; j < count; j++) {
         int64_t slot_us = samples[j].slot_unix_us;
         if (slot_us < all->from_us || slot_us >= all->to_us)

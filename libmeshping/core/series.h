@@ -27,11 +27,12 @@ typedef struct meshping__collector {
 void meshping__collector_init(meshping__collector *all, uint64_t target_id, int64_t from_us, int64_t to_us);
 void meshping__collector_dispose(meshping__collector *all);
 /*
- * Takes what the block has of the target. *received_agent_us: late data is marked by it; NULL: it is marked. CORRUPT:
- * nothing is taken of it; LIMIT: there are too many samples; NOMEM.
+ * Takes what the block has of the target, by `reader`. `trusted`: the bytes passed the checksum before.
+ * *received_agent_us: late data is marked by it; NULL: it is marked. CORRUPT: nothing is taken of it; LIMIT: there are
+ * too many samples; NOMEM.
  */
-meshping_status meshping__collector_take(meshping__collector *all, const meshping_block_reader *reader, uint32_t place,
-                                         const int64_t *received_agent_us);
+meshping_status meshping__collector_take(meshping__collector *all, meshping_block_reader *reader, const uint8_t *bytes,
+                                         size_t length, bool trusted, uint32_t place, const int64_t *received_agent_us);
 meshping_status meshping__collector_damage(meshping__collector *all, int64_t block_id, int64_t first_us,
                                            int64_t last_us);
 meshping_status meshping__collector_finish(meshping__collector *all, meshping_series *out);

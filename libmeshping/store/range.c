@@ -45,11 +45,8 @@ static meshping_status find_places(question *q, meshping_error *err)
 static meshping_status take_bytes(question *q, const uint8_t *bytes, size_t length, size_t number)
 {
     const meshping__place *at = &q->places.items[number];
-    meshping_status status = meshping__block_reader_open(q->reader, bytes, length, false, NULL);
-    if (status == MESHPING_OK)
-        return meshping__collector_take(&q->all, q->reader, (uint32_t)number,
-                                        at->level == MESHPING__LEVEL_JOURNAL ? &at->received_agent_us : NULL);
-    return status == MESHPING_LIMIT ? MESHPING_CORRUPT : status;
+    return meshping__collector_take(&q->all, q->reader, bytes, length, false, (uint32_t)number,
+                                    at->level == MESHPING__LEVEL_JOURNAL ? &at->received_agent_us : NULL);
 }
 
 /* A block or a database page that cannot be read costs what is in it, and no more. */

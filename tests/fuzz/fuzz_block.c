@@ -2,11 +2,35 @@
 /* Any bytes into the block reader; what it accepts must be sound, and survive being encoded again. */
 #include "checksum.h"
 
-#include <meshping/block.h>
+#include "core/block.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_series(const meshping_block_reader *reader, size_t i, meshping_block_builder *builder, bool *whole)
+static meshping_block_reader *picker;
+
+/* Without opening the block it is the same. */
+static void check_pick(const uint8_t *bytes, size_t length, const meshping_block_entry *entry,
+                       const meshping_sample *samples)
+{
+    const meshping_sample *picked;
+    size_t count;
+    check(meshping__block_reader_pick(picker, bytes, length, true, entry->target_id, INT64_MIN, INT64_MAX, &picked,
+                                      &count) == MESHPING_OK);
+    check(count == entry->sample_count && memcmp(picked, samples, count * sizeof *samples) == 0);
+}
+
+/* Whatever it says of a block that is not sound, it must be safe. */
+static void pick_any(const uint8_t *bytes, size_t length)
+{
+    static const uint64_t targets[] = {1, 2, 9, 500, MESHPING__TARGET_ID_MAX};
+    const meshping_sample *picked;
+    size_t count;
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+        meshping__block_reader_pick(picker, bytes, length, true, targets[i], INT64_MIN, INT64_MAX, &picked, &count);
+}
+
+static void check_series(const uint8_t *bytes, size_t length, const meshping_block_reader *reader, size_t i,
+                         meshping_block_builder *builder, bool *whole)
 {
     meshping_block_entry entry;
     check(meshping_block_reader_entry(reader, i, &entry) == MESHPING_OK);
@@ -17,6 +41,7 @@ static void check_series(const meshping_block_reader *reader, size_t i, meshping
     check(samples);
     if (meshping_block_reader_samples(reader, i, samples, entry.sample_count, &count, NULL) == MESHPING_OK) {
         check(count == entry.sample_count);
+        check_pick(bytes, length, &entry, samples);
         check(samples[0].slot_unix_us == entry.first_unix_us && samples[count - 1].slot_unix_us == entry.last_unix_us);
         for (size_t j = 0; j < count; j++) {
             check(j == 0 || samples[j - 1].slot_unix_us < samples[j].slot_unix_us);
@@ -59,13 +84,16 @@ static void read_block(const uint8_t *bytes, size_t length)
 {
     meshping_block_reader *reader = NULL;
     meshping_error err;
+    if (!picker)
+        check(meshping__block_reader_make(&picker, NULL) == MESHPING_OK);
+    pick_any(bytes, length);
     if (meshping_block_reader_new(&reader, bytes, length, &err) != MESHPING_OK)
         return;
     meshping_block_builder *builder = NULL;
     check(meshping_block_builder_new(&builder) == MESHPING_OK);
     bool whole = true;
     for (size_t i = 0; i < meshping_block_reader_target_count(reader); i++)
-        check_series(reader, i, builder, &whole);
+        check_series(bytes, length, reader, i, builder, &whole);
     if (whole)
         check_again(reader, builder);
     meshping_block_builder_free(builder);
