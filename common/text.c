@@ -44,6 +44,18 @@ void text_puts(text_buffer *t, const char *string)
     text_add(t, string, strlen(string));
 }
 
+void text_number(text_buffer *t, int64_t number)
+{
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do
+        *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (number < 0)
+        *--at = '-';
+    text_add(t, at, (size_t)(digits + sizeof digits - at));
+}
+
 void text_printf(text_buffer *t, const char *format, ...)
 {
     char small[512];

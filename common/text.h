@@ -14,6 +14,8 @@ typedef struct text_buffer {
 
 void text_add(text_buffer *t, const char *bytes, size_t length);
 void text_puts(text_buffer *t, const char *string);
+/* In decimal: what long answers have most of, without a format. */
+void text_number(text_buffer *t, int64_t number);
 void text_printf(text_buffer *t, const char *format, ...) MESHPING_PRINTF(2, 3);
 void text_dispose(text_buffer *t);
 

@@ -45,7 +45,7 @@ static int64_t newest_before(meshping_store *store, const series *out)
     return INT64_MIN;
 }
 
-/* What explains the stretches without samples, from the newest sample before the window to its end. */
+/* What explains the stretches without samples, if any, from the newest before the window to its end; the clock. */
 static meshping_status explain(meshping_store *store, series *out, meshping_error *err)
 {
     meshping_stored_gap *dropped = NULL;
@@ -54,13 +54,15 @@ static meshping_status explain(meshping_store *store, series *out, meshping_erro
     meshping_clock_note *clocks = NULL;
     meshping_target_pause *target_pauses = NULL;
     int64_t from_us = (out->before_ms != INT64_MIN ? out->before_ms : out->from_ms) * 1000, to_us = out->to_ms * 1000;
-    meshping_status status =
-        meshping_store_gaps(store, out->agent_id, from_us, to_us, &dropped, &out->dropped_count, err);
-    if (status == MESHPING_OK)
+    const bool gaps = series_has_gaps(out);
+    meshping_status status = MESHPING_OK;
+    if (gaps)
+        status = meshping_store_gaps(store, out->agent_id, from_us, to_us, &dropped, &out->dropped_count, err);
+    if (gaps && status == MESHPING_OK)
         status = meshping_store_starts(store, out->agent_id, from_us, to_us, &starts_us, &out->start_count, err);
-    if (status == MESHPING_OK)
+    if (gaps && status == MESHPING_OK)
         status = meshping_store_pauses(store, from_us, to_us, &pauses, &out->pause_count, err);
-    if (status == MESHPING_OK)
+    if (gaps && status == MESHPING_OK)
         status = meshping_store_target_pauses(store, out->target_id, from_us / 1000, out->to_ms, &target_pauses,
                                               &out->target_pause_count, err);
     if (status == MESHPING_OK) /* by the server's clock; a window on the agent's may be elsewhere */

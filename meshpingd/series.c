@@ -128,22 +128,36 @@ static void put_stretch(text_buffer *out, const series *s, size_t *gaps, int64_t
 /*
  * A gap lies between two samples over 2.5 intervals apart. Before the first sample that ever came there is none (the
  * pair did not exist) but for pauses, and at the end one begins only when the missing samples would have come by now.
+ * False: there is nothing of that. `out` NULL: nothing is written.
  */
-static void put_gaps(text_buffer *out, const series *s)
+static bool put_gaps(text_buffer *out, const series *s)
 {
+    bool found = false;
     bool known = s->before_ms != INT64_MIN;
     int64_t last_ms = known ? s->before_ms : s->from_ms;
     size_t gaps = 0;
     for (size_t i = 0; i < s->count; i++) {
         int64_t at_ms = slot_ms(&s->samples[i]);
-        if (at_ms - last_ms > gap_least_ms(s))
-            put_stretch(out, s, &gaps, last_ms, at_ms, known, false);
+        if (at_ms - last_ms > gap_least_ms(s)) {
+            found = true;
+            if (out)
+                put_stretch(out, s, &gaps, last_ms, at_ms, known, false);
+        }
         last_ms = at_ms;
         known = true;
     }
     int64_t end_ms = s->to_ms < s->settled_ms ? s->to_ms : s->settled_ms;
-    if (end_ms - last_ms > gap_least_ms(s))
-        put_stretch(out, s, &gaps, last_ms, end_ms, known, true);
+    if (end_ms - last_ms > gap_least_ms(s)) {
+        found = true;
+        if (out)
+            put_stretch(out, s, &gaps, last_ms, end_ms, known, true);
+    }
+    return found;
+}
+
+bool series_has_gaps(const series *s)
+{
+    return put_gaps(NULL, s);
 }
 
 void series_put_damaged(text_buffer *out, const meshping_damage *damaged, size_t count)
@@ -161,22 +175,29 @@ void series_json(text_buffer *out, const series *s)
                 "{\"agent\":\"%016" PRIx64 "\",\"target\":%" PRIu64 ",\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64
                 ",\"interval_ms\":%" PRIu32 ",\"time_ms\":[",
                 s->agent_id, s->target_id, s->from_ms, s->to_ms, s->interval_ms);
-    for (size_t i = 0; i < s->count; i++)
-        text_printf(out, "%s%" PRId64, i ? "," : "", slot_ms(&s->samples[i]));
+    for (size_t i = 0; i < s->count; i++) {
+        text_puts(out, i ? "," : "");
+        text_number(out, slot_ms(&s->samples[i]));
+    }
     text_puts(out, "],\"rtt_us\":[");
     for (size_t i = 0; i < s->count; i++) {
         text_puts(out, i ? "," : "");
         if (s->samples[i].outcome == MESHPING_OUTCOME_OK)
-            text_printf(out, "%" PRIu32, s->samples[i].rtt_us);
+            text_number(out, s->samples[i].rtt_us);
         else
             text_puts(out, "null");
     }
     text_puts(out, "],\"outcome\":[");
-    for (size_t i = 0; i < s->count; i++)
-        text_printf(out, "%s\"%s\"", i ? "," : "", meshping_outcome_name(s->samples[i].outcome));
+    for (size_t i = 0; i < s->count; i++) {
+        text_puts(out, i ? ",\"" : "\"");
+        text_puts(out, meshping_outcome_name(s->samples[i].outcome));
+        text_puts(out, "\"");
+    }
     text_puts(out, "],\"flags\":[");
-    for (size_t i = 0; i < s->count; i++)
-        text_printf(out, "%s%u", i ? "," : "", s->samples[i].flags);
+    for (size_t i = 0; i < s->count; i++) {
+        text_puts(out, i ? "," : "");
+        text_number(out, s->samples[i].flags);
+    }
     text_puts(out, "],\"gaps\":[");
     put_gaps(out, s);
     text_puts(out, "],");

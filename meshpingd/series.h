@@ -33,6 +33,8 @@ typedef struct series {
     int64_t settled_ms; /* samples up to here should have come by now */
 } series;
 
+/* Whether there is a stretch without samples that may be told of; what explains it need not be there yet. */
+bool series_has_gaps(const series *s);
 void series_json(text_buffer *out, const series *s);
 /* "damaged":[{"from_ms","to_ms"},...]: times of which something stored cannot be read. */
 void series_put_damaged(text_buffer *out, const meshping_damage *damaged, size_t count);

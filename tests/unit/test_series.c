@@ -48,6 +48,7 @@ static const char *gaps_of(const series *s)
     assert_non_null(root);
     assert_true(json_object_object_get_ex(root, "gaps", &gaps));
     text[0] = '\0';
+    assert_true(series_has_gaps(s) || json_object_array_length(gaps) == 0);
     for (size_t i = 0; i < json_object_array_length(gaps); i++) {
         json_object *gap = json_object_array_get_idx(gaps, i);
         json_object *from = json_object_object_get(gap, "from_ms"), *to = json_object_object_get(gap, "to_ms");
@@ -172,6 +173,39 @@ static void test_a_pause_is_told_though_no_sample_was_there_before(void **state)
     assert_string_equal(gaps_of(&s), "");
 }
 
+static void test_of_a_whole_stretch_there_is_nothing_to_explain(void **state)
+{
+    meshping_sample samples[200];
+    series s = whole(samples, make_samples(samples));
+    (void)state;
+    assert_true(series_has_gaps(&s));
+    s.from_ms = 100000;
+    s.count = 21; /* up to 200 s */
+    s.settled_ms = 205000;
+    assert_string_equal(gaps_of(&s), "");
+    assert_false(series_has_gaps(&s));
+    s.from_ms = 0; /* nothing is told of the time before its first sample, but pauses would be */
+    assert_string_equal(gaps_of(&s), "");
+    assert_true(series_has_gaps(&s));
+    s.before_ms = 50000; /* it begins in a gap */
+    assert_string_equal(gaps_of(&s), "50-100 connection_trouble");
+}
+
+static void test_numbers_are_written_in_full(void **state)
+{
+    const int64_t numbers[] = {0, 1, 9, 10, -1, -10, 4294967231, INT64_MAX, INT64_MIN};
+    text_buffer out = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char wanted[32];
+        snprintf(wanted, sizeof wanted, "%lld", (long long)numbers[i]);
+        out.length = 0;
+        text_number(&out, numbers[i]);
+        assert_string_equal(out.data, wanted);
+    }
+    text_dispose(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +214,8 @@ int main(void)
         cmocka_unit_test(test_a_pause_is_told_though_no_sample_was_there_before),
         cmocka_unit_test(test_a_restart_and_a_server_that_was_away_look_different),
         cmocka_unit_test(test_the_end_tells_whether_the_agent_is_away),
+        cmocka_unit_test(test_of_a_whole_stretch_there_is_nothing_to_explain),
+        cmocka_unit_test(test_numbers_are_written_in_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
