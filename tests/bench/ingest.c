@@ -287,6 +287,7 @@ static bool measure(ingest_setting *o, const server_process *server)
     show(o, "server's peak memory", peak_bytes(server->pid) / 1048576, "MiB");
     show(o, "agents' CPU (1 process)", load.cpu_s / wall_s, "cores");
     show_latency(o, "frame to ack", &load.ack);
+    show_latency(o, "last hour of a pair, while it is loaded", &queries.loading);
     show_latency(o, "last hour of a pair", &queries.hour);
     show_latency(o, "24 h of a pair", &queries.day);
     show(o, "frames without an ack", (double)(load.frames_sent - load.frames_acked), "frames");

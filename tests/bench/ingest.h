@@ -46,6 +46,7 @@ typedef struct ingest_load {
 /* What the reader's process tells. */
 typedef struct ingest_queries {
     uint64_t failed;
+    ingest_latency loading; /* an hour of a pair, while the server still takes the hour into memory after its start */
     ingest_latency hour, day;
 } ingest_queries;
 
