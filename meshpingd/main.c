@@ -7,6 +7,7 @@
 #include "meshpingd/listener.h"
 #include "meshpingd/maintain.h"
 #include "meshpingd/pin_change.h"
+#include "meshpingd/promptness.h"
 #include "meshpingd/server.h"
 #include "meshpingd/web.h"
 #include <errno.h>
@@ -234,6 +235,7 @@ static int serve(server *s)
         status = maintain_check_pending(s->config.state_dir, &err);
     if (status == MESHPING_OK)
         status = open_store(s, &err);
+    promptness_ask(); /* but not of the store's thread, which joins blocks */
     if (status == MESHPING_OK)
         status = settings_load(s, &err);
     if (status == MESHPING_OK)
