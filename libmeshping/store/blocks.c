@@ -90,7 +90,7 @@ static meshping_status newest_receipt(meshping_store *store, uint64_t agent_id, 
         &store->sql, &statement, err,
         "SELECT max(received_us) FROM (SELECT received_us FROM blocks WHERE agent_id = ?1 AND last_us >= ?2"
         " UNION ALL SELECT received_us FROM sealed WHERE agent_id = ?1 AND last_us >= ?2)"
-        " WHERE ?1 IN (SELECT id FROM agents WHERE NOT leaving)",
+        " WHERE " MESHPING__AGENT_STAYS,
         "ii", (int64_t)agent_id, from_us);
     if (status == MESHPING_OK)
         status = meshping__sql_step(&store->sql, statement, err);

@@ -370,6 +370,51 @@ static void test_what_was_acked_before_a_kill_is_there_once(void **state)
     print_message("%llu blocks acked over 20 kills\n", (unsigned long long)acked);
 }
 
+static meshping_status look(void *user, const meshping_stored_block *block)
+{
+    *(size_t *)user += block->sample_count;
+    return MESHPING_OK;
+}
+
+/* Ten thousand agents ask one after the other when they come back: a look at all others each time is a square. */
+static void test_a_question_about_one_agent_looks_at_no_other(void **state)
+{
+    fixture *f = *state;
+    enum { MANY = 300 };
+    outcome o = {0};
+    size_t length, count, samples = 0;
+    meshping_range ranges[MESHPING_RANGES_MAX];
+    meshping_stored_gap *gaps = NULL;
+    meshping_clock_note *notes = NULL;
+    int64_t *starts = NULL;
+    meshping_pair_sample *last = NULL;
+    meshping_series series;
+    for (unsigned i = 0; i <= MANY; i++) {
+        meshping_agent_record record = agent_record(i < MANY ? i + 1 : AGENT, MESHPING_AGENT_APPROVED);
+        memcpy(record.public_key, &i, sizeof i);
+        assert_int_equal(meshping_store_agent_save(f->store, &record, NULL), MESHPING_OK);
+    }
+    uint8_t *bytes = make_block(T0, 4, 1, &length);
+    submit_bytes(f->store, 1, bytes, length, T0 + 5 * STEP, &o);
+    wait_done(f->store, &o, 1);
+    assert_int_equal(meshping_store_visit_blocks(f->store, AGENT, 0, INT64_MAX, look, &samples, NULL), MESHPING_OK);
+    assert_int_equal(samples, 4);
+    assert_int_equal(meshping_store_ranges(f->store, AGENT, EPOCH, ranges, &count, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_gaps(f->store, AGENT, 0, END, &gaps, &count, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_clocks(f->store, AGENT, 0, END, &notes, &count, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_starts(f->store, AGENT, 0, END, &starts, &count, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_last(f->store, AGENT, 0, &last, &count, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_series(f->store, AGENT, 1, 0, END, &series, NULL), MESHPING_OK);
+    meshping_series_dispose(&series);
+    meshping_free(gaps);
+    meshping_free(notes);
+    meshping_free(starts);
+    meshping_free(last);
+    for (sqlite3_stmt *each = NULL; (each = sqlite3_next_stmt(f->store->sql.db, each)) != NULL;)
+        if (sqlite3_stmt_status(each, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0) >= MANY)
+            fail_msg("looks at every agent: %s", sqlite3_sql(each));
+}
+
 int main(void)
 {
     const char *given = getenv("MESHPING_SEED");
@@ -387,6 +432,7 @@ int main(void)
         T(test_a_damaged_block_is_reported_and_costs_only_itself),
         T(test_when_the_disk_is_full_nothing_is_acked_and_after_it_all_goes_on),
         T(test_the_file_stops_growing_when_old_samples_go),
+        T(test_a_question_about_one_agent_looks_at_no_other),
         T(test_what_was_acked_before_a_kill_is_there_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
