@@ -3,6 +3,7 @@
 #include "net/internal.h"
 
 #define MS_NS INT64_C(1000000)
+#define FIRST_MS 1000
 #define REFUSED_RETRY_MS 30000
 
 /* [0, span], of which every agent draws its own. */
@@ -15,19 +16,17 @@ static int64_t draw_ms(uint32_t span_ms)
 
 static uint32_t first_span_ms(const meshping_session *session)
 {
-    return session->retry_s > 1 ? session->retry_s * 1000 : 1000;
+    return session->retry_s * 1000 > FIRST_MS ? session->retry_s * 1000 : FIRST_MS;
 }
 
 int64_t meshping__retry_after_loss(meshping_session *session, bool refused)
 {
-    uint32_t most_ms = session->options.backoff_max_ms, span_ms = first_span_ms(session);
-    if (span_ms < session->backoff_ms)
-        span_ms = session->backoff_ms;
-    if (span_ms > most_ms && session->retry_s * 1000 < span_ms)
-        span_ms = most_ms;
-    session->backoff_ms = span_ms < UINT32_MAX / 2 ? span_ms * 2 : span_ms;
-    if (session->backoff_ms > most_ms)
-        session->backoff_ms = most_ms;
+    uint32_t most_ms = session->options.backoff_max_ms, own_ms = session->backoff_ms ? session->backoff_ms : FIRST_MS;
+    if (own_ms > most_ms)
+        own_ms = most_ms;
+    session->backoff_ms = own_ms < most_ms / 2 ? own_ms * 2 : most_ms;
+    /* what the server asks for is wide enough already: doubled, whoever came a moment too early would be the last */
+    uint32_t span_ms = session->retry_s * 1000 > own_ms ? session->retry_s * 1000 : own_ms;
     int64_t floor_ms = refused ? REFUSED_RETRY_MS : 0, delay_ms = floor_ms + draw_ms(span_ms);
     session->retry_floor_ns = session->now.mono_ns + floor_ms * MS_NS;
     session->connect_at_ns = session->now.mono_ns + delay_ms * MS_NS;

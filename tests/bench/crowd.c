@@ -262,7 +262,8 @@ static void on_message(void *user, const meshping_message *message)
 
 static void wait_to_connect(agent *a, double now_ms)
 {
-    uint32_t draw, span_ms = a->retry_s > 1 ? a->retry_s * 1000 : 1000;
+    uint32_t draw, own_ms = a->backoff_ms ? a->backoff_ms : 1000;
+    uint32_t span_ms = a->retry_s * 1000 > own_ms ? a->retry_s * 1000 : own_ms;
     crowd *c = a->crowd;
     if (a->approved) {
         c->figures.connections_lost++;
@@ -272,9 +273,7 @@ static void wait_to_connect(agent *a, double now_ms)
     }
     snprintf(c->figures.last_trouble, sizeof c->figures.last_trouble, "%s", a->wire.why);
     a->approved = a->started = false;
-    if (span_ms < a->backoff_ms)
-        span_ms = a->backoff_ms;
-    a->backoff_ms = 2 * span_ms < BACKOFF_MAX_MS ? 2 * span_ms : BACKOFF_MAX_MS;
+    a->backoff_ms = 2 * own_ms < BACKOFF_MAX_MS ? 2 * own_ms : BACKOFF_MAX_MS;
     RAND_bytes((unsigned char *)&draw, sizeof draw);
     a->connect_ms = now_ms + draw % (span_ms + 1);
 }

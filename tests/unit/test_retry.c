@@ -83,6 +83,43 @@ static void test_each_failure_doubles_the_span_up_to_the_limit(void **unused)
         assert_true(most_ms[i] > spans_ms[i] * 4 / 5);
 }
 
+/* Ten thousand agents and a server that needs some seconds to start: who tried too early comes as soon as the others.
+ */
+static void test_what_the_server_asks_for_is_doubled_only_by_an_own_span_that_is_longer(void **unused)
+{
+    (void)unused;
+    static const int64_t spans_ms[] = {40000, 40000, 40000, 40000, 40000, 40000, 60000, 60000};
+    int64_t most_ms[8] = {0};
+    for (int run = 0; run < 200; run++) {
+        meshping_session *session = waiting_session();
+        session->retry_s = 40;
+        for (size_t i = 0; i < 8; i++) {
+            int64_t delay_ms = meshping__retry_after_loss(session, false);
+            assert_in_range(delay_ms, 0, spans_ms[i]);
+            most_ms[i] = delay_ms > most_ms[i] ? delay_ms : most_ms[i];
+        }
+        free(session);
+    }
+    for (size_t i = 0; i < 8; i++)
+        assert_true(most_ms[i] > spans_ms[i] * 4 / 5);
+}
+
+static void test_what_the_server_asks_for_may_be_longer_than_any_own_span(void **unused)
+{
+    (void)unused;
+    int64_t most_ms = 0;
+    for (int run = 0; run < 200; run++) {
+        meshping_session *session = waiting_session();
+        session->retry_s = 400;
+        session->backoff_ms = 60000;
+        int64_t delay_ms = meshping__retry_after_loss(session, false);
+        assert_in_range(delay_ms, 0, 400000);
+        most_ms = delay_ms > most_ms ? delay_ms : most_ms;
+        free(session);
+    }
+    assert_true(most_ms > 320000);
+}
+
 static void test_a_network_that_is_back_is_tried_within_the_first_span(void **unused)
 {
     (void)unused;
@@ -195,6 +232,8 @@ int main(void)
         cmocka_unit_test(test_the_good_family_is_kept_until_three_failures),
         cmocka_unit_test(test_the_addresses_of_a_family_have_their_turns),
         cmocka_unit_test(test_each_failure_doubles_the_span_up_to_the_limit),
+        cmocka_unit_test(test_what_the_server_asks_for_is_doubled_only_by_an_own_span_that_is_longer),
+        cmocka_unit_test(test_what_the_server_asks_for_may_be_longer_than_any_own_span),
         cmocka_unit_test(test_a_network_that_is_back_is_tried_within_the_first_span),
         cmocka_unit_test(test_it_never_makes_anybody_wait_longer_or_come_before_he_may),
         cmocka_unit_test(test_only_a_link_that_was_down_comes_back),
