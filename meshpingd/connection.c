@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "meshpingd/agents.h"
 #include "meshpingd/peers.h"
+#include "meshpingd/web.h"
 #include <meshping/block.h>
 #include <openssl/ssl.h>
 #include <stdarg.h>
@@ -340,15 +341,21 @@ int agents_callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         bool was_known = (*slot)->agent != NULL;
         result = receive(*slot, in, len);
         (*slot)->ending = result < 0;
-        if (!was_known && (*slot)->agent)
+        if (!was_known && (*slot)->agent) {
             unauthenticated--;
+            web_known(wsi);
+        }
         return result;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return *slot ? writeable(*slot) : -1;
-    case LWS_CALLBACK_TIMER: /* web.c set it with the connection */
-        if (!*slot || (*slot)->agent)
-            return 0;
-        connection_refuse(*slot, 1008, "it did not authenticate within %d s", (*slot)->server->config.authentication_s);
+    case LWS_CALLBACK_USER:
+        if (!*slot)
+            return -1;
+        if (len == WEB_END_CROWDED)
+            connection_refuse(*slot, 1013, "it has not authenticated yet, and others want in");
+        else
+            connection_refuse(*slot, 1008, "it did not authenticate within %d s",
+                              (*slot)->server->config.authentication_s);
         (*slot)->ending = true;
         return -1;
     case LWS_CALLBACK_CLOSED:

@@ -12,6 +12,7 @@
 #include "meshpingd/peers.h"
 #include "meshpingd/problem.h"
 #include "meshpingd/readers.h"
+#include "meshpingd/web.h"
 #include <meshping/protocol.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -190,7 +191,7 @@ static int begin_exchange(struct lws *wsi, http_per_session *session)
     server *s = server_of(wsi);
     if (!session || session->exchange || !s || !s->http)
         return -1;
-    peers_note_request(lws_get_socket_fd(wsi));
+    web_known(wsi);
     http_exchange *x = calloc(1, sizeof *x);
     if (!x)
         return -1;
@@ -352,13 +353,16 @@ static int check_stalled(struct lws *wsi)
 }
 
 /* TLS and the first request's head were not there within the time that a connection has. */
-static int too_late(struct lws *wsi)
+static int too_late(struct lws *wsi, web_end why)
 {
     char text[MESHPING_ADDRESS_TEXT_MAX] = "?";
     const meshping_address *peer = peers_address(lws_get_socket_fd(wsi));
     if (peer)
         meshping_address_format(peer, text);
-    log_info("web", "%s did not make a request within %d s: closed", text, server_of(wsi)->config.authentication_s);
+    if (why == WEB_END_CROWDED)
+        log_debug("web", "%s has not made a request: closed, others want in", text);
+    else
+        log_info("web", "%s did not make a request within %d s: closed", text, server_of(wsi)->config.authentication_s);
     return -1;
 }
 
@@ -394,6 +398,7 @@ static int confirm_upgrade(struct lws *wsi)
     if ((size_t)length == strlen(MESHPING_AGENT_PATH) && memcmp(uri, MESHPING_AGENT_PATH, (size_t)length) == 0)
         return 0; /* the agents' protocol looks for itself */
     s->counters.http_requests++;
+    web_known(wsi);
     if ((size_t)length == strlen(LIVE_PATH) && memcmp(uri, LIVE_PATH, (size_t)length) == 0)
         return live_ws_confirm_upgrade(s, wsi);
     return http_refuse_upgrade(wsi, 404, "there is no websocket at this path");
@@ -412,9 +417,10 @@ int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return write_answer(wsi, session);
     case LWS_CALLBACK_TIMER:
-        if (!peers_has_request(lws_get_socket_fd(wsi))) /* web.c's timer; 4.1.6 runs one that is taken back, too */
-            return too_late(wsi);
+        /* 4.1.6 runs one that is taken back, too */
         return session->exchange && session->exchange->head_sent ? check_stalled(wsi) : 0;
+    case LWS_CALLBACK_USER:
+        return too_late(wsi, (web_end)len);
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
         return confirm_upgrade(wsi);
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION:

@@ -20,6 +20,7 @@
 #define ACCEPT_EACH_MS 4 /* but after a long turn as many as come back in that time: docs/PROTOCOL.md, retry_s */
 #define ACCEPTS_MAX 32
 #define DEAD_AFTER_MS 60000     /* what was sent is not acknowledged for so long: the kernel ends the connection */
+#define SPARED_MS 2000          /* none that speaks TLS is cut short before: it takes some round trips */
 #define TLS_HANDSHAKE_RECORD 22 /* RFC 8446 section 5.1 */
 #define PROXY_FIRST_BYTE '\r'
 #define TELL_EVERY_MS 60000
@@ -48,7 +49,7 @@ struct listener {
     int fd;
     waiting *first;
     size_t count;
-    uint64_t told_ms, crowded_ms, turn_ms;
+    uint64_t told_ms, crowded_ms, silent_ms, turn_ms;
 };
 
 meshping_status listener_parse(meshping_address *address, uint16_t *port, const char *text, meshping_error *err)
@@ -257,11 +258,28 @@ static void drop_oldest(listener *l)
     close(release(oldest));
 }
 
+/* The same of those that got as far as TLS. False: all of them are new. */
+static bool drop_silent(listener *l)
+{
+    uint64_t now_ms = uv_now(l->loop);
+    if (now_ms < SPARED_MS || !l->options.make_room(l->options.user, now_ms - SPARED_MS))
+        return false;
+    if (!l->silent_ms || now_ms - l->silent_ms > TELL_EVERY_MS) {
+        l->silent_ms = now_ms;
+        log_warning("listener", "descriptors are scarce: connections that made no request within %d s are closed",
+                    SPARED_MS / 1000);
+    }
+    return true;
+}
+
 /* Returns the new connection's descriptor: the one that came free, so that the highest number tells how many there are.
  */
 static int make_room(listener *l, int fd)
 {
-    bool scarce = l->count && fd >= l->options.files->half_below;
+    bool scarce = fd >= l->options.files->half_below;
+    if (scarce && drop_silent(l))
+        return fd; /* the next one has its descriptor */
+    scarce = scarce && l->count;
     if (!scarce && l->count < WAITING_MAX)
         return fd;
     drop_oldest(l);
@@ -313,7 +331,7 @@ static void incoming(uv_poll_t *poll, int status, int events)
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             pause_accepting(l, strerror(errno));
-            if (l->count) /* its descriptor is the next one's */
+            if (!drop_silent(l) && l->count) /* its descriptor is the next one's */
                 drop_oldest(l);
         }
         if (errno != EINTR && errno != ECONNABORTED)

@@ -16,11 +16,15 @@ typedef struct listener listener;
 /* Takes over a connection whose first byte looks like TLS; whose it is and since when: peers.h. */
 typedef void (*listener_adopt_fn)(void *user, int fd);
 
+/* Ends the oldest connection that was accepted by then and has not made a request yet. False: there is none. */
+typedef bool (*listener_make_room_fn)(void *user, uint64_t accepted_until_ms);
+
 typedef struct listener_options {
     const descriptor_limit *files;             /* borrowed */
     const meshping_cidr_list *trusted_proxies; /* borrowed; a PROXY header counts from there, and from nobody else */
     uint64_t limit_ms;                         /* from the connection until it is taken over */
     listener_adopt_fn adopt;
+    listener_make_room_fn make_room;
     void *user;
 } listener_options;
 

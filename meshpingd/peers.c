@@ -7,7 +7,7 @@
 typedef struct peer_entry {
     meshping_address address;
     uint64_t accepted_ms;
-    bool known, has_request;
+    bool known;
 } peer_entry;
 
 static peer_entry *peers; /* by descriptor; one loop, one thread */
@@ -27,7 +27,7 @@ meshping_status peers_note(int fd, const meshping_address *address, uint64_t acc
         peers = grown;
         capacity = wanted;
     }
-    peers[at] = (peer_entry){*address, accepted_ms, true, false};
+    peers[at] = (peer_entry){*address, accepted_ms, true};
     return MESHPING_OK;
 }
 
@@ -39,17 +39,6 @@ const meshping_address *peers_address(int fd)
 uint64_t peers_accepted_ms(int fd)
 {
     return fd >= 0 && (size_t)fd < capacity ? peers[fd].accepted_ms : 0;
-}
-
-void peers_note_request(int fd)
-{
-    if (peers_address(fd))
-        peers[fd].has_request = true;
-}
-
-bool peers_has_request(int fd)
-{
-    return peers_address(fd) && peers[fd].has_request;
 }
 
 void peers_dispose(void)

@@ -14,9 +14,6 @@ meshping_status peers_note(int fd, const meshping_address *address, uint64_t acc
 const meshping_address *peers_address(int fd);
 /* On uv_now's clock. */
 uint64_t peers_accepted_ms(int fd);
-/* It has made its first request: its time for that is over well. */
-void peers_note_request(int fd);
-bool peers_has_request(int fd);
 void peers_dispose(void);
 
 /*

@@ -7,6 +7,7 @@
 #include "meshpingd/http.h"
 #include "meshpingd/listener.h"
 #include "meshpingd/peers.h"
+#include "meshpingd/strangers.h"
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,65 @@ struct web {
     struct lws_vhost *vhost;
     certificates certificates;
     listener *listener;
+    strangers strangers;
+    uv_timer_t limit; /* when the oldest stranger's time is over */
 };
+
+/* ---- connections that have yet to make a request, or to authenticate ---- */
+
+void web_known(struct lws *wsi)
+{
+    web *w = ((server *)lws_context_user(lws_get_context(wsi)))->web;
+    strangers_remove(&w->strangers, lws_get_opaque_user_data(wsi));
+    lws_set_opaque_user_data(wsi, NULL);
+}
+
+/* Its protocol says why; then it is closed as from libwebsockets' own timers. */
+static void end_stranger(struct lws *wsi, web_end why)
+{
+    const struct lws_protocols *protocol = lws_get_protocol(wsi);
+    lws_set_opaque_user_data(wsi, NULL);
+    if (!protocol || protocol->callback(wsi, LWS_CALLBACK_USER, lws_wsi_user(wsi), NULL, why) != 0)
+        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+}
+
+static uint64_t limit_ms(const web *w)
+{
+    return (uint64_t)w->server->config.authentication_s * 1000;
+}
+
+/* One timer for all: their time is the same. */
+static void watch_oldest(web *w);
+
+static void on_limit(uv_timer_t *timer)
+{
+    web *w = timer->data;
+    uint64_t now_ms = uv_now(timer->loop);
+    struct lws *late;
+    while (now_ms >= limit_ms(w) && (late = strangers_take(&w->strangers, now_ms - limit_ms(w))) != NULL)
+        end_stranger(late, WEB_END_LATE);
+    watch_oldest(w);
+}
+
+static void watch_oldest(web *w)
+{
+    if (!w->strangers.oldest || uv_is_active((uv_handle_t *)&w->limit))
+        return;
+    uint64_t now_ms = uv_now(&w->server->loop), due_ms = w->strangers.oldest->accepted_ms + limit_ms(w);
+    uv_timer_start(&w->limit, on_limit, due_ms > now_ms ? due_ms - now_ms : 0, 0);
+}
+
+/* For the listener. */
+static bool make_room(void *user, uint64_t accepted_until_ms)
+{
+    web *w = user;
+    struct lws *oldest = strangers_take(&w->strangers, accepted_until_ms);
+    if (oldest)
+        end_stranger(oldest, WEB_END_CROWDED);
+    return oldest != NULL;
+}
+
+/* ---- libwebsockets ---- */
 
 static int first_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
@@ -33,6 +92,8 @@ static int first_callback(struct lws *wsi, enum lws_callback_reasons reason, voi
             certificates_take(&w->certificates, user);
         return 0;
     }
+    if (reason == LWS_CALLBACK_WSI_DESTROY && lws_get_opaque_user_data(wsi))
+        web_known(wsi);
     return http_callback(wsi, reason, user, in, len);
 }
 
@@ -48,13 +109,19 @@ static void take_log(int level, const char *line)
 static void adopt(void *user, int fd)
 {
     web *w = user;
-    uint64_t limit_ms = (uint64_t)w->server->config.authentication_s * 1000;
-    uint64_t gone_ms = uv_now(&w->server->loop) - peers_accepted_ms(fd);
+    uint64_t accepted_ms = peers_accepted_ms(fd);
     struct lws *wsi = lws_adopt_socket_vhost(w->vhost, fd);
-    if (!wsi)
+    if (!wsi) {
         log_debug("web", "a connection ended before it was taken over");
-    else /* one limit from the connection to its first request, or to an agent's handshake */
-        lws_set_timer_usecs(wsi, (lws_usec_t)(gone_ms < limit_ms ? limit_ms - gone_ms : 1) * 1000);
+        return;
+    }
+    /* one limit from the connection to its first request, or to an agent's handshake */
+    stranger *one = strangers_add(&w->strangers, wsi, accepted_ms);
+    lws_set_opaque_user_data(wsi, one);
+    if (one)
+        watch_oldest(w);
+    else /* nobody would end it */
+        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 }
 
 static meshping_status create_context(web *w, meshping_error *err)
@@ -122,11 +189,12 @@ meshping_status web_start(web **out, server *s, const server_keys *keys, uint16_
     w->server = s;
     s->web = w;
     *out = w;
+    uv_timer_init(&s->loop, &w->limit);
+    w->limit.data = w;
     status = certificates_open(&w->certificates, &s->config, keys, &s->descriptors, err);
     if (status == MESHPING_OK)
         status = create_context(w, err);
-    listener_options options = {&s->descriptors, &s->trusted_proxies, (uint64_t)s->config.authentication_s * 1000,
-                                adopt, w};
+    listener_options options = {&s->descriptors, &s->trusted_proxies, limit_ms(w), adopt, make_room, w};
     if (status == MESHPING_OK)
         status = meshping_cidr_list_parse(&s->trusted_proxies, s->config.trusted_proxies, err);
     if (status == MESHPING_OK)
@@ -149,6 +217,7 @@ void web_stop(web *w)
     if (!w)
         return;
     listener_stop(w->listener);
+    uv_close((uv_handle_t *)&w->limit, NULL);
     if (w->context)
         lws_context_destroy(w->context);
 }

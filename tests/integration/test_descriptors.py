@@ -148,6 +148,22 @@ def test_with_the_reserve_gone_too_it_neither_spins_nor_fills_the_log_and_goes_o
         one.close()
 
 
+def test_strangers_that_speak_tls_and_ask_for_nothing_keep_no_administrator_out(small):
+    server, opened = small
+    fill_with_agents(server, opened)
+    until, mark, got_in = time.monotonic() + 14, len(server.daemon.text()), []
+    while time.monotonic() < until:
+        began = time.monotonic()
+        for _ in range(6):  # more in 10 s than there are descriptors
+            with contextlib.suppress(OSError):
+                opened.append(server.tls(name="localhost", timeout=1))
+        got_in.append(readable(server))
+        time.sleep(max(0, began + 0.5 - time.monotonic()))
+    assert len(got_in) > 10 and all(got_in), got_in
+    lines = [line for line in server.daemon.text()[mark:].splitlines() if "made no request within" in line]
+    assert len(lines) == 1, lines
+
+
 def readable(server):
     try:
         return server.request("GET", "/readyz")[0] == 200

@@ -25,11 +25,7 @@ static void test_a_descriptor_is_its_last_connections(void **unused)
     assert_null(peers_address(6));
     assert_int_equal(peers_note(5000, &two, 2000), MESHPING_OK);
     assert_true(meshping_address_equal(peers_address(7), &one) && meshping_address_equal(peers_address(5000), &two));
-    peers_note_request(7);
-    peers_note_request(6); /* of nobody */
-    assert_true(peers_has_request(7) && !peers_has_request(6) && !peers_has_request(5000));
     assert_int_equal(peers_note(7, &two, 3000), MESHPING_OK);
-    assert_false(peers_has_request(7));
     assert_true(meshping_address_equal(peers_address(7), &two) && peers_accepted_ms(7) == 3000);
     assert_null(peers_address(1 << 20));
     peers_dispose();
