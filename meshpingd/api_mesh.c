@@ -17,7 +17,9 @@
 
 void api_matrix(http_exchange *x)
 {
-    http_respond_json(x, 200, live_snapshot_json(x->server));
+    text_buffer text = {0};
+    live_put_snapshot(x->server, &text, false);
+    http_respond_text(x, 200, "application/json", &text);
 }
 
 /* ---- events ---- */

@@ -227,109 +227,173 @@ static shown_cell look(const server *s, const agent_entry *agent, size_t column,
     return shown;
 }
 
-static json_object *cell_json(const shown_cell *shown, size_t column, bool with_column)
+/* ---- cells: a million of them are written as they are looked at, not made into objects first ---- */
+
+#define CELL_TEXT_MAX 80
+
+static char *put_number(char *to, uint64_t value)
 {
-    json_object *array = json_object_new_array_ext(5);
-    if (with_column)
-        json_object_array_add(array, json_object_new_int64((int64_t)column));
-    json_object_array_add(array, json_object_new_int(shown->state));
-    json_object_array_add(array, shown->rtt_us == UINT32_MAX ? NULL : json_object_new_int64(shown->rtt_us));
-    json_object_array_add(array, json_object_new_int(shown->lost));
-    json_object_array_add(array, json_object_new_int64(shown->seen_ms));
-    return array;
+    char digits[20];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + value % 10);
+    while (value /= 10);
+    while (count)
+        *to++ = digits[--count];
+    return to;
 }
 
-static json_object *message(const char *event, json_object *data)
+/* "[column,state,rtt_us,lost,seen_ms]"; column SIZE_MAX: without it. */
+static void put_cell(text_buffer *out, const shown_cell *shown, size_t column, bool first)
 {
-    json_object *object = json_object_new_object();
-    add_text(object, "event", event);
-    json_object_object_add(object, "data", data);
-    return object;
-}
-
-json_object *live_snapshot_json(server *s)
-{
-    int64_t now_us = server_unix_ms() * 1000;
-    const plan *p = planning_now(s);
-    json_object *data = json_object_new_object(), *agents = json_object_new_array(),
-                *targets = json_object_new_array_ext((int)p->targets.count), *cells = json_object_new_object();
-    add_number(data, "time_ms", now_us / 1000);
-    add_number(data, "version", (int64_t)s->live_version);
-    add_number(data, "targets_revision", (int64_t)s->targets.revision);
-    add_number(data, "interval_ms", s->config.interval_ms);
-    json_object_object_add(data, "alarms", alarms_json(&s->alarms));
-    for (size_t k = 0; k < p->targets.count; k++)
-        json_object_array_add(targets, column_json(p, k));
-    for (size_t i = 0; i < s->agent_count; i++) {
-        char id[17];
-        json_object_array_add(agents, live_agent_json(s, s->agents[i]));
-        if (!is_row(s->agents[i]))
-            continue;
-        json_object *row = json_object_new_array_ext((int)p->targets.count);
-        for (size_t k = 0; k < p->targets.count; k++) {
-            shown_cell shown = look(s, s->agents[i], k, now_us);
-            json_object_array_add(row, cell_json(&shown, k, false));
-        }
-        json_object_object_add(cells, live_agent_id(id, s->agents[i]->record.id), row);
+    char text[CELL_TEXT_MAX], *to = text;
+    if (!first)
+        *to++ = ',';
+    *to++ = '[';
+    if (column != SIZE_MAX) {
+        to = put_number(to, column);
+        *to++ = ',';
     }
-    json_object_object_add(data, "agents", agents);
-    json_object_object_add(data, "targets", targets);
-    json_object_object_add(data, "cells", cells);
-    return data;
+    to = put_number(to, shown->state);
+    *to++ = ',';
+    if (shown->rtt_us == UINT32_MAX) {
+        memcpy(to, "null", 4);
+        to += 4;
+    } else {
+        to = put_number(to, shown->rtt_us);
+    }
+    *to++ = ',';
+    to = put_number(to, shown->lost);
+    *to++ = ',';
+    to = put_number(to, shown->seen_ms > 0 ? (uint64_t)shown->seen_ms : 0);
+    *to++ = ']';
+    text_add(out, text, (size_t)(to - text));
 }
 
-/* What changed since it was shown last; marks it shown. NULL: nothing of this agent. */
-static json_object *changes_of(server *s, agent_entry *agent, int64_t now_us)
+static void put_row_begin(text_buffer *out, const agent_entry *agent, bool first)
 {
-    json_object *row = NULL;
+    char id[17];
+    text_printf(out, "%s\"%s\":[", first ? "" : ",", live_agent_id(id, agent->record.id));
+}
+
+/* mark: what viewers were told is this. */
+static void put_rows(server *s, text_buffer *out, int64_t now_us, bool mark)
+{
+    bool first = true;
+    for (size_t i = 0; i < s->agent_count; i++) {
+        agent_entry *agent = s->agents[i];
+        if (!is_row(agent))
+            continue;
+        bool marked = mark && (agent->cells || make_row(agent, s->plan->targets.count));
+        put_row_begin(out, agent, first);
+        first = false;
+        for (size_t k = 0; k < s->plan->targets.count; k++) {
+            shown_cell shown = look(s, agent, k, now_us);
+            put_cell(out, &shown, SIZE_MAX, k == 0);
+            if (marked && k < agent->cell_count)
+                agent->shown[k] = shown;
+        }
+        text_puts(out, "]");
+    }
+}
+
+/* What changed since it was shown last; marks it shown. True: something of this agent was written. */
+static bool put_changes(server *s, text_buffer *out, agent_entry *agent, int64_t now_us, bool first)
+{
+    bool any = false;
     if (!agent->cells && !make_row(agent, s->plan->targets.count))
-        return NULL;
+        return false;
     for (size_t k = 0; k < s->plan->targets.count && k < agent->cell_count; k++) {
         shown_cell shown = look(s, agent, k, now_us), *last = &agent->shown[k];
         if (shown.state == last->state && shown.lost == last->lost && shown.rtt_us == last->rtt_us &&
             shown.seen_ms == last->seen_ms)
             continue;
         *last = shown;
-        if (!row)
-            row = json_object_new_array();
-        json_object_array_add(row, cell_json(&shown, k, true));
+        if (!any)
+            put_row_begin(out, agent, first);
+        put_cell(out, &shown, k, !any);
+        any = true;
     }
-    return row;
+    if (any)
+        text_puts(out, "]");
+    return any;
 }
 
-static void broadcast(server *s, const char *event, json_object *data, bool snapshot)
+/* The object without its closing brace, for what is written after it. Taken. */
+static void put_open_object(text_buffer *out, json_object *object)
 {
     size_t length = 0;
-    json_object *object = message(event, data);
     const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
     if (text)
-        live_ws_broadcast(s, text, length, snapshot);
+        text_add(out, text, length - 1);
+    out->failed = out->failed || !text;
     json_object_put(object);
 }
 
-void live_tick(server *s)
+static json_object *head(server *s, int64_t now_us)
 {
-    if (!live_ws_viewers(s))
-        return; /* the first delta of a later viewer then repeats what his snapshot told */
-    int64_t now_us = server_unix_ms() * 1000;
-    json_object *cells = json_object_new_object();
-    planning_now(s);
-    for (size_t i = 0; i < s->agent_count; i++) {
-        char id[17];
-        json_object *row = is_row(s->agents[i]) ? changes_of(s, s->agents[i], now_us) : NULL;
-        if (row)
-            json_object_object_add(cells, live_agent_id(id, s->agents[i]->record.id), row);
-    }
-    if (s->live_shown_version != s->live_version) {
-        s->live_shown_version = s->live_version;
-        json_object_put(cells);
-        broadcast(s, "snapshot", live_snapshot_json(s), true);
-        return;
-    }
     json_object *data = json_object_new_object();
     add_number(data, "time_ms", now_us / 1000);
     add_number(data, "version", (int64_t)s->live_version);
     json_object_object_add(data, "alarms", alarms_json(&s->alarms));
-    json_object_object_add(data, "cells", cells);
-    broadcast(s, "delta", data, false);
+    return data;
+}
+
+/* ---- messages ---- */
+
+void live_put_snapshot(server *s, text_buffer *out, bool shown)
+{
+    const plan *p = planning_now(s);
+    int64_t now_us = server_unix_ms() * 1000;
+    json_object *data = head(s, now_us), *agents = json_object_new_array_ext((int)s->agent_count),
+                *targets = json_object_new_array_ext((int)p->targets.count);
+    add_number(data, "targets_revision", (int64_t)s->targets.revision);
+    add_number(data, "interval_ms", s->config.interval_ms);
+    for (size_t k = 0; k < p->targets.count; k++)
+        json_object_array_add(targets, column_json(p, k));
+    for (size_t i = 0; i < s->agent_count; i++)
+        json_object_array_add(agents, live_agent_json(s, s->agents[i]));
+    json_object_object_add(data, "agents", agents);
+    json_object_object_add(data, "targets", targets);
+    put_open_object(out, data);
+    text_puts(out, ",\"cells\":{");
+    put_rows(s, out, now_us, shown);
+    text_puts(out, "}}");
+    if (shown)
+        s->live_shown_version = s->live_version;
+}
+
+void live_put_snapshot_message(server *s, text_buffer *out, bool shown)
+{
+    text_puts(out, "{\"event\":\"snapshot\",\"data\":");
+    live_put_snapshot(s, out, shown);
+    text_puts(out, "}");
+}
+
+static void put_delta_message(server *s, text_buffer *out)
+{
+    int64_t now_us = server_unix_ms() * 1000;
+    bool first = true;
+    text_puts(out, "{\"event\":\"delta\",\"data\":");
+    put_open_object(out, head(s, now_us));
+    text_puts(out, ",\"cells\":{");
+    for (size_t i = 0; i < s->agent_count; i++)
+        if (is_row(s->agents[i]) && put_changes(s, out, s->agents[i], now_us, first))
+            first = false;
+    text_puts(out, "}}}");
+}
+
+void live_tick(server *s)
+{
+    text_buffer text = {0};
+    if (!live_ws_viewers(s))
+        return;
+    planning_now(s);
+    bool snapshot = s->live_shown_version != s->live_version;
+    if (snapshot)
+        live_put_snapshot_message(s, &text, true);
+    else
+        put_delta_message(s, &text);
+    live_ws_broadcast(s, text.failed ? NULL : text.data, text.length, snapshot);
+    text_dispose(&text);
 }

@@ -60,23 +60,13 @@ static void text_release(shared_text *shared)
         free(shared);
 }
 
+/* For one of them; where he is the only one, what comes next goes by it. */
 static shared_text *snapshot_text(server *s)
 {
-    json_object *data = live_snapshot_json(s);
-    json_object *message = json_object_new_object();
-    shared_text *shared = NULL;
-    if (data && message) {
-        size_t length = 0;
-        json_object_object_add(message, "event", json_object_new_string("snapshot"));
-        json_object_object_add(message, "data", data);
-        const char *bytes = json_object_to_json_string_length(
-            message, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
-        if (bytes)
-            shared = text_new(bytes, length);
-    } else {
-        json_object_put(data);
-    }
-    json_object_put(message);
+    text_buffer text = {0};
+    live_put_snapshot_message(s, &text, live_ws_viewers(s) == 1);
+    shared_text *shared = text.failed ? NULL : text_new(text.data, text.length);
+    text_dispose(&text);
     return shared;
 }
 
@@ -106,7 +96,7 @@ void live_ws_broadcast(server *s, const char *text, size_t length, bool snapshot
     shared_text *shared = NULL;
     if (!s->http || !s->http->viewers)
         return;
-    shared = text_new(text, length);
+    shared = text ? text_new(text, length) : NULL;
     if (!shared) { /* out of memory: a delta lost is a snapshot due */
         for (live_viewer *viewer = s->http->viewers; viewer; viewer = viewer->next)
             viewer->needs_snapshot = true;

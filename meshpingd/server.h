@@ -6,6 +6,7 @@
 #ifndef MESHPINGD_SERVER_H
 #define MESHPINGD_SERVER_H
 
+#include "common/text.h"
 #include "meshpingd/agent_index.h"
 #include "meshpingd/alarms.h"
 #include "meshpingd/config.h"
@@ -226,13 +227,20 @@ json_object *live_agent_json(server *s, const agent_entry *agent);
 /* {"key": "value"} of canonical labels. */
 json_object *live_labels_json(const char *labels);
 json_object *live_target_json(const meshping_target *target);
-/* The whole matrix, docs/API.md, Live. */
-json_object *live_snapshot_json(server *s);
+/*
+ * The whole matrix, docs/API.md, Live; and as the message with it. shown: all viewers get this one, so that what comes
+ * next tells only what has changed since.
+ */
+void live_put_snapshot(server *s, text_buffer *out, bool shown);
+void live_put_snapshot_message(server *s, text_buffer *out, bool shown);
 /* Called each second by the server: works out the changed cells and hands one text to every viewer (live_ws.c). */
 void live_tick(server *s);
 
 /* ---- browsers' WebSocket (live_ws.c) ---- */
-/* Sends `text` (a JSON message) to every signed-in viewer; snapshot: to those who wait for their first one as well. */
+/*
+ * Sends `text` (a JSON message) to every signed-in viewer; snapshot: to those who wait for their first one as well.
+ * NULL: there was no memory for it, each gets a snapshot when there is.
+ */
 void live_ws_broadcast(server *s, const char *text, size_t length, bool snapshot);
 size_t live_ws_viewers(const server *s);
 
