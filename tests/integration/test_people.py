@@ -2,6 +2,7 @@
 """Users, roles, sessions, API tokens and the audit log, against one real server."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import json
 import re
@@ -322,6 +323,46 @@ def test_a_known_browser_gets_in_while_others_guess_at_its_user(fresh):
     assert used.status == 204
     refuse()
     assert attempt(PASSWORD, known=used.headers["Set-Cookie"].split(";")[0]).status == 200
+
+
+# ---- two at once ----
+
+def at_once(*calls):
+    """Their statuses."""
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        return sorted(answer.status for answer in [future.result() for future in [pool.submit(call) for call in calls]])
+
+
+def test_a_link_is_used_once_by_two_at_once(server):
+    link = invite(server, "twin")
+    passwords = ("thunder walrus ladder", "lamp orchid granite")
+    assert at_once(*(lambda p=p: server.call("POST", "/api/v1/links/use", {"token": link["token"], "password": p},
+                                             session=None, source=source()) for p in passwords)) == [204, 404]
+    assert at_once(*(lambda p=p: server.call("POST", "/api/v1/session", {"user": "twin", "password": p}, session=None,
+                                             source=source()) for p in passwords)) == [200, 401]
+
+
+def test_two_administrators_cannot_demote_each_other_at_once(fresh):
+    other = make_user(fresh, "second", "admin")
+    own = next(user["id"] for user in fresh.call("GET", "/api/v1/users").json()["users"] if user["name"] == "anna")
+    second = sign_in(fresh, "second")
+    statuses = at_once(lambda: fresh.call("PATCH", f"/api/v1/users/{other}", {"role": "viewer"}),
+                       lambda: fresh.call("PATCH", f"/api/v1/users/{own}", {"disabled": True}, session=second))
+    assert statuses == [200, 401], "whose rights have gone has no session to take the other one's"
+    assert sorted(status(fresh, session, "/api/v1/users") for session in (fresh.session, second)) == [200, 401]
+
+
+def test_a_session_that_was_brought_along_does_not_become_ones_own(server):
+    planted = "__Host-meshping=" + "A" * 43
+    answer = server.call("POST", "/api/v1/session", {"user": "anna", "password": http_lab.PASSWORD}, session=None,
+                         source=source(), headers={"Cookie": planted})
+    session = http_lab.Session(answer)
+    assert session.cookie != planted and status(server, None, headers={"Cookie": planted}) == 401
+    # nor is a cookie without the prefix, or a second one of the name, believed
+    token = session.cookie.split("=", 1)[1]
+    for cookie in (f"meshping={token}", f"__host-meshping={token}", f"{session.cookie}; {planted}"):
+        assert status(server, None, headers={"Cookie": cookie}) == 401, cookie
+    assert status(server, session) == 200
 
 
 # ---- sessions ----

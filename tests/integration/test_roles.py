@@ -91,6 +91,22 @@ def test_every_route_of_the_server_is_in_the_file_and_the_other_way_round():
         assert (action is None) == (method == "GET" or pattern in quiet), pattern
 
 
+def test_every_test_that_the_security_table_names_is_there():
+    root = http_lab.pathlib.Path(__file__).parents[2]
+    files = {"P": "integration/test_people.py", "R": "integration/test_roles.py", "H": "integration/test_http_api.py",
+             "A": "integration/test_http_access.py", "X": "integration/test_http_hostile.py", "M": "integration/test_mail.py",
+             "F": "integration/test_http_flood.py", "U": "unit/test_http_parts.c", "S": "unit/test_store_people.c"}
+    named = 0
+    for line in (root / "docs/SECURITY.md").read_text().replace("\n  ", " ").splitlines():
+        letter = None
+        for found, name in re.findall(r"(?:\b([PRHAXMFUS])\b,? )?`(test_[a-z0-9_]+)`", line):
+            letter = found or letter
+            if letter:
+                assert f"{name}(" in (root / "tests" / files[letter]).read_text(), (letter, name)
+                named += 1
+    assert named > 30
+
+
 def test_every_schema_of_the_file_is_one():
     for name, schema in DOCUMENT["components"]["schemas"].items():
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -265,6 +281,7 @@ def test_every_message_of_the_live_view_is_as_the_file_says_for_every_role(peopl
     operation = DOCUMENT["paths"]["/live"]["get"]
     person, allowed = people[role], RANK[role] >= RANK[operation["x-role"]]
     assert operation["x-messages"]["from-client"] == []
+    assert set(operation["x-messages"]["from-server"]) == {"LiveSnapshot", "LiveDelta"}
 
     async def watch(by_token):
         if not allowed:
