@@ -85,7 +85,7 @@ class Server:
         code = self.process.wait(20)
         assert code == 0, f"exit {code}:\n{self.log.read_text()}"
 
-    def call(self, method, path, body=None, session="own", headers=None, source=None, check=True):
+    def call(self, method, path, body=None, session="own", headers=None, source=None, check=True, seconds=20):
         """session: "own" is the server's own, None is nobody's. A body that is no bytes is sent as JSON."""
         session = self.session if session == "own" else session
         sent = {"Host": self.host}
@@ -98,7 +98,7 @@ class Server:
             if method not in ("GET", "HEAD"):
                 sent["X-CSRF-Token"] = session.csrf
         sent.update(headers or {})
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=tls_context(),
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=seconds, context=tls_context(),
                                                  source_address=(source, 0) if source else None)
         try:
             connection.request(method, path, body=body,

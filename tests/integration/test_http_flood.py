@@ -104,7 +104,7 @@ def memory(server):
 
 def sign_in(server, name, password, address, known=None):
     return server.call("POST", "/api/v1/session", {"user": name, "password": password}, session=None, source=address,
-                       headers={"Cookie": known} if known else None)
+                       headers={"Cookie": known} if known else None, seconds=120)  # eight may be before one
 
 
 class Others(threading.Thread):
