@@ -6,6 +6,7 @@
 #include "meshpingd/quarantine.h"
 #include "meshpingd/rekeying.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TOGETHER_MAX 256 /* approved by one request */
@@ -210,6 +211,26 @@ static meshping_status approve_one(http_exchange *x, json_object *item, json_obj
     return server_agent_act(x->server, id, MESHPING_ACTION_APPROVE, &decision, x->identity.user, err);
 }
 
+/* Of those that are asked for; who was approved, and who finds no room here, is in the agents' events. */
+static void audit_many(http_exchange *x, json_object *list)
+{
+    char text[sizeof x->audit.detail - 80];
+    size_t length = 0, named = 0, count = json_object_array_length(list);
+    for (; named < count; named++) {
+        json_object *value = NULL;
+        json_object_object_get_ex(json_object_array_get_idx(list, named), "id", &value);
+        const char *id = json_body_string(value);
+        size_t more = id ? strlen(id) + 2 : 3;
+        if (length + more >= sizeof text)
+            break;
+        length += (size_t)snprintf(text + length, sizeof text - length, "%s%s", named ? ", " : ": ", id ? id : "?");
+    }
+    if (named < count)
+        http_audit_detail(x, "%zu at once%.*s and %zu more", count, (int)length, text, count - named);
+    else
+        http_audit_detail(x, "%zu at once%.*s", count, (int)length, text);
+}
+
 void api_agents_approve(http_exchange *x)
 {
     json_object *list = NULL;
@@ -220,7 +241,7 @@ void api_agents_approve(http_exchange *x)
     }
     json_object *json = json_object_new_object(), *results = json_object_new_array();
     size_t approved = 0;
-    http_audit_detail(x, "%zu at once", json_object_array_length(list));
+    audit_many(x, list);
     for (size_t i = 0; i < json_object_array_length(list); i++) {
         meshping_error err = {0};
         json_object *result = json_object_new_object();

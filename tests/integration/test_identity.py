@@ -293,6 +293,11 @@ def test_many_are_approved_at_once_each_by_what_was_seen(server):
     answer = server.call("POST", "/api/v1/agents/approve", {"agents": asked + [{"id": "nobody"}, 7]})
     assert answer["approved"] == 3 and [r["approved"] for r in answer["results"]] == [True, True, False, False, True, False, False]
     assert sorted(agent["state"] for agent in server.agents().values()) == ["approved"] * 3 + ["pending"] * 2
+    done = server.call("GET", "/api/v1/audit?limit=1&action=agent.approve")["rows"][0]
+    assert done["detail"] == "7 at once: " + ", ".join([one["id"] for one in asked] + ["nobody", "?"])
+    server.call("POST", "/api/v1/agents/approve", {"agents": (asked * 52)[:256]})
+    named = server.call("GET", "/api/v1/audit?limit=1&action=agent.approve")["rows"][0]["detail"].split(" and ")
+    assert len(named[0].split(", ")) + int(named[1].split()[0]) == 256
     assert server.request("POST", "/api/v1/agents/approve", {"agents": [{}] * 257})[0] == 400
 
 
