@@ -229,12 +229,45 @@ meshping_status keys_next_make(server_keys *keys, meshping_error *err)
     return status == MESHPING_OK ? next_open(keys, err) : status;
 }
 
+/* Where the key is that the agents were told of. */
+typedef enum next_place { NEXT_WAITS, NEXT_IN_PLACE, NEXT_NOWHERE } next_place;
+
+static meshping_status find_next(next_place *place, const server_keys *keys, meshping_error *err)
+{
+    EVP_PKEY *key = NULL;
+    uint8_t pin[MESHPING_PIN_LEN];
+    *place = access(keys->next_key_path, F_OK) == 0 ? NEXT_WAITS : NEXT_NOWHERE;
+    if (*place == NEXT_WAITS || access(keys->key_path, F_OK) != 0)
+        return MESHPING_OK;
+    meshping_status status = key_open(&key, keys->key_path, err);
+    if (status == MESHPING_OK)
+        status = pin_of(pin, key);
+    if (status == MESHPING_OK && memcmp(pin, keys->pins.next, MESHPING_PIN_LEN) == 0)
+        *place = NEXT_IN_PLACE;
+    EVP_PKEY_free(key);
+    return status;
+}
+
+meshping_status keys_next_check(const server_keys *keys, meshping_error *err)
+{
+    next_place place;
+    meshping_status status = find_next(&place, keys, err);
+    if (status == MESHPING_OK && place == NEXT_NOWHERE)
+        status = meshping_error_set(err, MESHPING_STATE, "%s is gone: give the change up, and begin it anew",
+                                    keys->next_key_path);
+    return status;
+}
+
 meshping_status keys_next_drop(server_keys *keys, meshping_error *err)
 {
-    if (meshping_pins_have_next(&keys->pins) && access(keys->next_key_path, F_OK) != 0)
-        return meshping_error_set(
+    next_place place = NEXT_NOWHERE;
+    meshping_status status = meshping_pins_have_next(&keys->pins) ? find_next(&place, keys, err) : MESHPING_OK;
+    if (status == MESHPING_OK && place == NEXT_IN_PLACE)
+        status = meshping_error_set(
             err, MESHPING_STATE,
             "the next key is in its place already, only its certificate is not in use: switch again");
+    if (status != MESHPING_OK)
+        return status;
     if (unlink(keys->next_key_path) != 0 && errno != ENOENT)
         return meshping_error_set_errno(err, MESHPING_IO, errno, "cannot remove %s", keys->next_key_path);
     sync_directory_of(keys->next_key_path);

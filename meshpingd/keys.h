@@ -24,6 +24,8 @@ typedef struct server_keys {
 meshping_status keys_open(server_keys *out, const char *state_dir, const char *names, meshping_error *err);
 /* Makes the next key. STATE: there is one. */
 meshping_status keys_next_make(server_keys *keys, meshping_error *err);
+/* STATE: its file was removed by hand. */
+meshping_status keys_next_check(const server_keys *keys, meshping_error *err);
 meshping_status keys_next_drop(server_keys *keys, meshping_error *err);
 /*
  * The files: the next key takes the place of the one in use, which is gone then, and a new certificate is made. One

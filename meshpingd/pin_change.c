@@ -265,6 +265,8 @@ meshping_status pin_change_switch(server *s, bool give_up, const char *user, mes
                                     "%zu approved agents have not stored the next key: wait for them, or give them up "
                                     "(each then needs a new passphrase)",
                                     waiting);
+    if (status == MESHPING_OK) /* before anything is written of agents that are given up */
+        status = keys_next_check(s->keys, err);
     for (size_t i = 0; i < s->agent_count && status == MESHPING_OK; i++) {
         agent_entry *agent = s->agents[i];
         if (!agent->pins_known ||

@@ -103,6 +103,22 @@ def test_a_switch_that_fails_half_way_is_repeated_and_nobody_is_told_of_a_key_th
     assert told(connection) == (following, None)
 
 
+def test_a_change_whose_key_file_was_removed_by_hand_can_be_given_up_and_begun_anew(server):
+    speaker, connection = join(server, "a")
+    old = shown_pin(server)
+    lost = change(server, "begin")["next"]
+    assert told(connection) == (old, lost)
+    (server.state / "server.next.key").unlink()
+    refused(server, "switch", "server.next.key is gone", give_up=True)
+    change(server, "abort")
+    assert server.call("GET", KEY)["next"] is None and told(connection) == (old, None)
+    following = change(server, "begin")["next"]
+    assert following not in (lost, old) and told(connection) == (old, following)
+    stored(connection, old, following)
+    lab.wait_for("it has stored it", 5, lambda: waiting(server) == [])
+    assert change(server, "switch")["pin"] == following == shown_pin(server)
+
+
 def test_a_successor_has_what_its_own_machine_stored_whoever_it_follows(server):
     _, dead = join(server, "host")
     old = shown_pin(server)
