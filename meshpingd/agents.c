@@ -391,8 +391,11 @@ void agents_tick(server *s)
 {
     int64_t now_ms = server_mono_ms(); /* a step of the wall clock is nobody's silence */
     for (agent_connection *c = connection_first(); c; c = c->next) {
-        if (!c->agent)
-            continue; /* its time is measured from the connection: web.c */
+        if (!c->agent) { /* web.c measures from the connection on, but not where another request came before */
+            if (now_ms - c->opened_ms > (int64_t)s->config.authentication_s * 1000)
+                connection_refuse(c, 1008, "it did not authenticate within %d s", s->config.authentication_s);
+            continue;
+        }
         if (now_ms - c->heard_ms > (int64_t)s->config.offline_s * 1000) {
             connection_refuse(c, 1001, "no word for %d s", s->config.offline_s);
             continue;

@@ -112,21 +112,33 @@ static bool take_value(const char **value, json_object *json, char number[32])
     return *value != NULL;
 }
 
-/* "retention 24h -> 7d; smtp_password another": what is secret is not told. */
-static void describe(http_exchange *x, const setting_change *changes, size_t count)
+/* Of each value at most `width` bytes. */
+static void put_changes(const http_exchange *x, text_buffer *text, const setting_change *changes, size_t count,
+                        int width)
 {
-    text_buffer text = {0};
     for (size_t i = 0; i < count; i++) {
         char old[CONFIG_VALUE_MAX];
         const config_key *key = config_find(server_config_keys, changes[i].name);
         const char *now = changes[i].value;
         if (!key) {
-            text_printf(&text, "; %s %s", changes[i].name, now ? "another" : "taken away");
+            text_printf(text, "; %s %s", changes[i].name, now ? "another" : "taken away");
             continue;
         }
         now = now ? now : key->fallback;
         config_format(key, &x->server->config, old);
-        text_printf(&text, "; %s %s -> %s", key->name, *old ? old : "nothing", *now ? now : "nothing");
+        text_printf(text, "; %s %.*s -> %.*s", key->name, width, *old ? old : "nothing", width, *now ? now : "nothing");
+    }
+}
+
+/* "retention 24h -> 7d; smtp_password another": what is secret is not told. Nothing pushes another one out. */
+static void describe(http_exchange *x, const setting_change *changes, size_t count)
+{
+    text_buffer text = {0};
+    for (int width = CONFIG_VALUE_MAX; width; width /= 2) {
+        text.length = 0;
+        put_changes(x, &text, changes, count, width);
+        if (text.length < sizeof x->audit.detail + 2)
+            break;
     }
     http_audit_detail(x, "%s", text.data ? text.data + 2 : "");
     text_dispose(&text);

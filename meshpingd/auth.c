@@ -77,7 +77,7 @@ uint32_t auth_address_failures(const http_exchange *x)
     return throttle_failures(&x->server->http->addresses, key, server_unix_ms());
 }
 
-void auth_try_begin(const http_exchange *x, const char *account)
+void auth_try_begin(http_exchange *x, const char *account)
 {
     uint8_t key[THROTTLE_KEY_LEN];
     if (!x->trusted) {
@@ -85,9 +85,17 @@ void auth_try_begin(const http_exchange *x, const char *account)
         throttle_begin(&x->server->http->addresses, key, server_unix_ms());
     }
     if (account) {
-        account_key(key, x, account);
-        throttle_begin(&x->server->http->accounts, key, server_unix_ms());
+        account_key(x->account_key, x, account);
+        throttle_begin(&x->server->http->accounts, x->account_key, server_unix_ms());
+        x->account_charged = true;
     }
+}
+
+void auth_try_withdraw(http_exchange *x)
+{
+    if (x->account_charged)
+        throttle_succeeded(&x->server->http->accounts, x->account_key, false);
+    x->account_charged = false;
 }
 
 void auth_try_failed(const http_exchange *x, const char *account)

@@ -141,7 +141,9 @@ void auth_job_abandon(http_exchange *x);
 bool auth_must_wait(http_exchange *x, const char *account);
 /* How many tries from this client's address failed of late. */
 uint32_t auth_address_failures(const http_exchange *x);
-void auth_try_begin(const http_exchange *x, const char *account);
+void auth_try_begin(http_exchange *x, const char *account);
+/* No password was tried after all: nothing is held against the account. */
+void auth_try_withdraw(http_exchange *x);
 void auth_try_failed(const http_exchange *x, const char *account);
 void auth_try_succeeded(const http_exchange *x, const char *account);
 

@@ -108,6 +108,7 @@ static bool has_room(struct http_state *state, const http_exchange *x, uint32_t 
     other->job = NULL;
     take_out(state, worst);
     lws_rx_flow_control(other->wsi, 1);
+    auth_try_withdraw(other);
     send_away(other);
     return true;
 }

@@ -9,6 +9,7 @@
 #include "common/text.h"
 #include "meshpingd/router.h"
 #include "meshpingd/server.h"
+#include "meshpingd/throttle.h"
 #include <json-c/json.h>
 #include <libwebsockets.h>
 
@@ -77,6 +78,8 @@ typedef struct http_exchange {
     bool answer_borrowed, cacheable, close_after, head_sent, no_linger;
     size_t answer_length, answer_sent;
 
+    bool account_charged; /* auth_try_begin has counted a try of an account, whose key this is */
+    uint8_t account_key[THROTTLE_KEY_LEN];
     bool trusted;               /* who tries a password shows that the account is his: auth_must_wait */
     struct auth_job *job;       /* the scrypt that this exchange waits for */
     struct reader_job *reading; /* the read of the store, likewise */

@@ -359,7 +359,7 @@ void live_put_snapshot(server *s, text_buffer *out, bool shown)
     text_puts(out, ",\"cells\":{");
     put_rows(s, out, now_us, shown);
     text_puts(out, "}}");
-    if (shown)
+    if (shown && !out->failed)
         s->live_shown_version = s->live_version;
 }
 

@@ -98,8 +98,10 @@ void live_ws_broadcast(server *s, const char *text, size_t length, bool snapshot
         return;
     shared = text ? text_new(text, length) : NULL;
     if (!shared) { /* out of memory: a delta lost is a snapshot due */
-        for (live_viewer *viewer = s->http->viewers; viewer; viewer = viewer->next)
+        for (live_viewer *viewer = s->http->viewers; viewer; viewer = viewer->next) {
             viewer->needs_snapshot = true;
+            lws_callback_on_writable(viewer->wsi);
+        }
         return;
     }
     for (live_viewer *viewer = s->http->viewers; viewer; viewer = viewer->next) {

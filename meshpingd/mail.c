@@ -5,6 +5,7 @@
 #include "common/text.h"
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -41,10 +42,12 @@ static bool is_loopback(const char *url)
 {
     CURLU *parsed = curl_url();
     char *host = NULL;
+    struct in_addr four;
     bool loopback = false;
     if (parsed && curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK &&
         curl_url_get(parsed, CURLUPART_HOST, &host, 0) == CURLUE_OK)
-        loopback = strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
+        loopback =
+            (inet_pton(AF_INET, host, &four) == 1 && *(const uint8_t *)&four == 127) || strcmp(host, "[::1]") == 0;
     curl_free(host);
     curl_url_cleanup(parsed);
     return loopback;
@@ -65,6 +68,9 @@ meshping_status mail_check(const server_config *config, meshping_error *err)
     if (strncmp(config->smtp_url, "smtp://", 7) != 0 && strncmp(config->smtp_url, "smtps://", 8) != 0)
         return meshping_error_set(err, MESHPING_INVALID,
                                   "smtp_url: \"%s\" is not smtp://HOST:PORT or smtps://HOST:PORT", config->smtp_url);
+    if (strchr(config->smtp_url, '@')) /* not told: there may be a password in it */
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "smtp_url: no user or password in it: smtp_user and smtp_password_file are for them");
     if (!config->smtp_from[0] || !http_text_is_email(config->smtp_from, sizeof config->smtp_from))
         return meshping_error_set(err, MESHPING_INVALID,
                                   "smtp_from: an address such as meshping@example.org is needed");

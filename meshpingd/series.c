@@ -70,6 +70,8 @@ static const char *reason_of(const series *s, const meshping_stored_gap *dropped
 static void put_paused(text_buffer *out, const series *s, size_t *gaps, int64_t from_ms, int64_t to_ms,
                        const meshping_target_pause *pause)
 {
+    if (to_ms <= s->from_ms)
+        return;
     json_object *reason = json_object_new_string(pause->reason);
     text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 ",\"reason\":\"paused\",\"pause\":{\"reason\":%s",
                 *gaps ? "," : "", from_ms > s->from_ms ? from_ms : s->from_ms, to_ms,
@@ -84,6 +86,8 @@ static void put_paused(text_buffer *out, const series *s, size_t *gaps, int64_t 
 
 static void put_gap(text_buffer *out, const series *s, size_t *gaps, int64_t from_ms, int64_t to_ms, bool at_end)
 {
+    if (to_ms <= s->from_ms) /* a part of the stretch that ended before the window */
+        return;
     const meshping_stored_gap *dropped = dropped_in(s, from_ms, to_ms);
     text_printf(out, "%s{\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64 ",\"reason\":\"%s\"", *gaps ? "," : "",
                 from_ms > s->from_ms ? from_ms : s->from_ms, to_ms, reason_of(s, dropped, from_ms, to_ms, at_end));

@@ -202,15 +202,6 @@ static void to_hex(char *text, const uint8_t *bytes, size_t length)
         snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
 
-static size_t from_hex(uint8_t *bytes, size_t size, const char *text)
-{
-    size_t length = 0;
-    unsigned byte;
-    for (; length < size && sscanf(text + 2 * length, "%2x", &byte) == 1; length++)
-        bytes[length] = (uint8_t)byte;
-    return length;
-}
-
 /* text[2 * SEALED_MAX + 1] */
 static meshping_status seal_password(const server *s, char *text, const char *password, meshping_error *err)
 {
@@ -233,9 +224,11 @@ meshping_status settings_password(server *s, char *password, meshping_error *err
     meshping_status status = meshping_store_setting(s->store, database_key(key, SETTING_PASSWORD), &text, err);
     if (status != MESHPING_OK)
         return status;
-    size_t length = from_hex(sealed, sizeof sealed, text);
+    size_t length = 0;
+    bool whole = OPENSSL_hexstr2buf_ex(sealed, sizeof sealed, &length, text, 0) == 1;
     meshping_free(text);
-    if (!seal_open((uint8_t *)password, s->seal_key, SETTING_PASSWORD, sizeof SETTING_PASSWORD - 1, sealed, length))
+    if (!whole ||
+        !seal_open((uint8_t *)password, s->seal_key, SETTING_PASSWORD, sizeof SETTING_PASSWORD - 1, sealed, length))
         return meshping_error_set(err, MESHPING_CRYPTO,
                                   SETTING_PASSWORD ": it was sealed with another seal.key: type it again");
     password[length - SEAL_OVERHEAD] = 0;

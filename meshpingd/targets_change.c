@@ -76,7 +76,7 @@ static void put_kind(text_buffer *out, const char *kind, const text_buffer *name
 {
     if (!count)
         return;
-    text_printf(out, "%s%s %s", out->length ? "; " : "", kind, names->data ? names->data : "");
+    text_printf(out, "; %s %s", kind, names->data ? names->data : "");
     if (count > NAMED_MAX)
         text_printf(out, " and %zu others", count - NAMED_MAX);
 }
@@ -94,10 +94,9 @@ void targets_change_text(text_buffer *out, const meshping_target_list *before, c
         w.removed += !come;
         compare_pauses(&w, gone, come, now_ms);
     }
+    text_printf(out, "%zu targets, %zu added, %zu removed", after->count, w.added, w.removed);
     put_kind(out, "paused:", &w.paused, w.paused_count);
     put_kind(out, "resumed:", &w.resumed, w.resumed_count);
-    text_printf(out, "%s%zu targets, %zu added, %zu removed", out->length ? "; " : "", after->count, w.added,
-                w.removed);
     text_dispose(&w.paused);
     text_dispose(&w.resumed);
     free(old);

@@ -90,5 +90,5 @@ void throttle_succeeded(throttle *t, const uint8_t key[THROTTLE_KEY_LEN], bool f
 {
     throttle_entry *entry = find(t, key);
     if (entry)
-        entry->failures = forget ? 0 : entry->failures - 1;
+        entry->failures = forget || !entry->failures ? 0 : entry->failures - 1;
 }

@@ -51,7 +51,7 @@ static uint64_t limit_ms(const web *w)
     return (uint64_t)w->server->config.authentication_s * 1000;
 }
 
-/* One timer for all: their time is the same. */
+/* One timer for all: their time is the same. Who is adopted late may be the oldest, so it is set anew. */
 static void watch_oldest(web *w);
 
 static void on_limit(uv_timer_t *timer)
@@ -66,7 +66,7 @@ static void on_limit(uv_timer_t *timer)
 
 static void watch_oldest(web *w)
 {
-    if (!w->strangers.oldest || uv_is_active((uv_handle_t *)&w->limit))
+    if (!w->strangers.oldest)
         return;
     uint64_t now_ms = uv_now(&w->server->loop), due_ms = w->strangers.oldest->accepted_ms + limit_ms(w);
     uv_timer_start(&w->limit, on_limit, due_ms > now_ms ? due_ms - now_ms : 0, 0);

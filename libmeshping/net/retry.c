@@ -5,6 +5,7 @@
 #define MS_NS INT64_C(1000000)
 #define FIRST_MS 1000
 #define REFUSED_RETRY_MS 30000
+#define ASKED_S_MAX 86400
 
 /* [0, span], of which every agent draws its own. */
 static int64_t draw_ms(uint32_t span_ms)
@@ -14,9 +15,15 @@ static int64_t draw_ms(uint32_t span_ms)
     return (int64_t)(jitter % ((uint64_t)span_ms + 1));
 }
 
+/* What the server asked for, a day at most. */
+static uint32_t asked_ms(const meshping_session *session)
+{
+    return (session->retry_s < ASKED_S_MAX ? session->retry_s : ASKED_S_MAX) * 1000;
+}
+
 static uint32_t first_span_ms(const meshping_session *session)
 {
-    return session->retry_s * 1000 > FIRST_MS ? session->retry_s * 1000 : FIRST_MS;
+    return asked_ms(session) > FIRST_MS ? asked_ms(session) : FIRST_MS;
 }
 
 int64_t meshping__retry_after_loss(meshping_session *session, bool refused)
@@ -26,7 +33,7 @@ int64_t meshping__retry_after_loss(meshping_session *session, bool refused)
         own_ms = most_ms;
     session->backoff_ms = own_ms < most_ms / 2 ? own_ms * 2 : most_ms;
     /* what the server asks for is wide enough already: doubled, whoever came a moment too early would be the last */
-    uint32_t span_ms = session->retry_s * 1000 > own_ms ? session->retry_s * 1000 : own_ms;
+    uint32_t span_ms = asked_ms(session) > own_ms ? asked_ms(session) : own_ms;
     int64_t floor_ms = refused ? REFUSED_RETRY_MS : 0, delay_ms = floor_ms + draw_ms(span_ms);
     session->retry_floor_ns = session->now.mono_ns + floor_ms * MS_NS;
     session->connect_at_ns = session->now.mono_ns + delay_ms * MS_NS;

@@ -351,6 +351,24 @@ def test_all_stages_together_have_one_limit(server):
     expect_line(server, f"did not authenticate within {LIMIT_S} s")
 
 
+def test_another_request_before_does_not_lift_the_limit(server):
+    tls = server.tls()
+    tls.settimeout(10)
+    tls.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"200 OK" in tls.recv(4096)
+    began = time.monotonic()
+    tls.sendall(b"GET /agent HTTP/1.1\r\nHost: agents.meshping\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Protocol: meshping.agent.v1\r\n\r\n")
+    got = b""
+    with contextlib.suppress(OSError):
+        while more := tls.recv(4096):
+            got += more
+    assert b"101 Switching" in got and b"did not authenticate within" in got
+    assert time.monotonic() - began < LIMIT_S + 4
+    expect_line(server, f"did not authenticate within {LIMIT_S} s")
+
+
 def test_a_slow_tls_hello_is_cut_off_in_time(server):
     with socket.create_connection((server.address, server.port), timeout=10) as raw:
         raw.sendall(b"\x16\x03\x01\x02\x00\x01")

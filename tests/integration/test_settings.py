@@ -113,6 +113,7 @@ def test_all_of_a_change_or_nothing(server):
     ({"log_level": "chatty"}, None, "chatty"),
     ({"smtp_url": "http://127.0.0.1"}, "smtp_url", "is not smtp://HOST:PORT"),
     ({"smtp_url": "smtp://127.0.0.1"}, "smtp_from", "an address such as"),
+    ({"smtp_url": "smtps://mesh:hunter2@mail.example.org", **MAIL}, "smtp_url", "no user or password in it"),
     ({"smtp_url": "smtp://127.0.0.1", **MAIL, "smtp_user": "x"}, "smtp_password_file", "its password is needed"),
     ({"smtp_user": "a\r\nRCPT TO:<x@y>"}, "smtp_user", "a control character"),
     ({"smtp_password": ""}, "smtp_password", "1 to 255 bytes"),
@@ -180,6 +181,13 @@ def test_the_audit_log_says_what_was_changed_from_what_to_what(server):
 
 
 # ---- each does what it says ----
+    hosts = ", ".join(f"{i}.{'x' * 40}.example:443" for i in range(8))
+    change(server, advertise=hosts, retention="3d")  # a long one pushes no other out
+    detail = server.call("GET", "/api/v1/audit?limit=1&action=settings.change").json()["rows"][0]["detail"]
+    assert "retention " in detail and "-> 3d" in detail and "advertise " in detail
+    change(server, advertise=hosts.replace("x", "y"), retention="4d")
+    assert "-> 4d" in server.call("GET", "/api/v1/audit?limit=1&action=settings.change").json()["rows"][0]["detail"]
+
 
 def test_sign_ins_end_by_the_limits_of_now(server):
     other = server.sign_in()

@@ -169,6 +169,12 @@ static void test_a_pause_is_told_though_no_sample_was_there_before(void **state)
     pause.to_ms = 0;
     s.count = 0;
     assert_string_equal(gaps_of(&s), "0-600 paused");
+    s.before_ms = -90000; /* what ended before the window is not in it */
+    pause = (meshping_target_pause){-60000, -30000, "over"};
+    assert_string_equal(gaps_of(&s), "0-600 connection_trouble");
+    pause = (meshping_target_pause){-60000, 50000, "over"};
+    assert_string_equal(gaps_of(&s), "0-50 paused;50-600 connection_trouble");
+    s.before_ms = INT64_MIN;
     s.target_pause_count = 0;
     assert_string_equal(gaps_of(&s), "");
 }

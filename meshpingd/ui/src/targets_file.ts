@@ -20,7 +20,7 @@ const texts: readonly Column[] = ['address', 'name', 'source', 'interface', 'pau
  * before one that looks guarded already, so that each comes back as it was.
  */
 const FORMULA = /^'*[=+\-@\t\r\n＝＋－＠]/;
-const guarded = (cell: string): string => (FORMULA.test(cell) ? `'${cell}` : cell);
+const guarded = (cell: string): string => (FORMULA.test(cell.trimStart()) ? `'${cell}` : cell);
 const unguarded = (cell: string): string => (cell.startsWith("'") && FORMULA.test(cell) ? cell.slice(1) : cell);
 
 const fieldsOf = (target: Target) => ({ address: target.address, name: target.name, ...settingsOf(target) });
