@@ -241,6 +241,7 @@ def test_all_frames_in_reassembly_share_one_budget():
             whole = (1 << 20) + 24
             begin_frame(first, 2, whole)
             begin_frame(third, 1, 65536)  # a small one has room beside it
+            server.call("GET", "/api/v1/agents")  # its loop has been round: it has read both
             mark = len(server.daemon.text())
             begin_frame(second, 2, whole)
             assert closed_with(second) == 1013
