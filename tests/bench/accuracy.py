@@ -7,6 +7,9 @@ An error holds, for both programs alike, the time until the responder was awake 
 the delay is below 1 ms, so that a digit is a microsecond. `reached` is the rate that a program really kept: fping 5.1
 sends one a wake-up, and does not get to 10,000 a second.
 
+With --busy the responder knows besides when a request was not there yet, and when its reply was written: `certain` is
+what is outside of these, whatever held the responder's processor meanwhile; `resolution` is how far they are apart (median).
+
 The responder stands for other machines, so it has a processor of its own: the first one, before all others' work there;
 the program under test has the rest. (On the same one a request waits until its sender sleeps.) Its log is in memory.
 Many short runs, and the median of their figures: a virtual machine that is held for some ms by its host (`steal` in
@@ -65,6 +68,10 @@ class Fping:
         return found
 
 
+def outside(value, least, most):
+    return value - min(max(value, least), most)
+
+
 def errors(program, bin_dir, rate, seconds, folder, busy):
     """The errors in microseconds of one run in a namespace of its own, and how many probes a second it really sent."""
     name = f"mp-accuracy-{os.getpid()}"
@@ -96,10 +103,11 @@ def errors(program, bin_dir, rate, seconds, folder, busy):
     for line in log.read_text().splitlines():
         event = json.loads(line)
         if event["event"] == "answer":
-            held[event["target"]].append(event["hold_us"])
+            held[event["target"]].append((event["hold_us"], event["hold_max_us"]))
     unsent = rate * seconds - sum(map(len, held.values()))
     assert unsent <= 0, f"{unsent} of {rate * seconds} probes were not sent: the machine is too busy to measure here"
-    out = [rtt - held[target][sequence] for target, rtts in found.items() for sequence, rtt in rtts.items()]
+    out = [(rtt - held[target][sequence][0], outside(rtt, *held[target][sequence]), held[target][sequence][1] - held[target][sequence][0])
+           for target, rtts in found.items() for sequence, rtt in rtts.items()]
     assert len(out) >= 0.9 * rate * seconds, f"{len(out)} of {rate * seconds} probes came home"
     return out, len(out) / took
 
@@ -121,12 +129,16 @@ def main():
             for program in (Ours, Fping):
                 with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
                     found, reached = errors(program, options.bin.resolve(), rate, options.seconds, pathlib.Path(folder), options.busy)
-                absolute = sorted(map(abs, found))
+                absolute = sorted(abs(error) for error, _, _ in found)
+                certain = sorted(abs(error) for _, error, _ in found)
                 figures[program, "median"].append(statistics.median(absolute))
                 figures[program, "p99"].append(absolute[int(0.99 * len(absolute))])
+                figures[program, "resolution"].append(statistics.median(unsure for _, _, unsure in found))
+                figures[program, "certain_p99"].append(certain[int(0.99 * len(certain))])
                 figures[program, "reached"].append(reached)
-                figures[program, "too_short_percent"].append(100 * sum(error < -1 for error in found) / len(found))
-        for name, unit in (("median", "us"), ("p99", "us"), ("too_short_percent", "%"), ("reached", "probes/s")):
+                figures[program, "too_short_percent"].append(100 * sum(error < -1 for error, _, _ in found) / len(found))
+        certain_too = [("certain_p99", "us"), ("resolution", "us")] if options.busy else []
+        for name, unit in (("median", "us"), ("p99", "us"), *certain_too, ("too_short_percent", "%"), ("reached", "probes/s")):
             value, peer = (statistics.median(figures[program, name]) for program in (Ours, Fping))
             ratio = value / peer if peer else None
             if options.json:

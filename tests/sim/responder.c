@@ -30,6 +30,7 @@ extern char **environ;
 
 typedef struct pending {
     int64_t due_ns, read_ns;
+    int64_t empty_ns; /* when nothing was there to read yet: the request came after it */
     uint8_t *packet;
     size_t length;
     const char *what; /* static text for the log */
@@ -47,7 +48,7 @@ typedef struct sim {
     FILE *log;
     uint64_t random, seed;
     bool busy; /* polls without sleeping */
-    int64_t started_ns;
+    int64_t started_ns, empty_ns;
     uint64_t requests, written, overflows;
 } sim;
 
@@ -115,17 +116,18 @@ static bool add_routes(const sim *s)
     return true;
 }
 
-static void log_line(sim *s, const request *about, const char *event, const char *detail, int64_t hold_ns)
+static void log_line(sim *s, const request *about, const char *event, const char *detail, int64_t hold_ns,
+                     int64_t hold_max_ns)
 {
     char from[MESHPING_ADDRESS_TEXT_MAX], to[MESHPING_ADDRESS_TEXT_MAX];
     if (!s->log)
         return;
     fprintf(s->log,
             "{\"time_ns\":%lld,\"source\":\"%s\",\"target\":\"%s\",\"id\":%u,\"seq\":%u,\"event\":\"%s\",\"what\":"
-            "\"%s\",\"hold_us\":%.3f}\n",
+            "\"%s\",\"hold_us\":%.3f,\"hold_max_us\":%.3f}\n",
             (long long)meshping_now_read().unix_ns, meshping_address_format(&about->from, from),
             meshping_address_format(&about->to, to), about->identifier, about->sequence, event, detail,
-            (double)hold_ns / 1000.0);
+            (double)hold_ns / 1000.0, (double)hold_max_ns / 1000.0);
 }
 
 static void swap(pending *a, pending *b)
@@ -179,7 +181,8 @@ typedef enum answer_kind { ANSWER_REPLY, ANSWER_UNREACHABLE, ANSWER_PROHIBITED, 
 static void answer(sim *s, const request *req, answer_kind kind, profile_forgery forgery, const char *what,
                    int64_t read_ns, int64_t delay_ns)
 {
-    pending one = {.due_ns = read_ns + delay_ns, .read_ns = read_ns, .what = what, .about = *req};
+    pending one = {
+        .due_ns = read_ns + delay_ns, .read_ns = read_ns, .empty_ns = s->empty_ns, .what = what, .about = *req};
     one.packet = malloc(req->length + 256);
     if (!one.packet) {
         s->overflows++;
@@ -224,7 +227,7 @@ static void take_request(sim *s, const request *req, int64_t read_ns)
         fate = "unreachable";
     else if (chance(s, host->prohibited))
         fate = "prohibited";
-    log_line(s, req, "request", fate, 0);
+    log_line(s, req, "request", fate, 0, 0);
     if (fate[0] == 'u' || fate[0] == 'p')
         answer(s, req, fate[0] == 'u' ? ANSWER_UNREACHABLE : ANSWER_PROHIBITED, FORGE_ANY, fate, read_ns, delay);
     if (strcmp(fate, "reply") != 0)
@@ -247,10 +250,10 @@ static void write_one(sim *s, const pending *one)
     int64_t held_ns = read_mono() - one->read_ns; /* before the write: a reply is never there sooner */
     if (write(s->tun, one->packet, one->length) == (ssize_t)one->length) {
         s->written++;
-        log_line(s, &one->about, "answer", one->what, held_ns);
+        log_line(s, &one->about, "answer", one->what, held_ns, read_mono() - one->empty_ns);
     } else {
         s->overflows++;
-        log_line(s, &one->about, "failed", one->what, 0);
+        log_line(s, &one->about, "failed", one->what, 0, 0);
     }
 }
 
@@ -276,10 +279,13 @@ static bool serve(sim *s)
                 return false;
         }
         for (int i = 0; i < BURST; i++) {
+            int64_t asked_ns = read_mono();
             ssize_t length = read(s->tun, packet, sizeof packet);
             request req;
-            if (length < 0)
+            if (length < 0) {
+                s->empty_ns = asked_ns;
                 break;
+            }
             if (packet_parse(&req, packet, (size_t)length))
                 take_request(s, &req, read_mono());
         }
@@ -294,7 +300,8 @@ static const char usage[] =
     "Answers pings behind a new TUN device. Adds a route for each HOST and prints `ready` when it answers.\n"
     "  --address  of this side of the device\n"
     "  --router   where ICMP errors come from, one a family, not an address of this side (default: the host)\n"
-    "  --log      what really happened, JSON lines: a `request` with its fate, an `answer` with the time it was held\n"
+    "  --log      what really happened, JSON lines: a `request` with its fate, an `answer` with the time it was held,\n"
+    "             from its reading on, and at most: from when it was not there yet until it was written\n"
     "  --busy     never sleeps: takes a processor, and no time to wake up\n"
     "  --seed     same seed, same fates for the same order of requests (default 1)\n\n";
 
