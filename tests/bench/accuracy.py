@@ -7,7 +7,7 @@ An error holds, for both programs alike, the time until the responder was awake 
 the delay is below 1 ms, so that a digit is a microsecond. `reached` is the rate that a program really kept: fping 5.1
 sends one a wake-up, and does not get to 10,000 a second.
 
-With --busy the responder knows besides when a request was not there yet, and when its reply was written: `certain` is
+With --busy the responder knows besides when a request was not there yet, and when its reply was written: `certain_p99` is of
 what is outside of these, whatever held the responder's processor meanwhile; `resolution` is how far they are apart (median).
 
 The responder stands for other machines, so it has a processor of its own: the first one, before all others' work there;

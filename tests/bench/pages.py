@@ -120,7 +120,7 @@ def main():
         act("rules: PUT all to all", "PUT", "/api/v1/rules",
             {"rules": [{"name": "all", "kind": "targets", "agents": "", "targets": ""}]})
         act("settings: change a threshold", "PATCH", "/api/v1/settings", {"slow_ms": 80})
-        act("users, audit, events, server: audit", "GET", "/api/v1/audit?limit=100")
+        act("audit: GET", "GET", "/api/v1/audit?limit=100")
         act("passphrase: issue", "POST", "/api/v1/passphrases", {"advertise": "mon.example:8443"})
         act("pair: series", "GET", f"/api/v1/series?agent={agents[2]['id']}&target=1")
         act("matrix: GET", "GET", "/api/v1/matrix")
