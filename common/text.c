@@ -44,16 +44,25 @@ void text_puts(text_buffer *t, const char *string)
     text_add(t, string, strlen(string));
 }
 
+char *text_digits(char *to, int64_t number)
+{
+    char digits[20];
+    size_t count = 0;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    if (number < 0)
+        *to++ = '-';
+    do
+        digits[count++] = (char)('0' + left % 10);
+    while (left /= 10);
+    while (count)
+        *to++ = digits[--count];
+    return to;
+}
+
 void text_number(text_buffer *t, int64_t number)
 {
-    char digits[24], *at = digits + sizeof digits;
-    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
-    do
-        *--at = (char)('0' + left % 10);
-    while (left /= 10);
-    if (number < 0)
-        *--at = '-';
-    text_add(t, at, (size_t)(digits + sizeof digits - at));
+    char digits[TEXT_DIGITS_MAX];
+    text_add(t, digits, (size_t)(text_digits(digits, number) - digits));
 }
 
 void text_printf(text_buffer *t, const char *format, ...)

@@ -14,7 +14,10 @@ typedef struct text_buffer {
 
 void text_add(text_buffer *t, const char *bytes, size_t length);
 void text_puts(text_buffer *t, const char *string);
-/* In decimal: what long answers have most of, without a format. */
+#define TEXT_DIGITS_MAX 20
+/* In decimal to to[TEXT_DIGITS_MAX], without a NUL: what long answers have most of, without a format. Returns its end.
+ */
+char *text_digits(char *to, int64_t number);
 void text_number(text_buffer *t, int64_t number);
 void text_printf(text_buffer *t, const char *format, ...) MESHPING_PRINTF(2, 3);
 void text_dispose(text_buffer *t);

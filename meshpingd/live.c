@@ -229,19 +229,7 @@ static shown_cell look(const server *s, const agent_entry *agent, size_t column,
 
 /* ---- cells: a million of them are written as they are looked at, not made into objects first ---- */
 
-#define CELL_TEXT_MAX 80
-
-static char *put_number(char *to, uint64_t value)
-{
-    char digits[20];
-    size_t count = 0;
-    do
-        digits[count++] = (char)('0' + value % 10);
-    while (value /= 10);
-    while (count)
-        *to++ = digits[--count];
-    return to;
-}
+#define CELL_TEXT_MAX (5 * TEXT_DIGITS_MAX + 8) /* its brackets and commas */
 
 /* "[column,state,rtt_us,lost,seen_ms]"; column SIZE_MAX: without it. */
 static void put_cell(text_buffer *out, const shown_cell *shown, size_t column, bool first)
@@ -251,21 +239,21 @@ static void put_cell(text_buffer *out, const shown_cell *shown, size_t column, b
         *to++ = ',';
     *to++ = '[';
     if (column != SIZE_MAX) {
-        to = put_number(to, column);
+        to = text_digits(to, (int64_t)column);
         *to++ = ',';
     }
-    to = put_number(to, shown->state);
+    to = text_digits(to, shown->state);
     *to++ = ',';
     if (shown->rtt_us == UINT32_MAX) {
         memcpy(to, "null", 4);
         to += 4;
     } else {
-        to = put_number(to, shown->rtt_us);
+        to = text_digits(to, shown->rtt_us);
     }
     *to++ = ',';
-    to = put_number(to, shown->lost);
+    to = text_digits(to, shown->lost);
     *to++ = ',';
-    to = put_number(to, shown->seen_ms > 0 ? (uint64_t)shown->seen_ms : 0);
+    to = text_digits(to, shown->seen_ms > 0 ? shown->seen_ms : 0);
     *to++ = ']';
     text_add(out, text, (size_t)(to - text));
 }
