@@ -69,7 +69,7 @@ test('an administrator invites by a link, and who opens it chooses the password'
 
 test('each role sees the pages that are for it', async () => {
   const names = async (of) => (await of.getByRole('navigation').getByRole('link').allInnerTexts()).map((name) => name.trim());
-  assert.deepEqual(await names(page), ['Matrix', 'Agents', 'Targets', 'Rules', 'Add an agent', 'Users', 'Events', 'Audit', 'Account', 'About']);
+  assert.deepEqual(await names(page), ['Matrix', 'Agents', 'Targets', 'Rules', 'Add an agent', 'Users', 'Events', 'Audit', 'Settings', 'Account', 'About']);
   assert.deepEqual(await names(bert), ['Matrix', 'Agents', 'Targets', 'Rules', 'Events', 'Account', 'About']);
   await bert.goto(lab.url + '/#/users'); // what is not for him is not there
   await bert.getByTestId('live').waitFor();

@@ -29,7 +29,7 @@ enum fault_kind {
 /* Several threads do I/O: the count is one for all. */
 typedef struct fault_plan {
     unsigned kinds;
-    bool for_good; /* from the n-th on, till it is taken back */
+    _Atomic bool for_good; /* from the n-th on, till it is taken back */
     bool full;     /* writes say that the disk is full, not that it is broken */
     _Atomic long count;
     _Atomic long at; /* the call that fails, from 1; 0: none */
