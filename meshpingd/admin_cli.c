@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/admin_cli.h"
 
+#include "meshpingd/breached.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/password.h"
 #include "meshpingd/server.h"
@@ -13,10 +14,11 @@
 #include <unistd.h>
 
 #define USAGE                                                                                                          \
-    "usage: meshpingd admin create --name NAME --password-file FILE --state-dir DIR   (FILE -: standard input)"
+    "usage: meshpingd admin create --name NAME --password-file FILE [--config FILE] [--state-dir DIR]   "              \
+    "(password FILE -: standard input)"
 
 typedef struct arguments {
-    const char *name, *password_file, *state_dir;
+    const char *name, *password_file, *config_file, *state_dir;
 } arguments;
 
 static int fail(int status, const char *message)
@@ -31,10 +33,10 @@ static bool parse(arguments *out, int argc, char **argv)
     if (argc < 2 || strcmp(argv[1], "create") != 0)
         return false;
     for (int i = 2; i < argc; i++) {
-        static const char *names[] = {"--name", "--password-file", "--state-dir"};
-        const char **places[] = {&out->name, &out->password_file, &out->state_dir};
+        static const char *names[] = {"--name", "--password-file", "--config", "--state-dir"};
+        const char **places[] = {&out->name, &out->password_file, &out->config_file, &out->state_dir};
         bool found = false;
-        for (size_t k = 0; k < 3 && !found; k++) {
+        for (size_t k = 0; k < sizeof names / sizeof *names && !found; k++) {
             size_t length = strlen(names[k]);
             if (strcmp(argv[i], names[k]) == 0 && i + 1 < argc) {
                 *places[k] = argv[++i];
@@ -47,7 +49,7 @@ static bool parse(arguments *out, int argc, char **argv)
         if (!found)
             return false;
     }
-    return out->name && out->password_file && out->state_dir;
+    return out->name && out->password_file && (out->state_dir || out->config_file);
 }
 
 /* Without one newline at its end. */
@@ -75,8 +77,24 @@ static meshping_status read_password(char *password, size_t size, const char *pa
     return MESHPING_OK;
 }
 
+static meshping_status check_password(const arguments *args, const server_config *config, const char *password,
+                                      meshping_error *err)
+{
+    bool found = false;
+    meshping_error why = {0};
+    meshping_status status = password_check(password, strlen(password), args->name, err);
+    if (status != MESHPING_OK || !config->breached_passwords[0])
+        return status;
+    status = breached_find(&found, config->breached_passwords, password, strlen(password), &why);
+    if (status != MESHPING_OK)
+        return meshping_error_set(err, status, "breached_passwords: %.100s: %s", config->breached_passwords,
+                                  why.message);
+    return found ? password_refuse_breached(err) : MESHPING_OK;
+}
+
 static meshping_status create(const arguments *args, meshping_error *err)
 {
+    static server_config config; /* large */
     char password[PASSWORD_BYTES_MAX + 4], path[600];
     uint8_t salt[PASSWORD_SALT_LEN];
     meshping_store *store = NULL;
@@ -84,13 +102,16 @@ static meshping_status create(const arguments *args, meshping_error *err)
     meshping_user_record user = {.role = MESHPING_ROLE_ADMIN, .created_ms = meshping_now_read().unix_ns / 1000000};
     meshping_status status = password_check_name(args->name, strlen(args->name), err);
     if (status == MESHPING_OK)
+        status = server_config_read(&config, args->config_file, err);
+    const char *state_dir = args->state_dir ? args->state_dir : config.state_dir;
+    if (status == MESHPING_OK)
         status = read_password(password, sizeof password, args->password_file, err);
     if (status == MESHPING_OK)
-        status = password_check(password, strlen(password), args->name, err);
+        status = check_password(args, &config, password, err);
     if (status != MESHPING_OK)
         goto out;
-    if (access(args->state_dir, W_OK | X_OK) != 0) {
-        status = meshping_error_set_errno(err, MESHPING_IO, errno, "%s", args->state_dir);
+    if (access(state_dir, W_OK | X_OK) != 0) {
+        status = meshping_error_set_errno(err, MESHPING_IO, errno, "%s", state_dir);
         goto out;
     }
     http_text_copy(user.name, sizeof user.name, args->name);
@@ -102,14 +123,14 @@ static meshping_status create(const arguments *args, meshping_error *err)
     if (status != MESHPING_OK)
         goto out;
 
-    snprintf(path, sizeof path, "%s/%s", args->state_dir, SERVER_DATABASE_NAME);
+    snprintf(path, sizeof path, "%s/%s", state_dir, SERVER_DATABASE_NAME);
     meshping_store_options_init(&options);
     options.path = path;
     status = meshping_store_open(&store, &options, err);
     if (status == MESHPING_BUSY)
         status = meshping_error_set(
             err, MESHPING_BUSY, "a server runs on %s: stop it first, or open its page with the code of %s/setup-code",
-            args->state_dir, args->state_dir);
+            state_dir, state_dir);
     if (status != MESHPING_OK)
         goto out;
     status = meshping_store_user_save(store, &user, false, err);
@@ -117,7 +138,7 @@ static meshping_status create(const arguments *args, meshping_error *err)
         status = meshping_error_set(err, MESHPING_EXISTS, "there is a user %s already", args->name);
     if (status == MESHPING_OK) {
         /* the set-up code is for the first administrator only */
-        snprintf(path, sizeof path, "%s/setup-code", args->state_dir);
+        snprintf(path, sizeof path, "%s/setup-code", state_dir);
         unlink(path);
     }
 out:

@@ -12,7 +12,8 @@
     XX(DAMAGE, "damage")     /* the database is damaged: what lies there cannot be stored or read */                   \
     XX(RESTORED, "restored") /* an agent showed that the database is an older one; until the next start */             \
     XX(SIZE, "size")         /* the database is near its size limit, or over it: samples go before their time */       \
-    XX(SEAL, "seal")         /* stored blocks cannot be joined, or deleted: the database grows, nothing is lost */
+    XX(SEAL, "seal")         /* stored blocks cannot be joined, or deleted: the database grows, nothing is lost */     \
+    XX(BREACHED, "breached") /* the list of breached passwords cannot be read: no password can be set */
 
 typedef enum alarm_kind {
 #define XX(name, text) ALARM_##name,

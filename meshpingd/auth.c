@@ -269,6 +269,7 @@ void auth_stop(struct http_state *state)
         auth_sessions_save(state);
         tell_refused(state, server_unix_ms());
     }
+    auth_breached_stop(state);
     while (state->waiting) {
         auth_job *job = state->waiting;
         if (job->exchange)
@@ -312,6 +313,7 @@ void auth_tick(struct http_state *state)
     if (now_ms - state->refused_told_ms >= AUTH_REFUSED_MS)
         tell_refused(state, now_ms);
     mail_reset_tick(state);
+    auth_breached_tick(state, now_ms);
     if (now_ms >= state->next_expiry_ms) {
         state->next_expiry_ms = now_ms + 3600000;
         expire(state, now_ms);

@@ -53,6 +53,8 @@ struct auth_job {
     bool nobody;          /* compare with nothing, at the same cost */
     char *password;
     size_t password_length;
+    char *breached_passwords; /* encode: no password of this list; NULL: there is none */
+    bool list_failed;         /* it could not be used, error says why */
     uint8_t salt[PASSWORD_SALT_LEN];
     char stored[PASSWORD_TEXT_MAX];
     meshping_user_record user;
@@ -87,6 +89,8 @@ struct http_state {
     bool setup_needed;
     char setup_code[AUTH_SETUP_CODE_MAX];
     int64_t next_expiry_ms;
+    struct breached_look *breached_look; /* auth_breached.c */
+    int64_t breached_due_ms;
     meshping_cidr_list metrics_allow; /* of the configuration */
     struct live_viewer *viewers;      /* live_ws.c */
     size_t viewer_count;
@@ -126,12 +130,19 @@ bool auth_is_bearer(const char *authorization);
 /* ---- passwords (auth_password.c) ---- */
 /*
  * Runs scrypt in a worker and then `done`, to which `user` goes in the job. stored NULL and not encode: nobody has the
- * name. Answers the exchange itself when it cannot: 429 when the queue is full.
+ * name. Answers the exchange itself when it cannot: 429 when the queue is full; encode: 400 when the password is in the
+ * list of breached ones, 503 when that cannot be used.
  */
 void auth_job_start(http_exchange *x, bool encode, const char *stored, const char *password,
                     const meshping_user_record *user, auth_job_done done);
 /* The exchange ends: what it waited for is dropped. */
 void auth_job_abandon(http_exchange *x);
+
+/* ---- the list of breached passwords (auth_breached.c) ---- */
+/* It could not be used: the alarm. */
+void auth_breached_failed(struct http_state *state, const meshping_error *err);
+void auth_breached_tick(struct http_state *state, int64_t now_ms);
+void auth_breached_stop(struct http_state *state);
 
 /* ---- throttle ---- */
 /*

@@ -3,6 +3,7 @@
 #include "meshpingd/auth.h"
 
 #include "common/log.h"
+#include "meshpingd/breached.h"
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
@@ -14,8 +15,22 @@ static void job_free(auth_job *job)
 {
     OPENSSL_cleanse(job->password, job->password_length);
     free(job->password);
+    free(job->breached_passwords);
     OPENSSL_cleanse(job, sizeof *job);
     free(job);
+}
+
+static void encode(auth_job *job)
+{
+    bool found = false;
+    if (job->breached_passwords)
+        job->status = breached_find(&found, job->breached_passwords, job->password, job->password_length, &job->error);
+    job->list_failed = job->status != MESHPING_OK;
+    if (found)
+        job->status = password_refuse_breached(&job->error);
+    if (job->status == MESHPING_OK)
+        job->status = password_encode(job->stored, job->password, job->password_length, PASSWORD_SCRYPT_N, job->salt,
+                                      &job->error);
 }
 
 /* In a worker: only the job's own memory. */
@@ -23,8 +38,7 @@ static void work(uv_work_t *request)
 {
     auth_job *job = request->data;
     if (job->encode)
-        job->status = password_encode(job->stored, job->password, job->password_length, PASSWORD_SCRYPT_N, job->salt,
-                                      &job->error);
+        encode(job);
     else
         job->status = password_verify(&job->matches, job->nobody ? NULL : job->stored, job->password,
                                       job->password_length, &job->error);
@@ -54,6 +68,10 @@ static void after_work(uv_work_t *request, int cancelled)
     struct http_state *state = job->state;
     http_exchange *x = job->exchange;
     (void)cancelled; /* nobody cancels */
+    if (state && job->list_failed) {
+        log_error("http", "a password was not set: the list of breached ones: %s", job->error.message);
+        auth_breached_failed(state, &job->error);
+    }
     if (state)
         for (size_t i = 0; i < AUTH_JOBS_RUNNING_MAX; i++)
             if (state->running_jobs[i] == job)
@@ -64,6 +82,10 @@ static void after_work(uv_work_t *request, int cancelled)
         http_audit_begin(x);
         if (job->status == MESHPING_OK)
             job->done(x, job);
+        else if (job->list_failed)
+            http_respond_problem(x, 503,
+                                 "no password can be set now, as the list of breached ones cannot be used: "
+                                 "the server's log says why");
         else
             http_respond_error(x, &job->error);
         http_audit_end(x);
@@ -121,11 +143,13 @@ static meshping_status start(http_exchange *x, bool encode, const char *stored, 
     uint32_t failures = x->trusted ? 0 : auth_address_failures(x);
     if (!has_room(state, x, failures))
         return MESHPING_LIMIT;
+    const char *breached = encode ? x->server->config.breached_passwords : "";
     auth_job *job = calloc(1, sizeof *job);
-    char *copy = strdup(password);
-    if (!job || !copy) {
+    char *copy = strdup(password), *list = *breached ? strdup(breached) : NULL;
+    if (!job || !copy || (*breached && !list)) {
         free(job);
         free(copy);
+        free(list);
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     }
     *job = (auth_job){.state = state,
@@ -136,6 +160,7 @@ static meshping_status start(http_exchange *x, bool encode, const char *stored, 
                       .failures = failures,
                       .password = copy,
                       .password_length = strlen(copy),
+                      .breached_passwords = list,
                       .user = *user,
                       .nobody = !encode && !stored};
     if (stored)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/config.h"
 
+#include <errno.h>
 #include <meshping/cidr.h>
+#include <unistd.h>
 
 #define MINUTE INT64_C(60)
 #define DAY (24 * 60 * MINUTE)
@@ -57,6 +59,9 @@ const config_key server_config_keys[] = {
     CONFIG_KEY_TEXT(server_config, smtp_user, "", "For signing in at the SMTP server"),
     CONFIG_KEY_TEXT(server_config, smtp_password_file, "", "File with the password for that"),
     CONFIG_KEY_TEXT(server_config, smtp_ca_file, "", "PEM file of whom to trust for it; else the system's"),
+    CONFIG_KEY_TEXT(
+        server_config, breached_passwords, "",
+        "File of breached passwords' SHA-1 hashes (Have I Been Pwned's): none of them is taken as a new one"),
     CONFIG_KEY_NUMBER(server_config, audit_days, 1, 36500, "730", "How long the audit log is kept, in days"),
     CONFIG_KEY_END,
 };
@@ -72,4 +77,12 @@ meshping_status server_config_check(const server_config *config, meshping_error 
     if (config->rollup_retention < config->retention)
         return meshping_error_set(err, MESHPING_INVALID, "rollup_retention must be at least as long as retention");
     return MESHPING_OK;
+}
+
+meshping_status server_config_read(server_config *config, const char *file, meshping_error *err)
+{
+    config_defaults(server_config_keys, config);
+    if (!file && access(SERVER_CONFIG_FILE, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+        return MESHPING_OK;
+    return config_load(server_config_keys, config, NULL, file ? file : SERVER_CONFIG_FILE, err);
 }

@@ -30,12 +30,16 @@ typedef struct server_config {
     int session_idle_hours, session_hours; /* web sessions */
     char public_url[256], smtp_url[512], smtp_from[256], smtp_user[256]; /* e-mail: mail.h */
     char smtp_password_file[512], smtp_ca_file[512];
-    bool smtp_password_kept; /* no key: the database has it, settings.h */
-    int audit_days;          /* how long the audit log is kept */
+    bool smtp_password_kept;      /* no key: the database has it, settings.h */
+    char breached_passwords[512]; /* a file, breached.h; empty: none */
+    int audit_days;               /* how long the audit log is kept */
 } server_config;
 
 extern const config_key server_config_keys[];
 /* What no key can know by itself. INVALID with the reason. */
 meshping_status server_config_check(const server_config *config, meshping_error *err);
+#define SERVER_CONFIG_FILE "/etc/meshping/meshpingd.conf"
+/* For commands beside the server: the defaults, and over them `file`; NULL: SERVER_CONFIG_FILE, if it is there. */
+meshping_status server_config_read(server_config *config, const char *file, meshping_error *err);
 
 #endif

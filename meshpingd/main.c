@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/log.h"
 #include "meshpingd/admin_cli.h"
+#include "meshpingd/breached.h"
 #include "meshpingd/filling.h"
 #include "meshpingd/joining.h"
 #include "meshpingd/keys.h"
@@ -28,7 +29,7 @@
 static void usage(FILE *file)
 {
     fputs("usage: meshpingd [--config FILE] [--state-dir DIR] [--listen ADDR:PORT] [--check-config]\n"
-          "       meshpingd admin create --name NAME --password-file FILE --state-dir DIR\n"
+          "       meshpingd admin create --name NAME --password-file FILE [--config FILE] [--state-dir DIR]\n"
           "       meshpingd maintain check|backup|restore|vacuum|export ...   (see meshpingd maintain --help)\n"
           "       meshpingd routes\n"
           "\n"
@@ -43,6 +44,23 @@ static void usage(FILE *file)
           "  --sample-config      print a config file with every key and its default\n"
           "  --version, --help\n",
           file);
+}
+
+static meshping_status look_at_breached_passwords(const char *path, meshping_error *err)
+{
+    breached_about about;
+    meshping_error why = {0};
+    if (!*path)
+        return MESHPING_OK;
+    meshping_status status = breached_check(&about, path, &why);
+    if (status != MESHPING_OK)
+        return meshping_error_set(err, status, "breached_passwords: %.100s: %s", path, why.message);
+    if (breached_is_partial(&about))
+        log_warning("server",
+                    "breached_passwords: %s is a part of a list: its hashes are those from %02X%02X%02X... to "
+                    "%02X%02X%02X..., others are not found",
+                    path, about.first[0], about.first[1], about.first[2], about.last[0], about.last[1], about.last[2]);
+    return MESHPING_OK;
 }
 
 /* -1: go on; else the exit code. */
@@ -110,7 +128,8 @@ static int read_options(server *s, int argc, char **argv)
     if (server_config_check(config, &err) != MESHPING_OK ||
         server_advertise_check(config->advertise, &err) != MESHPING_OK ||
         listener_parse(&address, &port, config->listen, &err) != MESHPING_OK ||
-        log_init_name(config->log_level, &err) != MESHPING_OK) {
+        log_init_name(config->log_level, &err) != MESHPING_OK ||
+        look_at_breached_passwords(config->breached_passwords, &err) != MESHPING_OK) {
         fprintf(stderr, "meshpingd: %s\n", err.message);
         return EXIT_USAGE;
     }

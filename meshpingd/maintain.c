@@ -278,12 +278,9 @@ static bool check_words(maintain_options *o, const words *w)
 
 static bool find_state_dir(maintain_options *o, const words *w)
 {
-    static const char standard[] = "/etc/meshping/meshpingd.conf";
     static server_config config; /* large */
     meshping_error err = {0};
-    const char *file = w->config_file ? w->config_file : access(standard, R_OK) == 0 ? standard : NULL;
-    config_defaults(server_config_keys, &config);
-    if (!w->state_dir && file && config_load(server_config_keys, &config, NULL, file, &err) != MESHPING_OK)
+    if (!w->state_dir && server_config_read(&config, w->config_file, &err) != MESHPING_OK)
         return usage_error("%s", err.message);
     int length = snprintf(o->state_dir, sizeof o->state_dir, "%s", w->state_dir ? w->state_dir : config.state_dir);
     if (length <= 0 || (size_t)length >= sizeof o->state_dir)

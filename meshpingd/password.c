@@ -38,6 +38,12 @@ meshping_status password_check(const char *password, size_t length, const char *
     return MESHPING_OK;
 }
 
+meshping_status password_refuse_breached(meshping_error *err)
+{
+    return meshping_error_set(err, MESHPING_INVALID,
+                              "the password was found in a list of breached passwords: choose another one");
+}
+
 meshping_status password_check_name(const char *name, size_t length, meshping_error *err)
 {
     if (length == 0 || length > 64)

@@ -15,6 +15,8 @@
 
 /* INVALID with a sentence for the person: too short, too long, not UTF-8, or common. */
 meshping_status password_check(const char *password, size_t length, const char *user_name, meshping_error *err);
+/* INVALID with the sentence for one that breached_find has found. */
+meshping_status password_refuse_breached(meshping_error *err);
 /*
  * True when the password is one that many have: parts of a list, runs of keys, repetitions and the user's name, with
  * little else. No rule of composition: length of what nobody else has is all that counts.

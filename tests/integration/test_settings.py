@@ -74,7 +74,8 @@ def test_every_key_is_told_with_where_it_comes_from(make):
     assert server.call("GET", PATH).json()["file"] == str(server.config)
     patch = DOCUMENT["paths"][PATH]["patch"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
     assert {name for name, item in settings.items() if item["changeable"]} == set(patch) - {"slow_ms"}
-    for dangerous in ("audit_days", "trusted_proxies", "metrics_allow", "smtp_password_file", "certificate_file"):
+    for dangerous in ("audit_days", "trusted_proxies", "metrics_allow", "smtp_password_file", "certificate_file",
+                      "breached_passwords"):
         assert not settings[dangerous]["changeable"]
 
 
