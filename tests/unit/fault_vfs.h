@@ -30,7 +30,7 @@ enum fault_kind {
 typedef struct fault_plan {
     unsigned kinds;
     _Atomic bool for_good; /* from the n-th on, till it is taken back */
-    bool full;     /* writes say that the disk is full, not that it is broken */
+    bool full;             /* writes say that the disk is full, not that it is broken */
     _Atomic long count;
     _Atomic long at; /* the call that fails, from 1; 0: none */
     _Atomic long failed;
