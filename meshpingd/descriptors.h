@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * File descriptors: as many as the system grants, and the last of them for administrators. The kernel gives the lowest
- * free number, so a connection's number tells how many are taken. Once agents have all of theirs, the next ones are
- * turned away instead of upgraded; with half of the reserve in use already at their TLS hello, before that has cost
- * anything. Whoever else comes is let in. Agents come back by themselves.
+ * free number, so a connection's number tells how many are taken. Once agents have all of theirs, the oldest that said
+ * nothing make room, and the next agents are turned away instead of upgraded; with half of the reserve in use already at
+ * their TLS hello, before that has cost anything. Whoever else comes is let in. Agents come back by themselves.
  */
 #ifndef MESHPINGD_DESCRIPTORS_H
 #define MESHPINGD_DESCRIPTORS_H
@@ -17,7 +17,7 @@
 typedef struct descriptor_limit {
     int limit; /* of this process */
     int agents_below;
-    int half_below; /* half of the reserve: from there on agents end at their hello, and the oldest silent ones go */
+    int half_below; /* half of the reserve: from there on agents end at their hello */
     uint64_t told_ms;
 } descriptor_limit;
 

@@ -276,7 +276,7 @@ static bool drop_silent(listener *l)
  */
 static int make_room(listener *l, int fd)
 {
-    bool scarce = fd >= l->options.files->half_below;
+    bool scarce = fd >= l->options.files->agents_below;
     if (scarce && drop_silent(l))
         return fd; /* the next one has its descriptor */
     scarce = scarce && l->count;

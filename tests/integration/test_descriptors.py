@@ -164,6 +164,16 @@ def test_strangers_that_speak_tls_and_ask_for_nothing_keep_no_administrator_out(
     assert len(lines) == 1, lines
 
 
+def test_strangers_that_speak_tls_and_ask_for_nothing_keep_no_agent_out(small):
+    """They have all that agents may have, and less than half of the reserve."""
+    server, opened = small
+    passphrase = server.passphrase()
+    while descriptors(server) < AGENTS_BELOW + RESERVED // 4:
+        opened.append(server.tls(name="localhost"))
+    assert not get_in(Speaker(passphrase, "at-once"), opened)  # all of them are new
+    lab.wait_for("an agent gets in, long before their 10 s are over", 5, lambda: get_in(Speaker(passphrase, "later"), opened), every=0.3)
+
+
 def readable(server):
     try:
         return server.request("GET", "/readyz")[0] == 200
