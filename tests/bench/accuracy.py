@@ -3,24 +3,30 @@
 """How far the round-trip times of `meshping-agent ping` and of fping are from the truth, in the same run.
 
 The truth is how long meshping-sim, behind a TUN device, held each request: from its reading to the writing of the reply.
-An error holds, for both programs alike, the time until the responder was awake and had read. fping prints three digits:
-the delay is below 1 ms, so that a digit is a microsecond. `reached` is the rate that a program really kept: fping 5.1
-sends one a wake-up, and does not get to 10,000 a second.
-
-With --busy the responder knows besides when a request was not there yet, and when its reply was written: `certain_p99` is of
-what is outside of these, whatever held the responder's processor meanwhile; `resolution` is how far they are apart (median).
+An error holds, for both programs alike, the time until the responder had read. fping prints three digits: the delay is
+below 1 ms, so that a digit is a microsecond. `reached` is the rate that a program really kept: fping 5.1 sends one a
+wake-up, and does not get to 10,000 a second.
 
 The responder stands for other machines, so it has a processor of its own: the first one, before all others' work there;
-the program under test has the rest. (On the same one a request waits until its sender sleeps.) Its log is in memory.
-Many short runs, and the median of their figures: a virtual machine that is held for some ms by its host (`steal` in
-/proc/stat) spoils one of them.
+the program under test has the rest. (On the same one a request waits until its sender sleeps.) It never sleeps, as a
+virtual processor that sleeps is woken some hundred microseconds late now and then, and its log is in memory.
+So it knows besides when a request was not there yet, and when its reply was written: `certain_p99` is of what is outside
+of these; `resolution` is how far they are apart (median). With --sleep it sleeps between requests: its wake-up is in
+every error.
+It is of the real-time class; the kernel takes 5 % of a processor from that (/proc/sys/kernel/sched_rt_runtime_us), in
+one piece, which would be in the 99th percentile: this is lifted while the bench runs, and set back.
+Many short runs, and the median of their figures. A virtual machine is held by its host for some ms at a time (`steal` in
+/proc/stat), which no program can answer for: a run in which the responder's processor was, of either program, is told and
+made again, up to twice as many as asked for; after that they count all the same, and `held` says how many did. A process
+of the idle class keeps the other processors from sleeping: a host likes to put one that wakes where the responder's is.
 Needs root, two processors, fping, iproute2 and util-linux.
 
-    tests/bench/accuracy.py [--bin build/release/bin] [--rate 1000 --rate 10000] [--seconds 2] [--runs 15] [--busy] [--json]
+    tests/bench/accuracy.py [--bin build/release/bin] [--rate 1000 --rate 10000] [--seconds 2] [--runs 15] [--sleep] [--json]
 """
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -28,6 +34,7 @@ import re
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -68,12 +75,39 @@ class Fping:
         return found
 
 
+@contextlib.contextmanager
+def unthrottled():
+    """The real-time class may have a processor for itself meanwhile: there are others for the rest."""
+    limit = pathlib.Path("/proc/sys/kernel/sched_rt_runtime_us")
+    before = limit.read_text()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it is set back then too
+    try:
+        limit.write_text("-1")
+    except OSError as error:
+        print(f"accuracy: {limit}: {error.strerror}: the responder is held for 5 % of the time", file=sys.stderr)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            limit.write_text(before)
+
+
+def stolen_ticks(processor):
+    """What the host took of it, in hundredths of a second since the start."""
+    for line in pathlib.Path("/proc/stat").read_text().splitlines():
+        name, *fields = line.split()
+        if name == f"cpu{processor}":
+            return int(fields[7])
+    raise RuntimeError(f"no cpu{processor} in /proc/stat")
+
+
 def outside(value, least, most):
     return value - min(max(value, least), most)
 
 
-def errors(program, bin_dir, rate, seconds, folder, busy):
-    """The errors in microseconds of one run in a namespace of its own, and how many probes a second it really sent."""
+def errors(program, bin_dir, rate, seconds, folder, sleep):
+    """The errors in microseconds of one run in a namespace of its own, how many probes a second it really sent, and
+    whether the responder's processor was held meanwhile."""
     name = f"mp-accuracy-{os.getpid()}"
     log, targets, output = folder / "log", folder / "targets", folder / "output"
     targets.write_text("".join(f"198.18.{i // 250}.{i % 250 + 1}\n" for i in range(TARGETS)))
@@ -81,18 +115,21 @@ def errors(program, bin_dir, rate, seconds, folder, busy):
     inside = ["ip", "netns", "exec", name]
     try:
         run("ip", "-n", name, "link", "set", "lo", "up")
-        # The real-time class would be throttled when it never sleeps.
-        first = ["nice", "-n", "-20"] if busy else ["chrt", "--fifo", "10"]
         own, *others = sorted(os.sched_getaffinity(0))
         responder = [bin_dir / "meshping-sim", "--device", "sim0", "--address", "198.19.0.1/24", "--log", log,
-                     *(["--busy"] if busy else []), "--host", f"198.18.0.0/16:delay={DELAY_US}us"]
-        sim = subprocess.Popen([*inside, *first, "taskset", "-c", str(own), *responder], stdout=subprocess.PIPE, text=True)
+                     *([] if sleep else ["--busy"]), "--host", f"198.18.0.0/16:delay={DELAY_US}us"]
+        sim = subprocess.Popen([*inside, "chrt", "--fifo", "10", "taskset", "-c", str(own), *responder], stdout=subprocess.PIPE, text=True)
         assert sim.stdout.readline() == "ready\n"
         command = [*inside, "taskset", "-c", ",".join(map(str, others)), *map(str, program.command(bin_dir, rate, seconds, targets))]
-        began = time.monotonic()
+        awake = [subprocess.Popen(["chrt", "--idle", "0", "taskset", "-c", str(other), sys.executable, "-c", "while True: pass"])
+                 for other in others]
+        stolen, began = stolen_ticks(own), time.monotonic()
         with open(output, "w") as file:  # a pipe's reader would take the processor from both
             subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
-        took = time.monotonic() - began
+        took, stolen = time.monotonic() - began, stolen_ticks(own) - stolen
+        for process in awake:
+            process.kill()
+            process.wait()
         sim.send_signal(signal.SIGTERM)
         sim.wait(20)
         sim.stdout.close()
@@ -109,26 +146,23 @@ def errors(program, bin_dir, rate, seconds, folder, busy):
     out = [(rtt - held[target][sequence][0], outside(rtt, *held[target][sequence]), held[target][sequence][1] - held[target][sequence][0])
            for target, rtts in found.items() for sequence, rtt in rtts.items()]
     assert len(out) >= 0.9 * rate * seconds, f"{len(out)} of {rate * seconds} probes came home"
-    return out, len(out) / took
+    return out, len(out) / took, stolen > 0
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"))
-    parser.add_argument("--rate", type=int, action="append")
-    parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--busy", action="store_true", help="the responder never sleeps: its wake-up is in no error")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    if len(os.sched_getaffinity(0)) < 2:
-        parser.error("needs two processors: one for the responder, one for the program that is measured")
+def compare(options):
     for rate in options.rate or [1000, 10000]:
         figures = collections.defaultdict(list)
-        for _ in range(options.runs):
-            for program in (Ours, Fping):
+        spare = {Ours: options.runs, Fping: options.runs}
+        missing = {Ours: options.runs, Fping: options.runs}
+        while any(missing.values()):
+            for program in (program for program in (Ours, Fping) if missing[program]):
                 with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-                    found, reached = errors(program, options.bin.resolve(), rate, options.seconds, pathlib.Path(folder), options.busy)
+                    found, reached, held = errors(program, options.bin.resolve(), rate, options.seconds, pathlib.Path(folder), options.sleep)
+                if held and spare[program]:
+                    spare[program] -= 1
+                    continue
+                missing[program] -= 1
+                figures[program, "held"].append(held)
                 absolute = sorted(abs(error) for error, _, _ in found)
                 certain = sorted(abs(error) for _, error, _ in found)
                 figures[program, "median"].append(statistics.median(absolute))
@@ -137,15 +171,30 @@ def main():
                 figures[program, "certain_p99"].append(certain[int(0.99 * len(certain))])
                 figures[program, "reached"].append(reached)
                 figures[program, "too_short_percent"].append(100 * sum(error < -1 for error, _, _ in found) / len(found))
-        certain_too = [("certain_p99", "us"), ("resolution", "us")] if options.busy else []
-        for name, unit in (("median", "us"), ("p99", "us"), *certain_too, ("too_short_percent", "%"), ("reached", "probes/s")):
-            value, peer = (statistics.median(figures[program, name]) for program in (Ours, Fping))
+        certain_too = [] if options.sleep else [("certain_p99", "us"), ("resolution", "us")]
+        for name, unit in (("median", "us"), ("p99", "us"), *certain_too, ("too_short_percent", "%"), ("reached", "probes/s"), ("held", "runs")):
+            value, peer = ((sum if name == "held" else statistics.median)(figures[program, name]) for program in (Ours, Fping))
             ratio = value / peer if peer else None
             if options.json:
                 print(json.dumps({"bench": "accuracy", "figure": f"{name}_{rate}_per_s", "value": round(value, 3), "unit": unit,
                                   "peer": "fping", "peer_value": round(peer, 3), "ratio": ratio and round(ratio, 4)}))
             else:
                 print(f"accuracy {name}_{rate}_per_s {value:.2f} {unit}  fping: {peer:.2f}" + (f", ratio {ratio:.2f}" if ratio else ""))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"))
+    parser.add_argument("--rate", type=int, action="append")
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--sleep", action="store_true", help="the responder sleeps between requests: its wake-up is in every error")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if len(os.sched_getaffinity(0)) < 2:
+        parser.error("needs two processors: one for the responder, one for the program that is measured")
+    with contextlib.nullcontext() if options.sleep else unthrottled():
+        compare(options)
 
 
 if __name__ == "__main__":
