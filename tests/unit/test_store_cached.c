@@ -334,7 +334,8 @@ static void question(world *w)
     free(wanted);
 }
 
-static void run_world(fixture *f, uint64_t number)
+/* How many jobs of sealing it saw to their end: none where the journal is too long for the steps that the dice give. */
+static size_t run_world(fixture *f, uint64_t number)
 {
     world *w = calloc(1, sizeof *w);
     *w = (world){.f = f, .dice = number * 7919, .now_us = T0};
@@ -376,25 +377,29 @@ static void run_world(fixture *f, uint64_t number)
         "world %llu: %zu blocks, %zu jobs, %zu restarts, %zu loaded again, %zu samples compared, %zu questions to the "
         "disk\n",
         (unsigned long long)number, w->count, w->jobs, w->restarts, w->again, w->samples_seen, w->from_disk);
-    assert_true(w->jobs > 3 && w->samples_seen > 1000);
+    assert_true(w->samples_seen > 1000);
+    size_t jobs = w->jobs;
     for (size_t i = 0; i < w->count; i++)
         free(w->blocks[i].bytes);
     drop_cache(w);
     free(w);
+    return jobs;
 }
 
 static void test_any_question_has_the_answer_of_a_plain_list(void **state)
 {
     const char *runs = getenv("MESHPING_TEST_RUNS");
     unsigned long count = runs ? strtoul(runs, NULL, 0) : 3;
+    size_t jobs = 0;
     for (unsigned long i = 0; i < count; i++) {
         fixture *f = *state;
         for (uint64_t a = 0; a < AGENTS; a++)
             add_agent(f->store, AGENT + a, MESHPING_AGENT_APPROVED);
-        run_world(f, seed + i);
+        jobs += run_world(f, seed + i);
         for (uint64_t a = 0; a < AGENTS; a++)
             assert_int_equal(meshping_store_agent_delete(f->store, AGENT + a, NULL), MESHPING_OK);
     }
+    assert_true(jobs > 3 * count);
 }
 
 int main(void)
