@@ -2,8 +2,8 @@
 /*
  * File descriptors: as many as the system grants, and the last of them for administrators. The kernel gives the lowest
  * free number, so a connection's number tells how many are taken. Once agents have all of theirs, the oldest that said
- * nothing make room, and the next agents are turned away instead of upgraded; with half of the reserve in use already at
- * their TLS hello, before that has cost anything. Whoever else comes is let in. Agents come back by themselves.
+ * nothing make room, and the next agents are turned away instead of upgraded; with half of the reserve in use already
+ * at their TLS hello, before that has cost anything. Whoever else comes is let in. Agents come back by themselves.
  */
 #ifndef MESHPINGD_DESCRIPTORS_H
 #define MESHPINGD_DESCRIPTORS_H
