@@ -6,6 +6,7 @@
 #include "meshpingd/quarantine.h"
 #include "meshpingd/rekeying.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -100,6 +101,19 @@ static bool take_keep(http_exchange *x, uint64_t keep[KEEP_MAX], agent_decision 
     return true;
 }
 
+static void describe_decision(http_exchange *x, const agent_entry *agent, const agent_decision *decision)
+{
+    char kept[32] = "", successor[48] = "";
+    if (decision->keep_count != SIZE_MAX)
+        snprintf(kept, sizeof kept, "; keeps %zu sources", decision->keep_count);
+    if (decision->successor_of)
+        snprintf(successor, sizeof successor, "; successor of %016" PRIx64, decision->successor_of);
+    http_audit_detail(x, "%.120s%s%s%s%s%s%.240s", agent->record.host_name, successor, kept,
+                      decision->block_address ? "; its address is blocked" : "",
+                      decision->revoke_passphrase ? "; its passphrase is revoked" : "",
+                      decision->addresses ? "; from " : "", decision->addresses ? decision->addresses : "");
+}
+
 static void act(http_exchange *x, meshping_agent_action action)
 {
     agent_decision decision;
@@ -111,6 +125,7 @@ static void act(http_exchange *x, meshping_agent_action action)
     if (!agent)
         return;
     uint64_t id = agent->record.id;
+    describe_decision(x, agent, &decision);
     if (server_agent_act(x->server, id, action, &decision, x->identity.user, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;
@@ -149,6 +164,7 @@ void api_agent_rekey(http_exchange *x)
     agent_entry *agent = agent_of_path(x);
     if (!agent)
         return;
+    http_audit_detail(x, "%s", agent->record.host_name);
     if (rekeying_ask(x->server, agent->record.id, &seen, x->identity.user, &err) != MESHPING_OK)
         http_respond_error(x, &err);
     else
@@ -289,6 +305,8 @@ void api_agent_addresses(http_exchange *x)
     agent_entry *agent = agent_of_path(x);
     if (!agent)
         return;
+    http_audit_detail(x, "%.120s: %.180s -> %.180s", agent->record.host_name, agent->record.approved_addresses,
+                      addresses);
     if (server_agent_addresses(x->server, agent->record.id, addresses, (uint64_t)revision, x->identity.user, &err) !=
         MESHPING_OK)
         http_respond_error(x, &err);
@@ -308,6 +326,7 @@ void api_blocked_get(http_exchange *x)
 void api_blocked_put(http_exchange *x)
 {
     bool ok;
+    char before[MESHPING_CIDR_LIST_MAX * MESHPING_CIDR_TEXT_MAX];
     meshping_error err = {0};
     const char *addresses = http_json_string(x, "addresses", &ok);
     if (!ok)
@@ -316,6 +335,8 @@ void api_blocked_put(http_exchange *x)
         http_respond_problem(x, 400, "\"addresses\" is needed: \"192.0.2.0/24, 2001:db8::/64\", or \"\"");
         return;
     }
+    meshping_cidr_list_format(&x->server->blocked, before, sizeof before, NULL);
+    http_audit_detail(x, "%.240s -> %.240s", *before ? before : "none", *addresses ? addresses : "none");
     if (server_block_addresses(x->server, addresses, x->identity.user, &err) != MESHPING_OK)
         http_respond_error(x, &err);
     else

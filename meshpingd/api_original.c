@@ -66,10 +66,12 @@ static void act(http_exchange *x, meshping_agent_action action)
     static const agent_decision nothing_seen = {.keep_count = SIZE_MAX};
     uint64_t id;
     meshping_error err = {0};
-    if (!http_id_parse(x->params.value[0], &id) || !server_agent_by_id(x->server, id)) {
+    const agent_entry *agent = http_id_parse(x->params.value[0], &id) ? server_agent_by_id(x->server, id) : NULL;
+    if (!agent) {
         http_respond_problem(x, 404, "Agent not found");
         return;
     }
+    http_audit_detail(x, "%s", agent->record.host_name);
     if (server_agent_act(x->server, id, action, &nothing_seen, x->identity.user, &err) != MESHPING_OK)
         http_respond_error(x, &err);
     else

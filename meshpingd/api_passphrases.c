@@ -9,12 +9,11 @@
 #define HOURS_MAX 8760
 #define USES_MAX 100000
 
-static json_object *tid_json(const uint8_t tid[MESHPING_TID_LEN])
+static const char *tid_text(char hex[2 * MESHPING_TID_LEN + 1], const uint8_t tid[MESHPING_TID_LEN])
 {
-    char hex[2 * MESHPING_TID_LEN + 1];
     for (size_t i = 0; i < MESHPING_TID_LEN; i++)
         snprintf(hex + 2 * i, 3, "%02x", tid[i]);
-    return json_object_new_string(hex);
+    return hex;
 }
 
 static bool parse_tid(uint8_t tid[MESHPING_TID_LEN], const char *hex)
@@ -32,8 +31,9 @@ static bool parse_tid(uint8_t tid[MESHPING_TID_LEN], const char *hex)
 
 static json_object *passphrase_json(const meshping_passphrase_record *record)
 {
+    char id[2 * MESHPING_TID_LEN + 1];
     json_object *json = json_object_new_object();
-    json_object_object_add(json, "id", tid_json(record->tid));
+    json_object_object_add(json, "id", json_object_new_string(tid_text(id, record->tid)));
     json_object_object_add(json, "label", json_object_new_string(record->label));
     json_object_object_add(json, "created_ms", json_object_new_int64(record->created_ms));
     json_object_object_add(json, "expires_ms", json_object_new_int64(record->expires_ms));
@@ -90,7 +90,7 @@ static void respond_issued(http_exchange *x, char text[MESHPING_PASSPHRASE_TEXT_
 void api_passphrase_create(http_exchange *x)
 {
     bool ok;
-    char text[MESHPING_PASSPHRASE_TEXT_MAX];
+    char text[MESHPING_PASSPHRASE_TEXT_MAX], said[PASSPHRASE_TEXT_MAX], id[2 * MESHPING_TID_LEN + 1];
     meshping_passphrase_record record = {0};
     meshping_error err = {0};
     passphrase_request request = {0};
@@ -123,42 +123,63 @@ void api_passphrase_create(http_exchange *x)
                              sizeof record.label - 1);
         return;
     }
-    if (server_passphrase_issue(x->server, &request, x->identity.user, text, &record, &err) != MESHPING_OK) {
-        http_respond_error(x, &err);
-        return;
+    meshping_status status = server_passphrase_make(x->server, &request, text, &record, &err);
+    if (status == MESHPING_OK) {
+        http_audit_object(x, "%s", tid_text(id, record.tid));
+        http_audit_detail(x, "%s", server_passphrase_text(said, &record));
+        status = server_passphrase_issue(x->server, &record, x->identity.user, &err);
     }
-    respond_issued(x, text, &record);
+    if (status == MESHPING_OK)
+        respond_issued(x, text, &record);
+    else
+        http_respond_error(x, &err);
+    OPENSSL_cleanse(text, sizeof text);
+}
+
+/* The one of the path; false: it was answered. */
+static bool passphrase_of_path(http_exchange *x, meshping_passphrase_record *record)
+{
+    uint8_t tid[MESHPING_TID_LEN];
+    meshping_error err = {0};
+    meshping_status status = MESHPING_NOT_FOUND;
+    if (parse_tid(tid, x->params.value[0]))
+        status = meshping_store_passphrase(x->server->store, tid, record, &err);
+    if (status == MESHPING_NOT_FOUND)
+        http_respond_problem(x, 404, "there is no passphrase with this id");
+    else if (status != MESHPING_OK)
+        http_respond_error(x, &err);
+    return status == MESHPING_OK;
 }
 
 void api_passphrase_rotate(http_exchange *x)
 {
-    uint8_t tid[MESHPING_TID_LEN];
-    char text[MESHPING_PASSPHRASE_TEXT_MAX];
-    meshping_passphrase_record record;
+    char text[MESHPING_PASSPHRASE_TEXT_MAX], said[PASSPHRASE_TEXT_MAX], id[2 * MESHPING_TID_LEN + 1];
+    meshping_passphrase_record old, record;
     meshping_error err = {0};
-    meshping_status status = MESHPING_NOT_FOUND;
-    if (parse_tid(tid, x->params.value[0]))
-        status = server_passphrase_rotate(x->server, tid, x->identity.user, text, &record, &err);
-    if (status == MESHPING_NOT_FOUND)
-        http_respond_problem(x, 404, "there is no passphrase with this id");
-    else if (status != MESHPING_OK)
-        http_respond_error(x, &err);
-    else
+    if (!passphrase_of_path(x, &old))
+        return;
+    meshping_status status = server_passphrase_make_like(x->server, &old, text, &record, &err);
+    if (status == MESHPING_OK) {
+        http_audit_detail(x, "by %s, %s", tid_text(id, record.tid), server_passphrase_text(said, &record));
+        status = server_passphrase_issue(x->server, &record, x->identity.user, &err);
+    }
+    if (status == MESHPING_OK)
+        status = server_passphrase_revoke(x->server, old.tid, x->identity.user, &err);
+    if (status == MESHPING_OK)
         respond_issued(x, text, &record);
+    else
+        http_respond_error(x, &err);
+    OPENSSL_cleanse(text, sizeof text);
 }
 
 void api_passphrase_revoke(http_exchange *x)
 {
-    uint8_t tid[MESHPING_TID_LEN];
+    meshping_passphrase_record record;
     meshping_error err = {0};
-    if (!parse_tid(tid, x->params.value[0])) {
-        http_respond_problem(x, 404, "there is no passphrase with this id");
+    if (!passphrase_of_path(x, &record))
         return;
-    }
-    meshping_status status = server_passphrase_revoke(x->server, tid, x->identity.user, &err);
-    if (status == MESHPING_NOT_FOUND)
-        http_respond_problem(x, 404, "there is no passphrase with this id");
-    else if (status != MESHPING_OK)
+    http_audit_detail(x, "%s", record.label);
+    if (server_passphrase_revoke(x->server, record.tid, x->identity.user, &err) != MESHPING_OK)
         http_respond_error(x, &err);
     else
         http_respond_empty(x, 204);

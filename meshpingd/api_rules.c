@@ -6,6 +6,7 @@
 #include "meshpingd/problem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void api_rules_get(http_exchange *x)
 {
@@ -43,6 +44,34 @@ static meshping_rule *take_rules(http_exchange *x, size_t *count)
     return NULL;
 }
 
+static const meshping_rule *rule_named(const meshping_rule *rules, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(rules[i].name, name) == 0)
+            return &rules[i];
+    return NULL;
+}
+
+/* "2 rules, 1 before; set core (mesh, agents group=core, targets ); removed all" */
+static void describe(http_exchange *x, const meshping_rule *rules, size_t count)
+{
+    const server *s = x->server;
+    text_buffer text = {0};
+    text_printf(&text, "%zu rules, %zu before", count, s->rule_count);
+    for (size_t i = 0; i < count; i++) {
+        const meshping_rule *rule = &rules[i], *old = rule_named(s->rules, s->rule_count, rule->name);
+        if (!old || old->kind != rule->kind || strcmp(old->agents, rule->agents) != 0 ||
+            strcmp(old->targets, rule->targets) != 0)
+            text_printf(&text, "; set %s (%s, agents %s, targets %s)", rule->name, meshping_rule_kind_name(rule->kind),
+                        rule->agents[0] ? rule->agents : "all", rule->targets[0] ? rule->targets : "all");
+    }
+    for (size_t i = 0; i < s->rule_count; i++)
+        if (!rule_named(rules, count, s->rules[i].name))
+            text_printf(&text, "; removed %s", s->rules[i].name);
+    http_audit_detail(x, "%s", text.data ? text.data : "");
+    text_dispose(&text);
+}
+
 void api_rules_put(http_exchange *x)
 {
     meshping_error err = {0};
@@ -52,6 +81,7 @@ void api_rules_put(http_exchange *x)
     meshping_rule *rules = take_rules(x, &count);
     if (!rules)
         return;
+    describe(x, rules, count);
     meshping_status status = planning_set_rules(x->server, rules, count, x->identity.user, &err);
     free(rules);
     if (status != MESHPING_OK)

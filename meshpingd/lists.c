@@ -12,6 +12,7 @@
 
 #define DEFAULT_HOURS 24
 #define DEFAULT_USES 50
+#define HOUR_MS INT64_C(3600000)
 
 meshping_status server_targets_replace(server *s, meshping_target_list *list, const char *user, meshping_error *err)
 {
@@ -90,11 +91,15 @@ meshping_status server_advertise_check(const char *list, meshping_error *err)
     return status;
 }
 
-meshping_status server_passphrase_issue(server *s, const passphrase_request *request, const char *user, char *text,
-                                        meshping_passphrase_record *record, meshping_error *err)
+static unsigned hours_of(const meshping_passphrase_record *record)
+{
+    return (unsigned)((record->expires_ms - record->created_ms) / HOUR_MS);
+}
+
+meshping_status server_passphrase_make(server *s, const passphrase_request *request, char *text,
+                                       meshping_passphrase_record *record, meshping_error *err)
 {
     meshping_passphrase passphrase = {0};
-    char event[512];
     uint32_t hours = request->hours ? request->hours : DEFAULT_HOURS,
              uses = request->uses ? request->uses : DEFAULT_USES;
     const char *advertise = request->advertise && *request->advertise ? request->advertise : s->config.advertise;
@@ -116,7 +121,7 @@ meshping_status server_passphrase_issue(server *s, const passphrase_request *req
     if (RAND_bytes(passphrase.key, sizeof passphrase.key) != 1)
         return meshping_error_set(err, MESHPING_CRYPTO, "no random numbers to be had");
     record->created_ms = server_unix_ms();
-    record->expires_ms = record->created_ms + (int64_t)hours * 3600000;
+    record->expires_ms = record->created_ms + hours * HOUR_MS;
     record->uses_max = uses;
     snprintf(record->advertise, sizeof record->advertise, "%.*s", (int)strcspn(advertise, ", "), advertise);
     snprintf(record->label, sizeof record->label, "%s", request->label ? request->label : "");
@@ -125,17 +130,28 @@ meshping_status server_passphrase_issue(server *s, const passphrase_request *req
         status = meshping_error_set(err, MESHPING_CRYPTO, "cannot seal the passphrase's key");
     if (status == MESHPING_OK)
         status = meshping_passphrase_encode(text, &passphrase, err);
-    if (status == MESHPING_OK)
-        status = meshping_store_passphrase_save(s->store, record, err);
     OPENSSL_cleanse(&passphrase, sizeof passphrase);
-    if (status == MESHPING_OK) {
-        int length = snprintf(event, sizeof event, "for %s, %u uses, %u hours%s%s", record->advertise, uses, hours,
-                              record->label[0] ? ": " : "", record->label);
-        if (record->preapprove_max && length > 0 && (size_t)length < sizeof event)
-            snprintf(event + length, sizeof event - (size_t)length, ", the first %u from %.150s approved beforehand",
-                     record->preapprove_max, record->preapprove_from);
-        meshping_store_event_add(s->store, record->created_ms, "passphrase", 0, user, event, NULL);
-    }
+    return status;
+}
+
+const char *server_passphrase_text(char *text, const meshping_passphrase_record *record)
+{
+    int length = snprintf(text, PASSPHRASE_TEXT_MAX, "for %s, %u uses, %u hours%s%s", record->advertise,
+                          (unsigned)record->uses_max, hours_of(record), record->label[0] ? ": " : "", record->label);
+    if (record->preapprove_max && length > 0 && length < PASSPHRASE_TEXT_MAX)
+        snprintf(text + length, PASSPHRASE_TEXT_MAX - (size_t)length, ", the first %u from %.150s approved beforehand",
+                 record->preapprove_max, record->preapprove_from);
+    return text;
+}
+
+meshping_status server_passphrase_issue(server *s, const meshping_passphrase_record *record, const char *user,
+                                        meshping_error *err)
+{
+    char event[PASSPHRASE_TEXT_MAX];
+    meshping_status status = meshping_store_passphrase_save(s->store, record, err);
+    if (status == MESHPING_OK)
+        meshping_store_event_add(s->store, record->created_ms, "passphrase", 0, user,
+                                 server_passphrase_text(event, record), NULL);
     return status;
 }
 
@@ -155,23 +171,16 @@ meshping_status server_passphrase_revoke(server *s, const uint8_t tid[MESHPING_T
     return status;
 }
 
-meshping_status server_passphrase_rotate(server *s, const uint8_t tid[MESHPING_TID_LEN], const char *user, char *text,
-                                         meshping_passphrase_record *record, meshping_error *err)
+meshping_status server_passphrase_make_like(server *s, const meshping_passphrase_record *old, char *text,
+                                            meshping_passphrase_record *record, meshping_error *err)
 {
-    meshping_passphrase_record old;
-    meshping_status status = meshping_store_passphrase(s->store, tid, &old, err);
-    if (status != MESHPING_OK)
-        return status;
-    passphrase_request request = {.advertise = old.advertise,
-                                  .label = old.label,
-                                  .hours = (uint32_t)((old.expires_ms - old.created_ms) / 3600000),
-                                  .uses = old.uses_max,
-                                  .preapprove = old.preapprove_max,
-                                  .preapprove_from = old.preapprove_from};
-    status = server_passphrase_issue(s, &request, user, text, record, err);
-    if (status == MESHPING_OK)
-        status = server_passphrase_revoke(s, tid, user, err);
-    return status;
+    passphrase_request request = {.advertise = old->advertise,
+                                  .label = old->label,
+                                  .hours = hours_of(old),
+                                  .uses = old->uses_max,
+                                  .preapprove = old->preapprove_max,
+                                  .preapprove_from = old->preapprove_from};
+    return server_passphrase_make(s, &request, text, record, err);
 }
 
 meshping_status server_passphrase_open(server *s, const uint8_t tid[MESHPING_TID_LEN], bool known_key,

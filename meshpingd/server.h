@@ -190,12 +190,18 @@ typedef struct passphrase_request {
 } passphrase_request;
 /* Whether config.advertise is a list of HOST:PORT; empty is good. */
 meshping_status server_advertise_check(const char *list, meshping_error *err);
-/* text[MESHPING_PASSPHRASE_TEXT_MAX] is the only time the passphrase is seen. */
-meshping_status server_passphrase_issue(server *s, const passphrase_request *request, const char *user, char *text,
-                                        meshping_passphrase_record *record, meshping_error *err);
-/* Revokes one and issues another for the same address, label and limits. NOT_FOUND. */
-meshping_status server_passphrase_rotate(server *s, const uint8_t tid[MESHPING_TID_LEN], const char *user, char *text,
-                                         meshping_passphrase_record *record, meshping_error *err);
+/* Not stored yet. text[MESHPING_PASSPHRASE_TEXT_MAX] is the only time the passphrase is seen. */
+meshping_status server_passphrase_make(server *s, const passphrase_request *request, char *text,
+                                       meshping_passphrase_record *record, meshping_error *err);
+/* Another one for the same address, label and limits. */
+meshping_status server_passphrase_make_like(server *s, const meshping_passphrase_record *old, char *text,
+                                            meshping_passphrase_record *record, meshping_error *err);
+/* Stores one that was made. */
+meshping_status server_passphrase_issue(server *s, const meshping_passphrase_record *record, const char *user,
+                                        meshping_error *err);
+#define PASSPHRASE_TEXT_MAX 512
+/* "for 192.0.2.1:8443, 50 uses, 24 hours: rack 7" into text[PASSPHRASE_TEXT_MAX]. */
+const char *server_passphrase_text(char *text, const meshping_passphrase_record *record);
 meshping_status server_passphrase_revoke(server *s, const uint8_t tid[MESHPING_TID_LEN], const char *user,
                                          meshping_error *err);
 /*
