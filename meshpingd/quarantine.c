@@ -20,6 +20,7 @@ typedef struct releasing {
     uint64_t after_id; /* the last row submitted; of one that is not kept, how many ranges were */
     size_t under_way;
     bool ended, again; /* no row is left to submit; some were not stored: from the start, what is there is known */
+    bool gaps;         /* of one that is kept: its blocks are there, its gaps follow */
     struct releasing *next;
 } releasing;
 
@@ -85,13 +86,12 @@ static void tell(server *s, const agent_entry *agent, const meshping_quarantine_
     meshping_store_event_add(s->store, server_unix_ms(), "quarantine", agent->record.id, user, text, NULL);
 }
 
-static meshping_status release(server *s, const meshping_quarantine_source *source, bool keep, meshping_error *err)
+static meshping_status release(server *s, const meshping_quarantine_source *source, meshping_error *err)
 {
     releasing *r = calloc(1, sizeof *r);
     if (!r)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     *r = (releasing){.server = s, .source = *source, .next = first};
-    r->source.decided = keep ? 1 : -1;
     first = r;
     return MESHPING_OK;
 }
@@ -107,14 +107,32 @@ static bool is_named(const meshping_quarantine_source *source, const uint64_t *k
     return false;
 }
 
-static meshping_status decide(server *s, const agent_entry *agent, const meshping_quarantine_source *source, bool keep,
-                              const char *user, meshping_error *err)
+/* NULL: none of this epoch and address was decided upon. */
+static const releasing *find_decided(const meshping_quarantine_source *source)
 {
-    meshping_status status = meshping_store_quarantine_decide(s->store, source->id, keep, err);
-    if (status == MESHPING_OK)
-        status = release(s, source, keep, err);
-    if (status == MESHPING_OK)
-        tell(s, agent, source, keep ? "kept out of quarantine" : "not kept, told as a gap", user);
+    for (const releasing *r = first; r; r = r->next)
+        if (r->source.agent_id == source->agent_id && r->source.epoch == source->epoch &&
+            strcmp(r->source.address, source->address) == 0)
+            return r;
+    return NULL;
+}
+
+/* What was undecided in `before` and is not any more; read again, since more may have come until it was decided. */
+static meshping_status release_decided(server *s, const agent_entry *agent, const meshping_quarantine_source *before,
+                                       size_t count, const char *user, meshping_error *err)
+{
+    meshping_quarantine_source *sources = NULL;
+    size_t now_count = 0;
+    meshping_status status = meshping_store_quarantine(s->store, agent->record.id, &sources, &now_count, err);
+    for (size_t i = 0; i < count && i < now_count && status == MESHPING_OK; i++) { /* by id: new ones are behind */
+        if (before[i].decided || !sources[i].decided)
+            continue;
+        status = release(s, &sources[i], err);
+        if (status == MESHPING_OK)
+            tell(s, agent, &sources[i], sources[i].decided > 0 ? "kept out of quarantine" : "not kept, told as a gap",
+                 user);
+    }
+    meshping_free(sources);
     return status;
 }
 
@@ -130,7 +148,28 @@ meshping_status quarantine_decide(server *s, agent_entry *agent, const uint64_t 
         status = meshping_error_set(err, MESHPING_NOT_FOUND, "of the sources to keep some are not this agent's");
     for (size_t i = 0; i < count && status == MESHPING_OK; i++)
         if (!sources[i].decided)
-            status = decide(s, agent, &sources[i], is_named(&sources[i], keep, keep_count, addresses), user, err);
+            status = meshping_store_quarantine_decide(s->store, sources[i].id,
+                                                      is_named(&sources[i], keep, keep_count, addresses), err);
+    if (status == MESHPING_OK)
+        status = release_decided(s, agent, sources, count, user, err);
+    meshping_free(sources);
+    return status;
+}
+
+meshping_status quarantine_decide_rest(server *s, const agent_entry *agent, const char *user, meshping_error *err)
+{
+    meshping_quarantine_source *sources = NULL;
+    size_t count = 0;
+    meshping_status status = meshping_store_quarantine(s->store, agent->record.id, &sources, &count, err);
+    for (size_t i = 0; i < count && status == MESHPING_OK; i++) {
+        const releasing *same = find_decided(&sources[i]);
+        bool keep = same ? same->source.decided > 0
+                         : meshping_registry_address_ok(agent->record.approved_addresses, sources[i].address);
+        if (!sources[i].decided)
+            status = meshping_store_quarantine_decide(s->store, sources[i].id, keep, err);
+    }
+    if (status == MESHPING_OK)
+        status = release_decided(s, agent, sources, count, user, err);
     meshping_free(sources);
     return status;
 }
@@ -189,13 +228,18 @@ static meshping_status submit(releasing *r, meshping_block_write *write, const m
     return status;
 }
 
-/* OK: one more is under way; NOT_FOUND: there was none. */
+/* OK: one more is under way, or passed over; NOT_FOUND: there was none. */
 static meshping_status submit_row(releasing *r, size_t *bytes)
 {
     meshping_quarantined row = {0};
     meshping_status status = meshping_store_quarantine_next(r->server->store, r->source.id, r->after_id, &row, NULL);
     if (status != MESHPING_OK)
         return status;
+    if ((row.bytes == NULL) != r->gaps) { /* its turn is another */
+        meshping_free(row.bytes);
+        r->after_id = row.id;
+        return MESHPING_OK;
+    }
     meshping_block_write write = {.bytes = row.bytes,
                                   .length = row.length,
                                   .received_unix_us = row.received_unix_us,
@@ -244,7 +288,8 @@ static bool finish(releasing *r)
     meshping_error err;
     if (!r->ended || r->under_way)
         return false;
-    if (r->again) {
+    if (r->again || (r->source.decided > 0 && !r->gaps)) {
+        r->gaps |= !r->again;
         r->ended = r->again = false;
         r->after_id = 0;
         return false;
@@ -260,11 +305,15 @@ static bool finish(releasing *r)
     return true;
 }
 
-/* A gap must not take the place of a block of the same number from the source that is kept. */
+/*
+ * A gap must not take the place of a block of the same number from a source that is kept: an agent that moved on while
+ * it was on hold does not find among the ranges what it sent from elsewhere, and tells that as lost.
+ */
 static bool has_to_wait(const releasing *gaps)
 {
-    for (const releasing *r = first; r && gaps->source.decided < 0; r = r->next)
-        if (r->source.decided > 0 && r->source.agent_id == gaps->source.agent_id &&
+    bool refused = gaps->source.decided < 0;
+    for (const releasing *r = first; r && (refused || gaps->gaps); r = r->next)
+        if (r->source.decided > 0 && (refused || !r->gaps) && r->source.agent_id == gaps->source.agent_id &&
             r->source.epoch == gaps->source.epoch)
             return true;
     return false;
@@ -296,7 +345,12 @@ meshping_status quarantine_load(server *s, meshping_error *err)
         if (agent)
             agent->quarantine_bytes += sources[i].bytes;
         if (sources[i].decided)
-            status = release(s, &sources[i], sources[i].decided > 0, err);
+            status = release(s, &sources[i], err);
+    }
+    for (size_t i = 0; i < count && status == MESHPING_OK; i++) { /* an approval was cut short */
+        const agent_entry *agent = server_agent_by_id(s, sources[i].agent_id);
+        if (agent && agent->record.state == MESHPING_AGENT_APPROVED && !sources[i].decided)
+            status = quarantine_decide_rest(s, agent, NULL, err);
     }
     meshping_free(sources);
     return status;

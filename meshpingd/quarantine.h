@@ -22,6 +22,11 @@ void quarantine_note(const server *s, agent_entry *agent, const meshping_block_d
  */
 meshping_status quarantine_decide(server *s, agent_entry *agent, const uint64_t *keep, size_t keep_count,
                                   const char *addresses, const char *user, meshping_error *err);
+/*
+ * Once the row says approved: what came between the decision and that goes where the rest of its epoch and address
+ * went, or, when there was none, by the approved addresses.
+ */
+meshping_status quarantine_decide_rest(server *s, const agent_entry *agent, const char *user, meshping_error *err);
 /* A rejection deletes all of it. */
 void quarantine_delete(server *s, agent_entry *agent, const char *user);
 /* Adds what is decided upon and on its way to the ranges that the agent is told, so that they never shrink. */

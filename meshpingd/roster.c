@@ -214,6 +214,15 @@ static void tell_move(server *s, const agent_entry *agent, meshping_agent_state 
                              NULL);
 }
 
+/* What came into quarantine between the decision and the approved row. */
+static void decide_rest(server *s, const agent_entry *agent, const char *user)
+{
+    meshping_error err;
+    if (quarantine_decide_rest(s, agent, user, &err) != MESHPING_OK)
+        log_error("store", "%s: some of its quarantine is decided upon at the next start: %s", agent->record.host_name,
+                  err.message);
+}
+
 /* `decision`: of an administrator. */
 static meshping_status move(server *s, agent_entry *agent, meshping_agent_action action, const char *reason,
                             const agent_decision *decision, const char *user, meshping_error *err)
@@ -249,8 +258,10 @@ static meshping_status move(server *s, agent_entry *agent, meshping_agent_action
     tell_move(s, agent, before.state, action, user);
     if (action == MESHPING_ACTION_REJECT)
         quarantine_delete(s, agent, user);
-    if (action == MESHPING_ACTION_APPROVE)
+    if (action == MESHPING_ACTION_APPROVE) {
+        decide_rest(s, agent, user);
         joining_approved(agent);
+    }
     agents_tell_state(s, agent);
     return MESHPING_OK;
 }
@@ -325,6 +336,7 @@ static meshping_status succeed(server *s, agent_entry *agent, const agent_decisi
         log_error("agents", "out of memory: %s is found again after a restart", record.host_name);
     planning_agent(s, old, false);
     tell_move(s, old, before, MESHPING_ACTION_APPROVE, user);
+    decide_rest(s, old, user);
     joining_approved(old);
     agents_tell_state(s, old);
     return MESHPING_OK;

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an agent sends while it is on hold: acknowledged, kept apart, and counted once, or never, as a person decides."""
 
+import contextlib
 import random
 import sqlite3
 import struct
+import threading
 import time
 
 import meshping
@@ -142,6 +144,69 @@ def test_a_rejection_deletes_it_and_says_so(held):
     assert sources_of(server, "a") == [] and rtts(server) == [101]
     texts = [e["text"] for e in server.call("GET", "/api/v1/events")["events"] if e["kind"] == "quarantine"]
     assert sum("deleted" in text for text in texts) == 2
+
+
+def test_what_was_sent_before_it_moved_on_is_kept_though_the_agent_then_tells_it_as_lost(server):  # noqa: F811
+    """On hold it is told one address's ranges: it cannot find what it sent from the other, and reports `server_lost`."""
+    speaker, connection = join(server, "a")
+    server.set_targets(["192.0.2.1"])
+    target, slot_us = server.targets()["192.0.2.1"], int(time.time()) * 1000000 - 60000000
+    send(connection, target, 1, slot_us, 101)
+    wait_ranges(connection, [[1, 1]])
+    second = speaker.connect("resume", source="127.0.0.2")
+    speaker.join(second)
+    send(second, target, 2, slot_us + 5000000, 202)
+    send(second, target, 3, slot_us + 10000000, 203)
+    wait_ranges(second, [[1, 3]])
+    third = speaker.connect("resume", source="127.0.0.3")
+    assert speaker.join(third)["ranges"] == [[1, 1]]
+    third.send("gap", epoch=EPOCH, first=2, last=3, from_us=slot_us + 5000000, to_us=slot_us + 10000000, samples=2,
+               reason="server_lost")
+    third.send("gap", epoch=EPOCH, first=4, last=4, from_us=slot_us + 15000000, to_us=slot_us + 15000000, samples=1,
+               reason="overflow")
+    send(third, target, 5, slot_us + 20000000, 205)
+    wait_ranges(third, [[1, 5]])
+    keep = [source["id"] for source in sources_of(server, "a")]
+    assert len(keep) == 2
+    server.call("POST", f"/api/v1/agents/{server.agents()['a']['id']}/approve", {"keep": keep})
+    lab.wait_for("the quarantine is empty", 10, lambda: sources_of(server, "a") == [])
+    assert rtts(server) == [101, 202, 203, 205]
+    assert "server_lost" not in str(server.series("a", "192.0.2.1")["gaps"])
+    again = speaker.connect("resume", source="127.0.0.3")
+    assert speaker.join(again)["ranges"] == [[1, 5]]
+
+
+def test_what_comes_while_it_is_being_approved_is_not_left_behind(server):  # noqa: F811
+    """Somebody else writes in the database all the time, so that much can happen between two of the server's statements."""
+    speaker, connection = join(server, "a")
+    server.set_targets(["192.0.2.1"])
+    target, slot_us, sent = server.targets()["192.0.2.1"], int(time.time()) * 1000000 - 600000000, 0
+    for _ in range(5):
+        server.act("a", "hold")
+        ended = threading.Event()
+        others = threading.Thread(target=write_in_between, args=(server.state / "meshping.db", ended))
+        others.start()
+        approving = threading.Thread(target=lambda: (time.sleep(0.2), server.act("a", "approve"), time.sleep(0.2),
+                                                     ended.set()))
+        approving.start()
+        while not ended.is_set():
+            sent += 1
+            send(connection, target, sent, slot_us + sent * 1000, 100)
+            time.sleep(0.001)
+        approving.join()
+        others.join()
+        wait_ranges(connection, [[1, sent]])
+        lab.wait_for("the quarantine is empty", 10, lambda: sources_of(server, "a") == [])
+        assert stored_samples(server) == sent
+
+
+def write_in_between(path, ended):
+    with contextlib.closing(sqlite3.connect(path, timeout=10, isolation_level=None)) as database:
+        while not ended.is_set():
+            database.execute("BEGIN IMMEDIATE")
+            time.sleep(0.02)
+            database.execute("ROLLBACK")
+            time.sleep(0.001)
 
 
 # ---- a full one ----
