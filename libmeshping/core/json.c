@@ -8,6 +8,25 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * What json-c lets through, also where nobody asks for it: longer forms of UTF-8 and surrogates, control characters in
+ * strings, NaN and Infinity.
+ */
+static bool is_strict(const char *text, size_t length)
+{
+    bool quoted = false;
+    for (size_t i = 0; i < length;) {
+        unsigned char at[5] = {0};
+        memcpy(at, text + i, length - i < 4 ? length - i : 4);
+        size_t step = meshping__utf8_length(at);
+        if (step == 0 || (quoted ? at[0] < 0x20 : at[0] == 'N' || at[0] == 'I'))
+            return false;
+        quoted ^= at[0] == '"';
+        i += quoted && at[0] == '\\' ? 2 : step; /* what is escaped begins or ends nothing */
+    }
+    return true;
+}
+
 json_object *meshping__json_parse(const char *text, size_t length, meshping_error *err)
 {
     json_object *object = NULL;
@@ -36,8 +55,13 @@ json_object *meshping__json_parse(const char *text, size_t length, meshping_erro
         meshping_error_set(err, MESHPING_PROTOCOL, "not JSON: %s",
                            error == json_tokener_success ? "something follows the value"
                                                          : json_tokener_error_desc(error));
-    } else if (!object)
+    } else if (!is_strict(text, length)) {
+        json_object_put(object);
+        object = NULL;
+        meshping_error_set(err, MESHPING_PROTOCOL, "not JSON: a control character, a number that is none, or no UTF-8");
+    } else if (!object) {
         meshping_error_set(err, MESHPING_PROTOCOL, "the JSON is null"); /* which json-c has no object for */
+    }
     json_tokener_free(tokener);
     return object;
 }

@@ -236,9 +236,37 @@ static void test_an_offer_keeps_as_much_of_the_other_family_as_fits(void **unuse
     assert_null(strstr(out, "40::"));
 }
 
+static meshping_status status_with(const char *value)
+{
+    char text[256];
+    meshping_message message;
+    snprintf(text, sizeof text, "{\"event\":\"status\",\"data\":{\"time_us\":1,\"nobody asks\":%s}}", value);
+    meshping_status status = meshping_message_decode(&message, text, strlen(text), NULL);
+    if (status == MESHPING_OK)
+        meshping_message_dispose(&message);
+    return status;
+}
+
+static void test_what_is_no_json_is_refused_also_where_nobody_asks_for_it(void **unused)
+{
+    (void)unused;
+    static const char *const wrong[] = {"NaN",      "Infinity",       "-Infinity",           "[NaN]",
+                                        "\"a\nb\"", "\"\xc0\x80\"",   "\"\xed\xa0\x80\"",    "{\"\t\":1}",
+                                        "\"\x01\"", "\"a\\\"b\x1f\"", "\"\xf5\x80\x80\x80\""};
+    static const char *const good[] = {"\"NaN, Infinity\"", "\"a\\\"N\\\\\"", "[1,\t2,\r\n 3]",
+                                       "\"\xc2\xa0\xf0\x9f\x90\x8e\"", "\"\\u0000\\n\\ud800\""};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (status_with(wrong[i]) != MESHPING_PROTOCOL)
+            fail_msg("%s was taken", wrong[i]);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (status_with(good[i]) != MESHPING_OK)
+            fail_msg("%s was refused", good[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_no_json_is_refused_also_where_nobody_asks_for_it),
         cmocka_unit_test(test_what_is_not_there_is_not_written),
         cmocka_unit_test(test_a_message_of_no_type_is_not_written),
         cmocka_unit_test(test_nothing_after_a_bad_target_is_looked_at),
