@@ -3,11 +3,12 @@
  * Every allocation and every call to the disk in a store's life fails, in turn: once, and from then on until it is
  * mended. Whatever fails: no crash, no leak, nothing acknowledged that is not there afterwards, once; and the same
  * store works again, or opens again where it could not be opened.
- * MESHPING_SWEEP=full takes every one in turn; else some hundred, by MESHPING_SEED.
+ * MESHPING_SWEEP=full takes every one in turn, a number about so many of each kind; else some, by MESHPING_SEED.
  */
 #include "fault_vfs.h"
 #include "store_fixture.h"
 
+#include <limits.h>
 #include <time.h>
 
 #define BLOCKS 20
@@ -17,8 +18,8 @@
 #define RUNS 40 /* of one kind, when not all */
 
 static unsigned long long seed = 1;
-static bool full;
-static long calls_of_a_life; /* by the plan's kind */
+static long runs_of_a_kind = RUNS; /* LONG_MAX: every one */
+static long calls_of_a_life;       /* by the plan's kind */
 
 /* ---- the library's own memory ---- */
 
@@ -378,8 +379,8 @@ static void sweep(fault_plan *plan, bool for_good)
     unsigned long long dice = seed * 2654435761u + for_good;
     fault_begin(plan, 0, false);
     one_life(plan, 0, false);
-    long calls = calls_of_a_life, step = full ? 1 : calls / RUNS + 1, failures = 0, runs = 0;
-    for (long at = full ? 1 : 1 + (long)(dice % (unsigned long)step); at <= calls; at += step, runs++)
+    long calls = calls_of_a_life, step = calls / runs_of_a_kind + 1, failures = 0, runs = 0;
+    for (long at = 1 + (long)(dice % (unsigned long)step); at <= calls; at += step, runs++)
         failures += one_life(plan, at, for_good);
     print_message("%ld calls, %ld lives, %ld with a fault\n", calls, runs, failures);
     assert_true(failures > runs / 2);
@@ -510,8 +511,15 @@ int main(void)
     const char *given = getenv("MESHPING_SEED"), *how = getenv("MESHPING_SWEEP");
     if (given)
         seed = strtoull(given, NULL, 0);
-    full = how && strcmp(how, "full") == 0;
-    printf("seed %llu (MESHPING_SEED), %s\n", seed, full ? "every fault" : "some (MESHPING_SWEEP=full for all)");
+    if (how)
+        runs_of_a_kind = strcmp(how, "full") == 0 ? LONG_MAX : strtol(how, NULL, 10);
+    if (runs_of_a_kind < 1) {
+        fprintf(stderr, "MESHPING_SWEEP=%s: a number from 1, or full\n", how);
+        return 2;
+    }
+    printf("seed %llu (MESHPING_SEED), ", seed);
+    printf(runs_of_a_kind == LONG_MAX ? "every fault\n" : "about %ld of each kind (MESHPING_SWEEP; full for all)\n",
+           runs_of_a_kind);
     if (meshping_set_allocator(failing_malloc, failing_realloc, counted_free) != MESHPING_OK || !fault_install())
         return 1;
     const struct CMUnitTest tests[] = {
