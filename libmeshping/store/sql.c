@@ -237,10 +237,13 @@ int64_t meshping__sql_rowid(const meshping__sql *sql)
  */
 static meshping_status prepare_rollback(meshping__sql *sql, meshping_error *err)
 {
+    sqlite3_stmt *fresh = NULL;
+    int rc = sqlite3_prepare_v2(sql->db, "ROLLBACK", -1, &fresh, NULL);
+    if (rc != SQLITE_OK)
+        return meshping__sql_error(sql, rc, err); /* a transaction that is open still has its own */
     sqlite3_finalize(sql->rollback);
-    sql->rollback = NULL;
-    int rc = sqlite3_prepare_v2(sql->db, "ROLLBACK", -1, &sql->rollback, NULL);
-    return rc == SQLITE_OK ? MESHPING_OK : meshping__sql_error(sql, rc, err);
+    sql->rollback = fresh;
+    return MESHPING_OK;
 }
 
 static void run_rollback(meshping__sql *sql)
@@ -268,10 +271,12 @@ void meshping__sql_settle(meshping__sql *sql)
 
 static meshping_status begin(meshping__sql *sql, const char *text, meshping_error *err)
 {
+    meshping_status status = prepare_rollback(sql, err);
+    if (status != MESHPING_OK)
+        return status;
     if (!sqlite3_get_autocommit(sql->db)) /* a rollback that failed */
         roll_back(sql);
-    meshping_status status = prepare_rollback(sql, err);
-    return status == MESHPING_OK ? control(sql, text, err) : status;
+    return control(sql, text, err);
 }
 
 meshping_status meshping__sql_begin(meshping__sql *sql, meshping_error *err)

@@ -472,6 +472,15 @@ static void test_a_transaction_is_rolled_back_without_memory(void **state)
     l.agent = agent_record(AGENT, MESHPING_AGENT_APPROVED);
     assert_int_equal(meshping_store_agent_save(l.f.store, &l.agent, NULL), MESHPING_OK);
     leave_open(sql);
+    assert_int_equal(sqlite3_get_autocommit(sql->db), 0);
+    /* a try to begin without memory does not spoil the next one */
+    fault_begin(&fault_memory, 1, true);
+    assert_int_not_equal(meshping__sql_begin(sql, NULL), MESHPING_OK);
+    fault_begin(&fault_memory, 0, false);
+    assert_int_equal(meshping__sql_begin(sql, NULL), MESHPING_OK);
+    assert_int_equal(meshping__sql_end(sql, MESHPING_STATE, NULL), MESHPING_STATE);
+    leave_open(sql);
+    assert_int_equal(sqlite3_get_autocommit(sql->db), 0);
     submit_made(&l, 1);
     wait_all(&l);
     assert_true(l.acked[1]);
