@@ -211,6 +211,8 @@ static void stored(void *user, const meshping_block_done *done)
     }
     if (done->stored)
         storing_worked(s);
+    if (done->noted && agent)
+        samples_take_clock(agent, &write->clock);
     if (write->bytes) {
         s->counters.blocks += done->stored && !done->quarantined;
         s->counters.blocks_duplicate += !done->stored;

@@ -20,6 +20,9 @@ typedef struct filling {
     meshping_status status;
     meshping_error error;
     uint64_t load_blocks, load_damaged;
+    meshping_clock_note *clocks;
+    size_t clock_count;
+    bool clocks_read; /* else the disk goes on to tell them */
     /* of all */
     uint64_t blocks, damaged, failed;
 } filling;
@@ -27,6 +30,7 @@ typedef struct filling {
 static void filling_free(filling *f)
 {
     meshping_cache_load_free(f->load);
+    meshping_free(f->clocks);
     meshping_store_close(f->store);
     free(f->agent_ids);
     free(f);
@@ -60,6 +64,9 @@ static void work(uv_work_t *request)
         f->status = meshping_error_set(&f->error, MESHPING_NOMEM, "out of memory");
     if (f->status == MESHPING_OK)
         f->status = meshping_store_visit_blocks(f->store, agent_id, f->since_us, INT64_MAX, take, f, &f->error);
+    f->clocks_read =
+        f->status == MESHPING_OK && meshping_store_clocks(f->store, agent_id, f->since_us, INT64_MAX, &f->clocks,
+                                                          &f->clock_count, NULL) == MESHPING_OK;
 }
 
 /* ---- on the loop ---- */
@@ -101,6 +108,12 @@ static void go_on(filling *f)
 static void settle(filling *f)
 {
     meshping_status status = f->status;
+    agent_entry *agent = server_agent_by_id(f->server, f->agent_ids[f->next]);
+    if (f->clocks_read && agent)
+        clock_notes_adopt(&agent->clocks, f->clocks, f->clock_count, f->since_us);
+    meshping_free(f->clocks);
+    f->clocks = NULL;
+    f->clock_count = 0;
     if (status == MESHPING_OK)
         status = meshping_cache_adopt(f->server->cache, f->load);
     if (status == MESHPING_OK) {

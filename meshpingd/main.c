@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define TICK_MS 1000
+#define COMPLETIONS_US 300 /* of what was stored, in one turn: requests and frames wait no longer for it */
 
 /* Exit codes: 0 after a signal, 1 the system is in the way (port, directory, database), 2 usage or configuration. */
 #define EXIT_SYSTEM 1
@@ -171,7 +172,7 @@ static void on_store(uv_poll_t *poll, int status, int events)
     server *s = poll->data;
     (void)status;
     (void)events;
-    meshping_store_process(s->store);
+    meshping_store_process_for(s->store, COMPLETIONS_US);
 }
 
 static void on_tick(uv_timer_t *timer)

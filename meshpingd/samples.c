@@ -104,15 +104,18 @@ static meshping_status take_block(taker *t, const meshping_stored_block *block, 
 
 void samples_take(server *s, const meshping_stored_block *block)
 {
-    meshping_block_reader *reader = NULL;
     taker t = {.server = s, .agent = server_agent_by_id(s, block->agent_id), .live = true};
     if (!t.agent)
         return;
     meshping_cache_add(s->cache, block, block->received_unix_us);
-    if (meshping_block_reader_new(&reader, block->bytes, block->length, NULL) == MESHPING_OK)
-        take_block(&t, block, reader);
-    meshping_block_reader_free(reader);
+    if (meshping_block_reader_open(s->block_reader, block->bytes, block->length, NULL) == MESHPING_OK)
+        take_block(&t, block, s->block_reader);
     free(t.samples);
+}
+
+void samples_take_clock(agent_entry *agent, const meshping_clock_note *note)
+{
+    clock_notes_add(&agent->clocks, note, server_unix_ms() * 1000 - CACHE_SPAN_US);
 }
 
 /* ---- what the writer thread does by itself ---- */
@@ -139,12 +142,11 @@ static void on_trouble(void *user, meshping_status status, const char *message)
 
 static meshping_status take_stored(void *user, const meshping_stored_block *block)
 {
-    meshping_block_reader *reader = NULL;
-    meshping_status status = MESHPING_OK;
-    if (meshping_block_reader_new(&reader, block->bytes, block->length, NULL) == MESHPING_OK)
-        status = take_block(user, block, reader);
-    meshping_block_reader_free(reader);
-    return status;
+    taker *t = user;
+    meshping_block_reader *reader = t->server->block_reader;
+    if (meshping_block_reader_open(reader, block->bytes, block->length, NULL) != MESHPING_OK)
+        return MESHPING_OK;
+    return take_block(t, block, reader);
 }
 
 /* The newest blocks have what most cells remember; the few targets that are seldom probed need older ones. */
@@ -176,7 +178,8 @@ static meshping_status load_cells(server *s, int64_t since_us, meshping_error *e
 meshping_status samples_load(server *s, meshping_error *err)
 {
     int64_t begun_ms = server_mono_ms(), since_us = s->started_unix_ms * 1000 - CACHE_SPAN_US;
-    if (meshping_cache_new(&s->cache, CACHE_SPAN_US) != MESHPING_OK)
+    if (meshping_cache_new(&s->cache, CACHE_SPAN_US) != MESHPING_OK ||
+        meshping_block_reader_make(&s->block_reader) != MESHPING_OK)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     meshping_status status = load_cells(s, since_us, err);
     if (status != MESHPING_OK)

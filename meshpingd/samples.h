@@ -9,6 +9,8 @@
 meshping_status samples_load(server *s, meshping_error *err);
 /* Takes a durable block into cells, cache and counters. */
 void samples_take(server *s, const meshping_stored_block *block);
+/* Takes a durable note of the agent's clock. */
+void samples_take_clock(agent_entry *agent, const meshping_clock_note *note);
 /* Each second: what is too old leaves the cache. */
 void samples_tick(server *s);
 /*

@@ -98,6 +98,7 @@ void server_dispose(server *s)
 {
     for (size_t i = 0; i < s->agent_count; i++) {
         live_forget(s->agents[i]);
+        clock_notes_dispose(&s->agents[i]->clocks);
         free(s->agents[i]->row);
         free(s->agents[i]);
     }
@@ -113,6 +114,8 @@ void server_dispose(server *s)
     planning_dispose(s);
     meshping_cache_free(s->cache);
     s->cache = NULL;
+    meshping_block_reader_free(s->block_reader);
+    s->block_reader = NULL;
 }
 
 /* ---- clocks ---- */

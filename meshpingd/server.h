@@ -9,6 +9,7 @@
 #include "common/text.h"
 #include "meshpingd/agent_index.h"
 #include "meshpingd/alarms.h"
+#include "meshpingd/clock_notes.h"
 #include "meshpingd/config.h"
 #include "meshpingd/descriptors.h"
 #include "meshpingd/rate.h"
@@ -42,6 +43,7 @@ typedef struct agent_entry {
     meshping_clock clock;                       /* its clock against ours */
     meshping_clock_note clock_noted;            /* what of it is in the store; at 0: of before the start, if at all */
     int64_t clock_noted_mono_us;
+    clock_notes clocks;        /* what the store has of it, of the time that the cache has */
     uint64_t quarantine_bytes; /* what it sent on hold */
     bool clock_skewed;         /* by more than a second */
     meshping_pins pins;        /* by which it knows the server, as it said last; pin_change.c */
@@ -73,8 +75,9 @@ typedef struct server {
     struct http_state *http;
     meshping_store *store;
     meshping_cache *cache;
-    struct filling *filling; /* NULL: the cache has the last hour of all agents */
-    agent_entry **agents;    /* ordered by first_seen; never NULL inside */
+    meshping_block_reader *block_reader; /* samples.c: for what comes in */
+    struct filling *filling;             /* NULL: the cache has the last hour of all agents */
+    agent_entry **agents;                /* ordered by first_seen; never NULL inside */
     size_t agent_count;
     agent_index agent_index;
     bool names_changed; /* who shares a host name with another is to be worked out anew */

@@ -250,6 +250,17 @@ meshping_status meshping_block_reader_new(meshping_block_reader **out, const uin
     return MESHPING_OK;
 }
 
+meshping_status meshping_block_reader_make(meshping_block_reader **out)
+{
+    return meshping__block_reader_make(out, NULL);
+}
+
+meshping_status meshping_block_reader_open(meshping_block_reader *reader, const uint8_t *bytes, size_t length,
+                                           meshping_error *err)
+{
+    return meshping__block_reader_open(reader, bytes, length, false, err);
+}
+
 void meshping_block_reader_free(meshping_block_reader *reader)
 {
     if (!reader)

@@ -73,15 +73,17 @@ static meshping_status save_ranges(meshping__sql *sql, const meshping__write *it
 }
 
 /* The agent's clock when the block came, where the server found it worth a note. */
-static meshping_status insert_clock(meshping__sql *sql, const meshping__write *item, meshping_error *err)
+static meshping_status insert_clock(meshping__sql *sql, meshping__write *item, meshping_error *err)
 {
     const meshping_clock_note *clock = &item->write.clock;
     if (!clock->at_unix_us)
         return MESHPING_OK;
-    return meshping__sql_run(
+    meshping_status status = meshping__sql_run(
         sql, err,
         "INSERT INTO clocks(agent_id, at_us, offset_us, error_us) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         "iiii", (int64_t)item->write.agent_id, clock->at_unix_us, clock->offset_us, clock->error_us);
+    item->noted = status == MESHPING_OK && meshping__sql_changes(sql) == 1;
+    return status;
 }
 
 /* A clock that is ahead must not keep its samples for ever, nor one that is behind lose them as they come in. */
@@ -168,7 +170,7 @@ static void fail_all(meshping__write *list, meshping_status status, const meshpi
     for (meshping__write *item = list; item; item = item->next) {
         refuse(item, status, err->message);
         item->failed = true;
-        item->stored = item->quarantined = false;
+        item->stored = item->quarantined = item->noted = false;
         item->id = 0;
         item->ranges.count = 0;
     }
@@ -179,7 +181,7 @@ static void start_anew(meshping__write *item)
     item->status = MESHPING_OK;
     item->failed = false;
     item->error[0] = 0;
-    item->stored = item->quarantined = false;
+    item->stored = item->quarantined = item->noted = false;
     item->id = 0;
     item->ranges.count = 0;
 }

@@ -36,7 +36,7 @@ typedef struct meshping__write {
     meshping_status status;
     bool failed;
     bool stored;
-    bool on_hold, quarantined;
+    bool on_hold, quarantined, noted;
     uint64_t quarantine_bytes, quarantine_bytes_max;
     int64_t id;
     meshping__ranges ranges;
@@ -85,7 +85,9 @@ struct meshping_store {
     int lock_fd;
     meshping__sql sql;
     meshping__writer writer;
-    meshping__damages damages; /* of the last query */
+    meshping__write_list completions; /* taken from the writer, not told yet */
+    meshping_block_reader *reader;    /* of what is submitted; made by the first block */
+    meshping__damages damages;        /* of the last query */
 };
 
 /* schema.c: MESHPING_OK when `sql` is ours and, unless read_only, brought up to date. */

@@ -118,6 +118,7 @@ void meshping_store_close(meshping_store *store)
     meshping__sql_close(&store->sql);
     if (store->lock_fd >= 0)
         close(store->lock_fd); /* after the last write */
+    meshping_block_reader_free(store->reader);
     meshping__damages_dispose(&store->damages);
     meshping__free(store->path);
     meshping__free(store);

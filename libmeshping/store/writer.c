@@ -296,13 +296,15 @@ static meshping_status check_submit(const meshping_store *store, uint64_t agent_
 }
 
 /* Decodes all of it, so that what is stored can be read again; fills in span and count. */
-static meshping_status check_block(meshping__write *item, meshping_error *err)
+static meshping_status check_block(meshping_store *store, meshping__write *item, meshping_error *err)
 {
-    meshping_block_reader *reader = NULL;
     meshping_sample *samples = NULL;
     size_t largest = 0, count;
     meshping_block_entry entry;
-    meshping_status status = meshping_block_reader_new(&reader, item->write.bytes, item->write.length, err);
+    if (!store->reader && meshping_block_reader_make(&store->reader) != MESHPING_OK)
+        return meshping__no_memory(err);
+    meshping_block_reader *reader = store->reader;
+    meshping_status status = meshping_block_reader_open(reader, item->write.bytes, item->write.length, err);
     if (status != MESHPING_OK)
         return status == MESHPING_LIMIT ? MESHPING_CORRUPT : status;
     size_t targets = meshping_block_reader_target_count(reader);
@@ -321,7 +323,6 @@ static meshping_status check_block(meshping__write *item, meshping_error *err)
     for (size_t i = 0; status == MESHPING_OK && i < targets; i++)
         status = meshping_block_reader_samples(reader, i, samples, largest, &count, err);
     meshping__free(samples);
-    meshping_block_reader_free(reader);
     return status;
 }
 
@@ -338,7 +339,7 @@ meshping_status meshping_store_submit_block(meshping_store *store, const meshpin
     item->write = *write;
     item->fn = fn;
     item->user = user;
-    status = check_block(item, err);
+    status = check_block(store, item, err);
     if (status == MESHPING_OK)
         status = enqueue(store, item, err);
     if (status != MESHPING_OK)
@@ -405,6 +406,7 @@ static void complete(const meshping__write *item)
         .error = item->error,
         .quarantined = item->quarantined,
         .quarantine_bytes = item->quarantine_bytes,
+        .noted = item->noted,
     };
     item->fn(item->user, &done);
 }
@@ -418,27 +420,51 @@ void meshping_store_watch(meshping_store *store, const meshping_store_watcher *w
     pthread_mutex_unlock(&store->writer.mutex);
 }
 
-void meshping_store_process(meshping_store *store)
+/* Behind what was taken before and is not told yet. */
+static void take_done(meshping__writer *writer, meshping__write_list *to)
+{
+    writer->queued_bytes -= writer->done.bytes;
+    if (to->tail)
+        to->tail->next = writer->done.head;
+    else
+        to->head = writer->done.head;
+    if (writer->done.tail)
+        to->tail = writer->done.tail;
+    writer->done = (meshping__write_list){0};
+}
+
+void meshping_store_process_for(meshping_store *store, int64_t budget_us)
 {
     meshping__writer *writer = &store->writer;
+    meshping__write_list *list = &store->completions;
     uint64_t counter;
     if (!writer->started)
         return;
     if (read(writer->event_fd, &counter, sizeof counter) < 0 && errno != EAGAIN && errno != EINTR)
         return;
+    int64_t begun_ns = meshping_now_read().mono_ns;
     pthread_mutex_lock(&writer->mutex);
-    meshping__write *list = writer->done.head;
-    writer->queued_bytes -= writer->done.bytes;
-    writer->done = (meshping__write_list){0};
+    take_done(writer, list);
     meshping_store_watcher watcher = writer->watcher;
     pthread_mutex_unlock(&writer->mutex);
-    while (list) {
-        meshping__write *item = list;
-        list = item->next;
+    while (list->head) {
+        meshping__write *item = list->head;
+        list->head = item->next;
+        if (!list->head)
+            list->tail = NULL;
         if (item->notice)
             meshping__notice_tell(item->notice, &watcher);
         else
             complete(item);
         free_write(item);
+        if (list->head && (meshping_now_read().mono_ns - begun_ns) / 1000 >= budget_us) {
+            eventfd_write(writer->event_fd, 1);
+            return;
+        }
     }
+}
+
+void meshping_store_process(meshping_store *store)
+{
+    meshping_store_process_for(store, INT64_MAX);
 }

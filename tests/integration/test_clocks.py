@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent whose clock is wrong: measured, told, and shown; its samples keep its own time, and are late by it."""
 
+import contextlib
 import socket
+import sqlite3
 import struct
 import threading
 import time
@@ -123,6 +125,41 @@ def test_late_data_is_told_on_the_agents_clock(server, ahead):
     lab.wait_for("both are there", 10, lambda: late(server, old_us) is not None and late(server, new_us) is not None)
     assert server.agents()["off"]["clock_offset_us"] is None
     assert late(server, old_us) and not late(server, new_us)
+
+
+def noted(server):
+    with contextlib.closing(sqlite3.connect(f"file:{server.state}/meshping.db?mode=ro", uri=True)) as database:
+        return [{"time_ms": at_us // 1000, "offset_us": offset_us, "error_us": error_us} for at_us, offset_us, error_us in
+                database.execute("SELECT at_us, offset_us, error_us FROM clocks ORDER BY at_us")]
+
+
+def test_the_notes_of_a_clock_are_told_as_they_are_stored_before_and_after_a_restart(server):
+    agent = WrongClock(server, "off", -600)  # what was noted before its slots is within the window of these
+
+    def offset_is(expected):
+        offset_us = server.agents()["off"]["clock_offset_us"]
+        return offset_us is not None and abs(offset_us - expected * 1e6) < 500000
+
+    def same():
+        window = {"from_ms": slots[0], "to_ms": slots[-1] + 1}  # nothing is missing in it: memory answers
+        series = server.series("off", "192.0.2.1", **window)
+        return not series["gaps"] and series["time_ms"] == slots and series["clock"] == noted(server)
+
+    try:
+        lab.wait_for("the clock is known", 15, lambda: offset_is(-600))
+        agent.ahead -= 7
+        lab.wait_for("the step is seen", 30, lambda: offset_is(-607))
+        lab.wait_for("it is noted", 10, lambda: len(noted(server)) >= 2)
+    finally:
+        agent.stop = True
+    time.sleep(1)  # the last one is stored
+    slots = server.series("off", "192.0.2.1")["time_ms"]
+    assert len(slots) > 5 and same()
+    server.end()
+    server.start("--config", server.directory / "meshpingd.conf").sign_in()
+    assert same()  # from the disk, or already not
+    lab.wait_for("the hour is in memory", 10, lambda: "the last hour is here" in server.daemon.text())
+    assert same()
 
 
 def test_a_clock_that_is_set_back_leaves_no_cell_stale(server):

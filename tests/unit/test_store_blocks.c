@@ -228,6 +228,43 @@ static void test_closing_commits_and_tells_what_was_queued(void **state)
 
 /* ---- samples ---- */
 
+/* Closing tells the rest. */
+static void test_completions_are_told_a_few_at_a_time_to_who_wants_it_so(void **state)
+{
+    fixture *f = *state;
+    outcome o = {0};
+    meshping_store_stats stats = {0};
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    struct pollfd fd = {.fd = meshping_store_fd(f->store), .events = POLLIN};
+    for (uint64_t i = 1; i <= 5; i++)
+        submit(f->store, i, &o);
+    while (stats.blocks_written < 5) {
+        assert_int_equal(poll(&fd, 1, 30000), 1);
+        meshping_store_get_stats(f->store, &stats);
+    }
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(poll(&fd, 1, 30000), 1);
+        meshping_store_process_for(f->store, 0);
+        assert_int_equal(o.calls, i);
+        assert_int_equal(o.sequence, i);
+    }
+    submit(f->store, 6, &o); /* stands behind them */
+    while (o.calls < 5) {
+        assert_int_equal(poll(&fd, 1, 30000), 1);
+        meshping_store_process_for(f->store, 0);
+    }
+    assert_int_equal(o.sequence, 5);
+    wait_done(f->store, &o, 6);
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    submit(f->store, 7, &o);
+    submit(f->store, 8, &o);
+    assert_int_equal(poll(&fd, 1, 30000), 1);
+    meshping_store_process_for(f->store, 0);
+    fixture_reopen(f);
+    assert_int_equal(o.calls, 8);
+    assert_int_equal(o.acked, 8);
+}
+
 static void test_a_time_range_is_half_open(void **state)
 {
     fixture *f = *state;
@@ -524,6 +561,7 @@ int main(void)
         T(test_what_is_no_block_is_refused_at_the_door),
         T(test_a_full_queue_says_so_and_recovers),
         T(test_closing_commits_and_tells_what_was_queued),
+        T(test_completions_are_told_a_few_at_a_time_to_who_wants_it_so),
         T(test_a_time_range_is_half_open),
         T(test_blocks_that_overlap_give_each_slot_once_in_order),
         T(test_visiting_blocks_goes_by_the_order_of_storing_from_a_time_on),

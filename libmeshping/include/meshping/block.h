@@ -51,6 +51,13 @@ typedef struct meshping_block_entry {
  */
 MESHPING_API meshping_status meshping_block_reader_new(meshping_block_reader **out, const uint8_t *bytes, size_t length,
                                                        meshping_error *err);
+/*
+ * For who reads many: a reader that shows nothing yet, and opening one block after the other with it, whose memory (and
+ * zstd's, some 100 KB) is used again. After an error it shows nothing.
+ */
+MESHPING_API meshping_status meshping_block_reader_make(meshping_block_reader **out);
+MESHPING_API meshping_status meshping_block_reader_open(meshping_block_reader *reader, const uint8_t *bytes,
+                                                        size_t length, meshping_error *err);
 MESHPING_API void meshping_block_reader_free(meshping_block_reader *reader);
 MESHPING_API size_t meshping_block_reader_target_count(const meshping_block_reader *reader);
 MESHPING_API size_t meshping_block_reader_sample_count(const meshping_block_reader *reader);

@@ -85,6 +85,7 @@ typedef struct meshping_block_done {
     const char *error;
     bool quarantined;          /* the agent is on hold: durable, and kept apart; LIMIT: its quarantine is full */
     uint64_t quarantine_bytes; /* in the agent's quarantine now, when quarantined */
+    bool noted;                /* write->clock is now among what meshping_store_clocks tells */
 } meshping_block_done;
 
 typedef void (*meshping_block_done_fn)(void *user, const meshping_block_done *done);
@@ -122,6 +123,11 @@ MESHPING_API void meshping_store_watch(meshping_store *store, const meshping_sto
 MESHPING_API int meshping_store_fd(const meshping_store *store);
 /* Runs the waiting completions, and what the watcher is to be told, in the order in which it happened. */
 MESHPING_API void meshping_store_process(meshping_store *store);
+/*
+ * The same, one at least, until budget_us have passed: what is left waits, and the descriptor stays readable. For a
+ * loop that has others to serve in between.
+ */
+MESHPING_API void meshping_store_process_for(meshping_store *store, int64_t budget_us);
 /* Received ranges of an epoch, ascending; ranges[MESHPING_RANGES_MAX]. */
 MESHPING_API meshping_status meshping_store_ranges(meshping_store *store, uint64_t agent_id, uint64_t epoch,
                                                    meshping_range *ranges, size_t *count, meshping_error *err);
