@@ -364,6 +364,57 @@ static inline unsigned value_at(run_walk *walk, size_t i)
     return i >= walk->from && i < walk->to ? (unsigned)walk->value : 0;
 }
 
+/* Where the run at hand, or the stretch before the next, ends; `at` was asked for last. */
+static size_t run_end(const run_walk *walk, size_t at, size_t count)
+{
+    if (at < walk->from)
+        return walk->from;
+    return at < walk->to ? walk->to : count;
+}
+
+/* So many replies, each told by the one before it, all by the same parameters; *rtt_us is the last one's. */
+static bool add_replies(source *from, meshping__predict_params params, size_t count, int64_t *rtt_us)
+{
+    meshping__reader symbols = from->symbols;
+    meshping__bit_reader bits = from->bits; /* both in registers */
+    int64_t sum = *rtt_us, off;
+    bool good = (size_t)(symbols.end - symbols.at) >= count;
+    for (; good && count > 0; count--) {
+        unsigned symbol = *symbols.at++;
+        if (symbol == MESHPING__SYMBOL_ESCAPE)
+            off = meshping__read_zigzag(&from->meta);
+        else
+            off = ((int64_t)(symbol >> 1) ^ -(int64_t)(symbol & 1)) * ((int64_t)1 << params.low_bits) +
+                  (int64_t)meshping__bits_get(&bits, params.low_bits);
+        good = !__builtin_add_overflow(sum, off, &sum) && sum >= 0 && sum <= (int64_t)MESHPING_RTT_US_MAX;
+    }
+    from->symbols = symbols;
+    from->bits = bits;
+    *rtt_us = sum;
+    return good;
+}
+
+/* Of one round: every series is one sample, so what is expected of it is the reply before it. */
+static bool decode_of_round(source *from, size_t wanted, run_walk *outcomes, params_walk *walk, meshping_sample *sample)
+{
+    int64_t rtt_us = 0;
+    for (size_t at = 0; at <= wanted;) {
+        meshping__predict_params params = next_params(walk);
+        size_t end = walk->covered < wanted - at ? at + 1 + (size_t)walk->covered : wanted + 1;
+        walk->covered = 0;
+        while (at < end) {
+            sample->outcome = (uint8_t)value_at(outcomes, at);
+            size_t next = run_end(outcomes, at, end);
+            next = next < end ? next : end;
+            if (sample->outcome == MESHPING_OUTCOME_OK && !add_replies(from, params, next - at, &rtt_us))
+                return false;
+            at = next;
+        }
+    }
+    sample->rtt_us = sample->outcome == MESHPING_OUTCOME_OK ? (uint32_t)rtt_us : 0;
+    return true;
+}
+
 /* The replies before the wanted series count for what is expected of its first. */
 static bool decode_one(source *from, const meshping__block_glance *glance, meshping_sample *samples)
 {
@@ -377,6 +428,12 @@ static bool decode_one(source *from, const meshping__block_glance *glance, meshp
     params_walk walk = {.runs = from->meta};
     if (!skip_params(&from->meta, glance->chunk.entry_count))
         return false;
+    if (glance->counts.width == 0 && glance->counts.low == 1) {
+        samples[0] = (meshping_sample){.slot_unix_us = found->entry.first_unix_us,
+                                       .flags = (uint16_t)value_at(&flags, glance->wanted)};
+        return decode_of_round(from, glance->wanted, &outcomes, &walk, samples) && !from->meta.failed &&
+               !from->bits.bytes.failed;
+    }
     for (uint32_t i = 0; i <= glance->wanted; i++) {
         meshping__predict_params params = next_params(&walk);
         from->predictor.fresh = true;
