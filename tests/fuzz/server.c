@@ -25,6 +25,7 @@
 #define QUIET_TURNS 3 /* of the loop, without a byte: then there is nothing more to come */
 #define CHEAP_N 2     /* of scrypt: what is right here need not be hard to guess */
 #define ANSWER_S 20   /* a password takes half a second, and several may wait */
+#define MAIL_URL "smtp://127.0.0.1:9"
 
 static server s;
 static server_keys keys;
@@ -122,6 +123,9 @@ static void start(void)
     http_text_copy(s.config.advertise, sizeof s.config.advertise, "127.0.0.1:1");
     http_text_copy(s.config.trusted_proxies, sizeof s.config.trusted_proxies, "127.0.0.1/32");
     http_text_copy(s.config.metrics_allow, sizeof s.config.metrics_allow, "127.0.0.1/32");
+    http_text_copy(s.config.smtp_url, sizeof s.config.smtp_url, MAIL_URL);
+    http_text_copy(s.config.smtp_from, sizeof s.config.smtp_from, "meshping@example.org");
+    http_text_copy(s.config.public_url, sizeof s.config.public_url, "https://mon.example");
     descriptors_open(&s.descriptors, s.config.descriptors_reserved);
     uv_loop_init(&s.loop);
     snprintf(path, sizeof path, "%s/" SERVER_DATABASE_NAME, directory);
@@ -159,6 +163,13 @@ static void renew_session(void)
     memcpy(record.token_hash, session_hash, sizeof record.token_hash);
     http_text_copy(record.csrf, sizeof record.csrf, FUZZ_CSRF);
     must(meshping_store_web_session_save(s.store, &record, &err), &err);
+}
+
+/* No e-mail leaves this machine, whatever server an input has set; what asked for one before gets it from here. */
+static void keep_mail_here(void)
+{
+    http_text_copy(s.config.smtp_url, sizeof s.config.smtp_url, MAIL_URL);
+    mail_reset_tick(s.http);
 }
 
 /* ---- what it may say ---- */
@@ -264,6 +275,7 @@ void server_ask(const void *bytes, size_t length, int must_answer)
         start();
     started = true;
     renew_session();
+    keep_mail_here();
     int fd = connect_pair();
     int64_t deadline_ms = server_mono_ms() + ANSWER_S * 1000;
     for (int quiet = 0; quiet < QUIET_TURNS && server_mono_ms() < deadline_ms;) {
