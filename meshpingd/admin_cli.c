@@ -5,6 +5,7 @@
 #include "meshpingd/http_text.h"
 #include "meshpingd/password.h"
 #include "meshpingd/server.h"
+#include "meshpingd/user_names.h"
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -133,9 +134,9 @@ static meshping_status create(const arguments *args, meshping_error *err)
             state_dir, state_dir);
     if (status != MESHPING_OK)
         goto out;
-    status = meshping_store_user_save(store, &user, false, err);
-    if (status == MESHPING_EXISTS)
-        status = meshping_error_set(err, MESHPING_EXISTS, "there is a user %s already", args->name);
+    status = user_name_free(store, user.name, 0, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_user_save(store, &user, false, err);
     if (status == MESHPING_OK) {
         /* the set-up code is for the first administrator only */
         snprintf(path, sizeof path, "%s/setup-code", state_dir);

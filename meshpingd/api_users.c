@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "meshpingd/auth.h"
 #include "meshpingd/http_text.h"
+#include "meshpingd/user_names.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -129,7 +130,8 @@ void api_user_create(http_exchange *x)
     }
     http_audit_object(x, "%s", user.name);
     http_audit_detail(x, "role %s, e-mail %s", meshping_role_name(user.role), user.email[0] ? user.email : "none");
-    if (meshping_store_user_save(x->server->store, &user, false, &err) != MESHPING_OK) {
+    if (user_name_free(x->server->store, user.name, 0, &err) != MESHPING_OK ||
+        meshping_store_user_save(x->server->store, &user, false, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;
     }
@@ -182,8 +184,10 @@ void api_user_change(http_exchange *x)
         return;
     describe_change(x, &before, &user);
     /* whose rights change signs in anew; so does who gets another name, as sessions carry it */
-    bool ends = user.role != before.role || user.disabled || strcmp(user.name, before.name) != 0;
-    if (meshping_store_user_save(x->server->store, &user, ends, &err) != MESHPING_OK) {
+    bool renamed = strcmp(user.name, before.name) != 0;
+    bool ends = user.role != before.role || user.disabled || renamed;
+    if ((renamed && user_name_free(x->server->store, user.name, user.id, &err) != MESHPING_OK) ||
+        meshping_store_user_save(x->server->store, &user, ends, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;
     }

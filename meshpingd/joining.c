@@ -2,6 +2,7 @@
 #include "meshpingd/joining.h"
 
 #include "common/log.h"
+#include "meshpingd/looks.h"
 #include "meshpingd/planning.h"
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -401,6 +402,19 @@ static void preapprove(agent_connection *c, agent_entry *agent, meshping_passphr
         log_error("agents", "%s is not approved beforehand: %s", agent->record.host_name, err.message);
 }
 
+/* A person decides by these texts, and they are an unknown machine's: all of them is seen. */
+static meshping_status open_handshake(meshping_agent_info *info, const meshping_handshake *handshake,
+                                      const agent_connection *c, const uint8_t *key, meshping_error *err)
+{
+    meshping_status status = meshping_handshake_open(info, handshake, &c->binding, key, err);
+    if (status == MESHPING_OK) {
+        looks_clean(info->host_name);
+        looks_clean(info->version);
+        looks_clean(info->address);
+    }
+    return status;
+}
+
 static void enrol(agent_connection *c, const meshping_handshake *handshake)
 {
     uint8_t key[MESHPING_PASSPHRASE_KEY_LEN];
@@ -423,7 +437,7 @@ static void enrol(agent_connection *c, const meshping_handshake *handshake)
         refuse(c, "passphrase", "the passphrase is not known here, has expired or was revoked", REFUSED_RETRY_S);
         return;
     }
-    meshping_status status = meshping_handshake_open(&info, handshake, &c->binding, key, &err);
+    meshping_status status = open_handshake(&info, handshake, c, key, &err);
     OPENSSL_cleanse(key, sizeof key);
     if (status != MESHPING_OK) {
         count_failure(c);
@@ -451,7 +465,7 @@ static void resume(agent_connection *c, const meshping_handshake *handshake)
     meshping_arrival arrival;
     meshping_admission admission;
     meshping_error err;
-    if (meshping_handshake_open(&info, handshake, &c->binding, NULL, &err) != MESHPING_OK) {
+    if (open_handshake(&info, handshake, c, NULL, &err) != MESHPING_OK) {
         bad_handshake(c, &err);
         return;
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* What viewers were told of a cell. */
 typedef struct shown_cell {
@@ -87,7 +88,7 @@ static void add_number(json_object *object, const char *name, int64_t value)
 
 static int compare_names(const void *a, const void *b)
 {
-    return strcmp((*(agent_entry *const *)a)->record.host_name, (*(agent_entry *const *)b)->record.host_name);
+    return strcasecmp((*(agent_entry *const *)a)->record.host_name, (*(agent_entry *const *)b)->record.host_name);
 }
 
 static void flag_same_names(server *s)

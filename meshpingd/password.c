@@ -2,6 +2,7 @@
 #include "meshpingd/password.h"
 
 #include "meshpingd/http_text.h"
+#include "meshpingd/looks.h"
 #include <inttypes.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -50,11 +51,12 @@ meshping_status password_check_name(const char *name, size_t length, meshping_er
         return meshping_error_set(err, MESHPING_INVALID, "the user's name must have 1 to 64 bytes, not %zu", length);
     if (strlen(name) != length || !http_text_is_utf8(name, length))
         return meshping_error_set(err, MESHPING_INVALID, "the user's name must be UTF-8 text");
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
-            return meshping_error_set(err, MESHPING_INVALID, "the user's name holds a control character");
-    if (name[0] == ' ' || name[length - 1] == ' ')
-        return meshping_error_set(err, MESHPING_INVALID, "the user's name starts or ends with a space");
+    if (!looks_whole(name))
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "the user's name holds a control character, or another one that is not seen");
+    if (name[0] == ' ' || name[length - 1] == ' ' || strstr(name, "  "))
+        return meshping_error_set(err, MESHPING_INVALID,
+                                  "the user's name starts or ends with a space, or has two in a row");
     return MESHPING_OK;
 }
 

@@ -22,7 +22,7 @@ meshping_status password_refuse_breached(meshping_error *err);
  * little else. No rule of composition: length of what nobody else has is all that counts.
  */
 bool password_is_common(const char *password, size_t length, const char *user_name);
-/* A user's name: 1 to 64 bytes of UTF-8, no control characters, no space at an end. */
+/* A user's name: 1 to 64 bytes of UTF-8 that are all seen (looks.h), no space at an end, no two in a row. */
 meshping_status password_check_name(const char *name, size_t length, meshping_error *err);
 /* Into text[PASSWORD_TEXT_MAX]. n: a power of two, PASSWORD_SCRYPT_N but in tests. CRYPTO. */
 meshping_status password_encode(char *text, const char *password, size_t length, uint64_t n,
