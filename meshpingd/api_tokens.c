@@ -108,6 +108,13 @@ void api_token_create(http_exchange *x)
     http_respond_json(x, 201, json);
 }
 
+/* A program may end what it came with; what is another one's is for who signs in, or administrates. */
+static bool may_delete(const http_exchange *x, const meshping_token_record *token)
+{
+    return !x->identity.is_token || x->identity.role == MESHPING_ROLE_ADMIN ||
+           memcmp(token->token_hash, x->identity.token_hash, sizeof token->token_hash) == 0;
+}
+
 void api_token_delete(http_exchange *x)
 {
     uint64_t id, whose = x->identity.role == MESHPING_ROLE_ADMIN ? 0 : x->identity.user_id;
@@ -121,7 +128,7 @@ void api_token_delete(http_exchange *x)
             return;
         }
         for (size_t i = 0; i < count; i++)
-            if (records[i].id == id)
+            if (records[i].id == id && may_delete(x, &records[i]))
                 token = &records[i];
     }
     if (!token) {

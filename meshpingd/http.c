@@ -77,8 +77,13 @@ static uint64_t body_limit(const http_exchange *x)
     return x->identity.present && x->route->flags & HTTP_ROUTE_BIG ? HTTP_BODY_MAX : HTTP_BODY_SMALL_MAX;
 }
 
+static bool is_unsafe(const http_exchange *x)
+{
+    return x->method != HTTP_GET && x->method != HTTP_HEAD;
+}
+
 /* Who asks, and whether the route is for him; else it was answered. */
-static bool check_access(http_exchange *x, bool unsafe)
+static bool check_access(http_exchange *x)
 {
     const http_route *route = x->route;
     bool known = auth_identify(x->server, x->authorization, x->session_token, &x->identity);
@@ -101,7 +106,7 @@ static bool check_access(http_exchange *x, bool unsafe)
             http_respond_problem(x, 403, "API tokens may not do this: sign in");
         return !x->status;
     }
-    if (unsafe && !http_text_equal_constant_time(x->csrf, x->identity.csrf)) {
+    if (is_unsafe(x) && !http_text_equal_constant_time(x->csrf, x->identity.csrf)) {
         http_respond_problem(x, 403, "the header X-CSRF-Token is missing or wrong");
         return false;
     }
@@ -119,11 +124,10 @@ static bool check_access(http_exchange *x, bool unsafe)
 static bool check_head(http_exchange *x)
 {
     unsigned allowed;
-    bool unsafe = x->method != HTTP_GET && x->method != HTTP_HEAD;
     x->route = http_route_find(http_routes, http_route_count, x->method, x->path, &x->params, &allowed);
     if (!x->route) {
         char methods[HTTP_METHODS_TEXT_MAX];
-        if (!unsafe && !allowed && page_asset(x))
+        if (!is_unsafe(x) && !allowed && page_asset(x))
             return false;
         if (allowed) {
             http_header(x, "Allow", "%s", http_methods_text(methods, allowed));
@@ -133,11 +137,11 @@ static bool check_head(http_exchange *x)
         }
         return false;
     }
-    if (unsafe && is_cross_site(x)) {
+    if (is_unsafe(x) && is_cross_site(x)) {
         http_respond_problem(x, 403, "requests from other sites are refused");
         return false;
     }
-    if (!check_access(x, unsafe))
+    if (!check_access(x))
         return false;
     if (x->body_expected > body_limit(x)) {
         http_respond_problem(x, 413, "the body has %llu bytes, at most %llu are allowed",
@@ -159,7 +163,8 @@ static void dispatch(http_exchange *x)
     meshping_error err = {0};
     x->body_complete = true;
     lws_set_timeout(x->wsi, NO_PENDING_TIMEOUT, 0);
-    if (x->status)
+    /* again, as the head may be old by now: who has gone meanwhile does nothing any more */
+    if (x->status || (x->body_expected && !check_access(x)))
         return;
     if (x->route->flags & HTTP_ROUTE_JSON) {
         if (json_body_parse(&x->json, x->body ? x->body : "", x->body_length, &err) != MESHPING_OK) {

@@ -10,7 +10,7 @@
 #define API "/api/v1"
 #define JSON HTTP_ROUTE_JSON
 #define SESSION HTTP_ROUTE_SESSION
-#define FRESH HTTP_ROUTE_FRESH
+#define FRESH (HTTP_ROUTE_FRESH | SESSION) /* no token: what it could make would outlive it */
 #define ORIGINAL HTTP_ROUTE_ORIGINAL
 
 const http_route http_routes[] = {
@@ -28,13 +28,13 @@ const http_route http_routes[] = {
     {API "/links/use", api_link_use, HTTP_POST, HTTP_ANYONE, JSON, "user.password"},
 
     {API "/profile", api_profile_get, HTTP_GET, HTTP_VIEWER, 0, NULL},
-    {API "/profile", api_profile_put, HTTP_PUT, HTTP_VIEWER, JSON | SESSION | FRESH, "user.change"},
+    {API "/profile", api_profile_put, HTTP_PUT, HTTP_VIEWER, JSON | FRESH, "user.change"},
     {API "/password", api_password_put, HTTP_PUT, HTTP_VIEWER, JSON | SESSION, "user.password"},
     {API "/sessions", api_sessions_list, HTTP_GET, HTTP_VIEWER, SESSION, NULL},
-    {API "/sessions", api_sessions_end_others, HTTP_DELETE, HTTP_VIEWER, SESSION | FRESH, "session.end"},
-    {API "/sessions/*", api_session_end, HTTP_DELETE, HTTP_VIEWER, SESSION | FRESH, "session.end"},
+    {API "/sessions", api_sessions_end_others, HTTP_DELETE, HTTP_VIEWER, FRESH, "session.end"},
+    {API "/sessions/*", api_session_end, HTTP_DELETE, HTTP_VIEWER, FRESH, "session.end"},
     {API "/tokens", api_tokens_list, HTTP_GET, HTTP_VIEWER, 0, NULL},
-    {API "/tokens", api_token_create, HTTP_POST, HTTP_VIEWER, JSON | SESSION | FRESH, "token.create"},
+    {API "/tokens", api_token_create, HTTP_POST, HTTP_VIEWER, JSON | FRESH, "token.create"},
     {API "/tokens/*", api_token_delete, HTTP_DELETE, HTTP_VIEWER, 0, "token.delete"},
 
     {API "/users", api_users_list, HTTP_GET, HTTP_ADMIN, 0, NULL},

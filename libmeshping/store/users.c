@@ -122,6 +122,11 @@ static meshping_status update_user(meshping__sql *sql, const meshping_user_recor
 {
     int64_t before = 0, after = 0;
     meshping_status status = count_admins(sql, &before, err);
+    if (status == MESHPING_OK) /* a link may be on its way to the address that is his no more */
+        status = meshping__sql_run(sql, err,
+                                   "DELETE FROM links WHERE user_id = ?1"
+                                   " AND EXISTS(SELECT 1 FROM users WHERE id = ?1 AND email <> ?2)",
+                                   "it", (int64_t)user->id, user->email);
     if (status != MESHPING_OK)
         return status;
     status =

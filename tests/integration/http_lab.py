@@ -15,6 +15,16 @@ import openapi_lab
 
 BIN = pathlib.Path(os.environ.get("MESHPING_BIN", "build/release/bin")).resolve()
 USER, PASSWORD = "anna", "correct horse battery"
+SAFETY = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+                               "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; "
+                               "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Strict-Transport-Security": "max-age=31536000",
+}
 
 
 def tls_context():
@@ -23,6 +33,14 @@ def tls_context():
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return context
+
+
+def check_safety(path, answer):
+    """Of every answer that any test gets: the headers for safety, each once, and nothing of the API is kept."""
+    for name, value in SAFETY.items():
+        assert answer.headers.get_all(name) == [value], (path, name, answer)
+    if path.startswith(("/api/", "/admin/update", "/admin/approve", "/admin/reject", "/monitoring/", "/metrics")):
+        assert answer.headers.get_all("Cache-Control") == ["no-store"], (path, answer)
 
 
 class Answer:
@@ -105,6 +123,8 @@ class Server:
                                headers={key: value for key, value in sent.items() if value is not None})
             got = connection.getresponse()
             answer = Answer(got.status, got.headers, got.read())
+            if check:
+                check_safety(path, answer)
             if check and method != "HEAD" and "Content-Encoding" not in got.headers:
                 openapi_lab.check_answer(method, path, answer)
             return answer

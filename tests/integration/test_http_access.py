@@ -265,7 +265,7 @@ def test_a_live_view_starts_with_a_snapshot_and_then_deltas(server):
 ])
 def test_a_live_view_is_refused(server, change, status):
     async def watch():
-        with pytest.raises(websockets.exceptions.InvalidStatusCode) as refused:
+        with pytest.raises(websockets.InvalidStatusCode) as refused:
             async with live(server, **change):
                 pass
         assert refused.value.status_code == status
@@ -276,7 +276,7 @@ def test_a_live_view_is_refused(server, change, status):
 
 def test_the_live_protocol_is_at_its_path_only(server):
     async def watch(path):
-        with pytest.raises((websockets.exceptions.InvalidHandshake, ConnectionError, ssl.SSLError, EOFError)):
+        with pytest.raises((websockets.InvalidHandshake, ConnectionError, ssl.SSLError, EOFError)):
             async with websockets.connect(f"wss://{server.host}{path}", subprotocols=["meshping.live.v1"],
                                           origin=f"https://{server.host}", ssl=http_lab.tls_context(),
                                           extra_headers={"Cookie": server.session.cookie}):
