@@ -95,11 +95,12 @@ def test_every_test_that_the_security_table_names_is_there():
     root = http_lab.pathlib.Path(__file__).parents[2]
     files = {"P": "integration/test_people.py", "R": "integration/test_roles.py", "H": "integration/test_http_api.py",
              "A": "integration/test_http_access.py", "X": "integration/test_http_hostile.py", "M": "integration/test_mail.py",
-             "F": "integration/test_http_flood.py", "G": "integration/test_audit.py", "L": "integration/test_breached.py", "U": "unit/test_http_parts.c", "S": "unit/test_store_people.c"}
+             "F": "integration/test_http_flood.py", "G": "integration/test_audit.py", "L": "integration/test_breached.py",
+             "C": "integration/test_accounts.py", "U": "unit/test_http_parts.c", "S": "unit/test_store_people.c"}
     named = 0
     for line in (root / "docs/SECURITY.md").read_text().replace("\n  ", " ").splitlines():
         letter = None
-        for found, name in re.findall(r"(?:\b([PRHAXMFGLUS])\b,? )?`(test_[a-z0-9_]+)`", line):
+        for found, name in re.findall(rf"(?:\b([{''.join(files)}])\b,? )?`(test_[a-z0-9_]+)`", line):
             letter = found or letter
             if letter:
                 assert f"{name}(" in (root / "tests" / files[letter]).read_text(), (letter, name)
