@@ -31,14 +31,39 @@ typedef struct http_per_session {
 } http_per_session;
 const size_t http_per_session_size = sizeof(http_per_session);
 
-static const char safety_headers[] =
-    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'\r\n"
-    "X-Content-Type-Options: nosniff\r\n"
-    "Referrer-Policy: no-referrer\r\n"
-    "Strict-Transport-Security: max-age=31536000\r\n"
-    "Cross-Origin-Opener-Policy: same-origin\r\n"
-    "Cross-Origin-Resource-Policy: same-origin\r\n";
+static const struct {
+    const char *name, *value;
+} safety[] = {
+    {"Content-Security-Policy:",
+     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+     "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"},
+    {"X-Content-Type-Options:", "nosniff"},
+    {"Referrer-Policy:", "no-referrer"},
+    {"Strict-Transport-Security:", "max-age=31536000"},
+    {"Cross-Origin-Opener-Policy:", "same-origin"},
+    {"Cross-Origin-Resource-Policy:", "same-origin"},
+};
+#define SAFETY_COUNT (sizeof safety / sizeof safety[0])
+
+/* Of what the server answers itself. */
+static const char *safety_headers(void)
+{
+    static char text[768];
+    size_t used = strlen(text);
+    for (size_t i = used ? SAFETY_COUNT : 0; i < SAFETY_COUNT; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s %s\r\n", safety[i].name, safety[i].value);
+    return text;
+}
+
+const struct lws_protocol_vhost_options *http_safety_options(void)
+{
+    static struct lws_protocol_vhost_options options[SAFETY_COUNT + 1] = {{NULL, NULL, "Cache-Control:", "no-store"}};
+    for (size_t i = 0; i < SAFETY_COUNT; i++) {
+        options[i + 1] = (struct lws_protocol_vhost_options){NULL, NULL, safety[i].name, safety[i].value};
+        options[i].next = &options[i + 1];
+    }
+    return options;
+}
 
 static server *server_of(struct lws *wsi)
 {
@@ -275,7 +300,7 @@ static size_t put_head(http_exchange *x, char *to, size_t size)
     gmtime_r(&now, &tm);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
     int length = snprintf(to, size, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%sConnection: %s\r\n\r\n", x->status,
-                          problem_title(x->status), date, x->headers.data ? x->headers.data : "", safety_headers,
+                          problem_title(x->status), date, x->headers.data ? x->headers.data : "", safety_headers(),
                           x->close_after ? "close" : "keep-alive");
     return length > 0 && (size_t)length < size ? (size_t)length : 0;
 }
@@ -381,7 +406,7 @@ int http_refuse_upgrade(struct lws *wsi, int status, const char *detail)
     int length = snprintf((char *)buffer + LWS_PRE, sizeof buffer - LWS_PRE,
                           "HTTP/1.1 %d %s\r\nContent-Type: " PROBLEM_CONTENT_TYPE
                           "\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%sConnection: close\r\n\r\n%s",
-                          status, problem_title(status), strlen(body), safety_headers, body);
+                          status, problem_title(status), strlen(body), safety_headers(), body);
     json_object_put(problem);
     if (length > 0 && (size_t)length < sizeof buffer - LWS_PRE)
         (void)lws_write(wsi, buffer + LWS_PRE, (size_t)length, LWS_WRITE_HTTP_HEADERS);

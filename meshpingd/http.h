@@ -14,6 +14,8 @@
 #include <libwebsockets.h>
 
 /* ---- for web.c: the protocol table; entry 0 must be http_callback ---- */
+/* The headers for safety, for what libwebsockets answers by itself. */
+const struct lws_protocol_vhost_options *http_safety_options(void);
 int http_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
 extern const size_t http_per_session_size;
 #define LIVE_SUBPROTOCOL "meshping.live.v1"

@@ -161,6 +161,7 @@ static meshping_status create_context(web *w, meshping_error *err)
                                   "cannot start libwebsockets on libuv (is libwebsockets-evlib-uv installed?)");
     info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
     info.vhost_name = "meshping";
+    info.headers = http_safety_options();
     info.protocols = protocols;
     info.alpn = "http/1.1";
     info.user = w;

@@ -105,7 +105,10 @@ def test_every_test_that_the_security_table_names_is_there():
             if letter:
                 assert f"{name}(" in (root / "tests" / files[letter]).read_text(), (letter, name)
                 named += 1
-    assert named > 30
+    assert named > 60
+    pages = "".join((root / f"tests/browser/{name}.test.mjs").read_text() for name in ("people", "accounts"))
+    titles = re.findall(r"\bB, \*([^*]+)\*", (root / "docs/SECURITY.md").read_text())
+    assert len(titles) >= 3 and all(f"test('{title}'" in pages for title in titles), titles
 
 
 def test_every_schema_of_the_file_is_one():

@@ -12,8 +12,14 @@
 
 static void test_what_people_see_is_whole(void **state)
 {
-    static const char *const names[] = {"", "anna", "Zo\xc3\xab M.", "\xd0\x90\xd0\xbd\xd0\xbd\xd0\xb0",
-                                        "\xe7\x8e\x8b", "\xf0\x9f\x98\x80", "\xe2\x82\xac 5", "#x? <b>"};
+    static const char *const names[] = {"",
+                                        "anna",
+                                        "Zo\xc3\xab M.",
+                                        "\xd0\x90\xd0\xbd\xd0\xbd\xd0\xb0",
+                                        "\xe7\x8e\x8b",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xe2\x82\xac 5",
+                                        "#x? <b>"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_true(looks_whole(names[i]));
@@ -24,13 +30,37 @@ static void test_what_nobody_sees_is_found_and_becomes_a_question_mark(void **st
     static const struct {
         const char *text, *clean;
     } cases[] = {
-        {"a\xe2\x80\x8b" "b", "a?b"},       {"\xe2\x80\xae" "core", "?core"},    {"a\xc2\xa0", "a?"},
-        {"a\xc2\xad" "b", "a?b"},           {"e\xcc\x81", "e?"},                 {"a\n\x7f", "a??"},
-        {"\xe3\x80\x80", "?"},              {"\xef\xbb\xbf" "a", "?a"},          {"\xef\xbf\xbf", "?"},
-        {"\xf3\xa0\x81\x81", "?"},          {"\xee\x80\x80", "?"},               {"\xc2\x85", "?"},
-        {"\xff" "a", "?a"},                 {"\xc3", "?"},                       {"\xe2\x80", "??"},
-        {"\xc0\xaf", "??"},                 {"\xed\xa0\x80", "???"},             {"\xf4\x90\x80\x80", "????"},
-        {"\xe0\x80\x80", "???"},            {"\xf0\x9f\x98", "???"},             {"\xe2\x81\xa6z\xe2\x81\xa9", "?z?"},
+        {"a\xe2\x80\x8b"
+         "b",
+         "a?b"},
+        {"\xe2\x80\xae"
+         "core",
+         "?core"},
+        {"a\xc2\xa0", "a?"},
+        {"a\xc2\xad"
+         "b",
+         "a?b"},
+        {"e\xcc\x81", "e?"},
+        {"a\n\x7f", "a??"},
+        {"\xe3\x80\x80", "?"},
+        {"\xef\xbb\xbf"
+         "a",
+         "?a"},
+        {"\xef\xbf\xbf", "?"},
+        {"\xf3\xa0\x81\x81", "?"},
+        {"\xee\x80\x80", "?"},
+        {"\xc2\x85", "?"},
+        {"\xff"
+         "a",
+         "?a"},
+        {"\xc3", "?"},
+        {"\xe2\x80", "??"},
+        {"\xc0\xaf", "??"},
+        {"\xed\xa0\x80", "???"},
+        {"\xf4\x90\x80\x80", "????"},
+        {"\xe0\x80\x80", "???"},
+        {"\xf0\x9f\x98", "???"},
+        {"\xe2\x81\xa6z\xe2\x81\xa9", "?z?"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -47,13 +77,14 @@ static void test_two_that_may_be_taken_for_each_other_compare_equal(void **state
 {
     static const char *const same[][2] = {
         {"anna", "ANNA"},
-        {"anna", "\xd0\xb0nn\xd0\xb0"},                                 /* Cyrillic a */
-        {"coco", "\xd1\x81\xd0\xbe\xd1\x81\xd0\xbe"},                   /* all Cyrillic */
-        {"NOC", "\xce\x9d\xce\x9f" "C"},                                /* Greek N and O */
+        {"anna", "\xd0\xb0nn\xd0\xb0"},               /* Cyrillic a */
+        {"coco", "\xd1\x81\xd0\xbe\xd1\x81\xd0\xbe"}, /* all Cyrillic */
+        {"NOC", "\xce\x9d\xce\x9f"
+                "C"}, /* Greek N and O */
         {"Ivan", "lvan"},
         {"noc0", "NOCO"},
-        {"anna", "\xef\xbd\x81nna"},                                    /* wide */
-        {"Anna1", "\xf0\x9d\x90\x80nna\xf0\x9d\x9f\x8f"},               /* mathematical */
+        {"anna", "\xef\xbd\x81nna"},                      /* wide */
+        {"Anna1", "\xf0\x9d\x90\x80nna\xf0\x9d\x9f\x8f"}, /* mathematical */
         {"J\xc3\xbcrgen", "J\xc3\x9cRGEN"},
         {"\xc5\x81ukasz", "\xc5\x82ukasz"},
         {"\xc5\xbd", "\xc5\xbe"},
@@ -61,7 +92,8 @@ static void test_two_that_may_be_taken_for_each_other_compare_equal(void **state
         {"\xd0\x96\xd0\xb0\xd0\xbd\xd0\xbd\xd0\xb0", "\xd0\xb6\xd0\xb0\xd0\xbd\xd0\xbd\xd0\xb0"},
         {"\xd0\x84va", "\xd1\x94va"},
         {"\xce\xa3\xce\xbf\xcf\x86", "\xcf\x82\xce\xbf\xcf\x86"},
-        {"a-b", "a\xe2\x80\x93" "b"},
+        {"a-b", "a\xe2\x80\x93"
+                "b"},
         {"", ""},
     };
     (void)state;
