@@ -25,7 +25,8 @@
 #define URGENT_MS 200 /* a changed verdict leaves so soon, with what came meanwhile */
 #define GRACE_MARGIN_MS 1000
 #define LINK_FAILURES_LOGGED 3
-#define LAST_WORDS_MS 2000 /* after a signal: to deliver what is measured already */
+#define STEP_NS (1000 * MS_NS) /* between two ticks the clock is not slewed so far: it was set */
+#define LAST_WORDS_MS 2000     /* after a signal: to deliver what is measured already */
 
 /* What the last verdict of a target was, to tell a change. */
 typedef struct last_verdict {
@@ -47,6 +48,7 @@ typedef struct agent {
     size_t verdict_count;
     int64_t flush_at_ns;
     int64_t tick_at_ns;
+    int64_t apart_ns; /* the wall clock from the monotonic one */
     meshping_link logged_link;
     unsigned failures;
     int64_t stop_at_ns; /* 0: running */
@@ -256,6 +258,18 @@ static bool is_done(const agent *a, const meshping_now *now)
            now->mono_ns >= a->stop_at_ns;
 }
 
+/* A clock that was set, as at boot by the first answer of NTP, makes nothing that waits older. */
+static void note_step(agent *a, const meshping_now *now)
+{
+    int64_t apart_ns = now->unix_ns - now->mono_ns, by_ns = apart_ns - a->apart_ns;
+    a->apart_ns = apart_ns;
+    if (llabs(by_ns) < STEP_NS)
+        return;
+    log_warning("agent", "the clock was set %s by %.3f s", by_ns < 0 ? "back" : "ahead", (double)llabs(by_ns) / 1e9);
+    flush(a);
+    meshping_buffer_clock_stepped(a->buffer, by_ns / 1000);
+}
+
 /* Whatever woke us: give everyone whose time has come a turn. */
 static void run_due(agent *a)
 {
@@ -272,6 +286,7 @@ static void run_due(agent *a)
         a->flush_at_ns = now.mono_ns + FLUSH_MS * MS_NS;
     }
     if (now.mono_ns >= a->tick_at_ns) {
+        note_step(a, &now);
         meshping_buffer_expire(a->buffer, now.unix_ns / 1000);
         a->tick_at_ns = now.mono_ns + 1000 * MS_NS;
     }
@@ -434,6 +449,7 @@ int run_main(int argc, char **argv)
     meshping_now now = meshping_now_read();
     a.flush_at_ns = now.mono_ns + FLUSH_MS * MS_NS;
     a.tick_at_ns = now.mono_ns;
+    a.apart_ns = now.unix_ns - now.mono_ns;
     run_due(&a);
     uv_run(&a.loop, UV_RUN_DEFAULT);
     code = 0;

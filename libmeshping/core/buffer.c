@@ -10,9 +10,11 @@
  */
 #define GAPS_MAX 256
 #define SETTLED_MAX 1024
+#define TIME_MAX_US (INT64_C(1) << 60)
 
 typedef struct slot {
     meshping_buffer_block block;
+    int64_t stepped_us; /* how far the clock was set since */
     uint8_t *owned;
 } slot;
 
@@ -331,13 +333,32 @@ meshping_status meshping_buffer_push(meshping_buffer *buffer, uint8_t *bytes, si
     return MESHPING_OK;
 }
 
+/* Far enough for any clock; the sums below stay far from the bounds. */
+static int64_t within(int64_t time_us)
+{
+    return max_i64(-TIME_MAX_US, min_i64(TIME_MAX_US, time_us));
+}
+
+void meshping_buffer_clock_stepped(meshping_buffer *buffer, int64_t by_us)
+{
+    for (size_t i = 0; i < buffer->count; i++) {
+        slot *kept = &buffer->slots[buffer->start + i];
+        kept->stepped_us = within(kept->stepped_us + within(by_us));
+    }
+}
+
+static int64_t age_from(const slot *kept)
+{
+    return within(kept->block.last_unix_us) + kept->stepped_us;
+}
+
 /* A block that is too old behind one that is not (the clock was set back) stays: kept too long is not lost. */
 void meshping_buffer_expire(meshping_buffer *buffer, int64_t unix_us)
 {
     int64_t limit_us;
     if (__builtin_sub_overflow(unix_us, buffer->options.max_age_ms * 1000, &limit_us))
         return;
-    while (buffer->count > 0 && buffer->slots[buffer->start].block.last_unix_us < limit_us)
+    while (buffer->count > 0 && age_from(&buffer->slots[buffer->start]) < limit_us)
         drop_oldest(buffer, MESHPING_GAP_EXPIRED);
 }
 

@@ -183,6 +183,36 @@ static void test_what_is_too_old_expires_to_the_microsecond(void **unused)
     meshping_buffer_free(buffer);
 }
 
+static void test_a_clock_that_is_set_makes_nothing_older_or_younger(void **unused)
+{
+    (void)unused;
+    meshping_buffer *buffer = new_buffer(1000, 100);
+    push(buffer, 0); /* last slot: second 5; at most 60 s old */
+    meshping_buffer_clock_stepped(buffer, 7200 * SECOND);
+    push(buffer, 7210);
+    meshping_buffer_expire(buffer, 7265 * SECOND);
+    assert_int_equal(stats_of(buffer).blocks, 2);
+    assert_int_equal(stats_of(buffer).oldest_unix_us, 0);
+    meshping_buffer_expire(buffer, 7265 * SECOND + 1);
+    assert_int_equal(stats_of(buffer).blocks, 1);
+    assert_gap(buffer, 0, 1, 1, 3, MESHPING_GAP_EXPIRED);
+    meshping_buffer_clock_stepped(buffer, -7200 * SECOND); /* 7215 was 15 by this clock */
+    meshping_buffer_expire(buffer, 75 * SECOND);
+    assert_int_equal(stats_of(buffer).blocks, 1);
+    meshping_buffer_expire(buffer, 75 * SECOND + 1);
+    assert_int_equal(stats_of(buffer).blocks, 0);
+    push(buffer, 10);
+    for (int i = 0; i < 3; i++) /* what cannot be harms nobody */
+        meshping_buffer_clock_stepped(buffer, INT64_MAX);
+    meshping_buffer_expire(buffer, 10000 * SECOND);
+    assert_int_equal(stats_of(buffer).blocks, 1);
+    for (int i = 0; i < 3; i++)
+        meshping_buffer_clock_stepped(buffer, INT64_MIN);
+    meshping_buffer_expire(buffer, 0);
+    assert_int_equal(stats_of(buffer).blocks, 0);
+    meshping_buffer_free(buffer);
+}
+
 static void test_gaps_of_other_reasons_or_apart_are_told_apart(void **unused)
 {
     (void)unused;
@@ -378,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_over_a_limit_the_oldest_goes_and_is_told),
         cmocka_unit_test(test_a_block_longer_than_the_buffer_is_refused_and_stays_the_callers),
         cmocka_unit_test(test_what_is_too_old_expires_to_the_microsecond),
+        cmocka_unit_test(test_a_clock_that_is_set_makes_nothing_older_or_younger),
         cmocka_unit_test(test_gaps_of_other_reasons_or_apart_are_told_apart),
         cmocka_unit_test(test_a_gap_goes_when_all_of_it_is_acknowledged),
         cmocka_unit_test(test_a_gap_is_cut_by_what_the_server_has_after_all),
