@@ -17,6 +17,7 @@
 
 #define CONFIRMATION_MS 10000
 #define STATUS_MS 10000
+#define GAP_TELL_MS 1000          /* the page has each of them, the log so many */
 #define AGENTS_A_RETRY_SECOND 250 /* retry_s = agents / 250: docs/PROTOCOL.md, Delivery */
 
 static uint32_t retry_s(const server *s)
@@ -293,6 +294,16 @@ void agents_block(agent_connection *c, const uint8_t *frame, size_t length)
     submit(c, epoch, sequence, copy, block_length);
 }
 
+static void tell_gap(agent_connection *c, const meshping_gap *gap)
+{
+    int64_t now_ms = server_mono_ms();
+    if (c->gap_told_ms && now_ms - c->gap_told_ms < GAP_TELL_MS)
+        return;
+    c->gap_told_ms = now_ms;
+    log_warning("agents", "%s dropped %llu samples before they could be sent: %s", c->agent->record.host_name,
+                (unsigned long long)gap->sample_count, meshping_gap_reason_name(gap->reason));
+}
+
 static void on_gap(agent_connection *c, const meshping_gap_message *message)
 {
     meshping_error err;
@@ -307,8 +318,7 @@ static void on_gap(agent_connection *c, const meshping_gap_message *message)
         meshping_store_submit_gap(c->server->store, &write, &message->gap, stored, pending, &err) != MESHPING_OK)
         free(pending); /* the agent tells it again */
     else
-        log_warning("agents", "%s dropped %llu samples before they could be sent: %s", c->agent->record.host_name,
-                    (unsigned long long)message->gap.sample_count, meshping_gap_reason_name(message->gap.reason));
+        tell_gap(c, &message->gap);
 }
 
 static void on_status(agent_connection *c, const meshping_status_message *status)

@@ -241,9 +241,13 @@ static bool make_room(const server *s)
 /* Exactly /agent, and nothing that a browser sends. Non-zero refuses the upgrade. */
 static int filter(struct lws *wsi)
 {
-    char path[64] = "";
+    char path[64] = "", version[8] = "";
     if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0) {
         log_warning("agents", "a request with Origin for the agents' endpoint: refused");
+        return 1;
+    }
+    if (lws_hdr_copy(wsi, version, sizeof version, WSI_TOKEN_VERSION) <= 0 || strcmp(version, "13") != 0) {
+        log_warning("agents", "a request for WebSocket version \"%s\", not 13: refused", version);
         return 1;
     }
     if (lws_hdr_copy(wsi, path, sizeof path, WSI_TOKEN_GET_URI) <= 0 || strcmp(path, MESHPING_AGENT_PATH) != 0) {

@@ -15,7 +15,7 @@ typedef struct agent_connection {
     agent_entry *agent; /* NULL until authenticated */
     char peer[MESHPING_ADDRESS_TEXT_MAX];
     meshping_binding binding;
-    int64_t opened_ms, heard_ms, status_ms;
+    int64_t opened_ms, heard_ms, status_ms, gap_told_ms;
     uint64_t epoch;
     uint64_t ping_counter;
     meshping_now pinged; /* when the last ping was sent; its number is ping_counter */

@@ -11,6 +11,13 @@
 
 /* ---- in the writer's transaction ---- */
 
+#define GAP_BYTES 128 /* what a gap counts for: about what its row takes */
+
+static size_t cost(const meshping__write *item)
+{
+    return item->is_gap ? GAP_BYTES : item->write.length;
+}
+
 typedef struct source {
     int64_t id; /* 0: none yet */
     meshping__ranges ranges;
@@ -75,7 +82,7 @@ static meshping_status save_source(meshping__sql *sql, const meshping__write *it
         " first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us),"
         " updated_us = max(updated_us, excluded.updated_us)",
         "iitbiiiiii", (int64_t)item->write.agent_id, (int64_t)item->write.epoch, item->write.source,
-        (const void *)bytes, length, (int64_t)!item->is_gap, (int64_t)item->sample_count, (int64_t)item->write.length,
+        (const void *)bytes, length, (int64_t)!item->is_gap, (int64_t)item->sample_count, (int64_t)cost(item),
         item->is_gap ? item->gap.first_unix_us : item->first_us, item->is_gap ? item->gap.last_unix_us : item->last_us,
         item->write.received_unix_us);
 }
@@ -121,7 +128,7 @@ meshping_status meshping__quarantine_apply(meshping__sql *sql, meshping__write *
     if (meshping__ranges_add(&item->ranges, first, last) != MESHPING_OK ||
         meshping__ranges_add(&from.ranges, first, last) != MESHPING_OK)
         return refuse(item, "the epoch has too many received ranges: send the lowest sequences first");
-    if ((uint64_t)used + item->write.length > item->quarantine_bytes_max)
+    if ((uint64_t)used + cost(item) > item->quarantine_bytes_max)
         return refuse(item, "the agent's quarantine is full");
     status = save_source(sql, item, &from, err);
     if (status == MESHPING_OK && !from.id)
@@ -129,7 +136,7 @@ meshping_status meshping__quarantine_apply(meshping__sql *sql, meshping__write *
     if (status == MESHPING_OK)
         status = save_row(sql, item, from.id, err);
     item->stored = status == MESHPING_OK;
-    item->quarantine_bytes += item->write.length;
+    item->quarantine_bytes += cost(item);
     return status;
 }
 

@@ -161,6 +161,17 @@ def test_only_the_exact_endpoint_upgrades(server, path, protocol, extra):
     assert " 101 " not in head
 
 
+@pytest.mark.parametrize("version", ["12", "8", "0", "130"])
+def test_another_version_of_websocket_is_refused(server, version):
+    mark = len(server.daemon.text())
+    tls = server.tls()
+    tls.sendall((f"GET /agent HTTP/1.1\r\nHost: agents.meshping\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: {version}\r\n"
+                 f"Sec-WebSocket-Protocol: meshping.agent.v1\r\n\r\n").encode())
+    assert b" 101 " not in tls.recv(1000)
+    expect_line(server, mark, rf'WebSocket version "{version}"')
+
+
 def test_plain_http_on_the_tls_port(server):
     mark = len(server.daemon.text())
     plain = server.connect()

@@ -271,6 +271,21 @@ def test_a_full_quarantine_gives_no_credit_loses_nothing_and_an_approval_goes_on
     lab.wait_for("the quarantine is empty", 10, lambda: sources_of(small, "a") == [])
 
 
+def test_gaps_count_too_and_do_not_fill_the_log(small):
+    _, connection = join(small, "a")
+    small.act("a", "hold")
+    connection.expect("registration_status")
+    mark = len(small.daemon.text())
+    for n in range(1, 1001):
+        connection.send("gap", epoch=EPOCH, first=n, last=n, from_us=1, to_us=2, samples=1, reason="overflow")
+    wait_ranges(connection, [[1, 1000]])
+    assert small.agents()["a"]["quarantine_bytes"] == 1000 * 128 == sum(s["bytes"] for s in sources_of(small, "a"))
+    assert 1 <= small.daemon.text()[mark:].count("before they could be sent") < 20
+    small.act("a", "approve")
+    lab.wait_for("the quarantine is empty", 10, lambda: sources_of(small, "a") == [])
+    lab.wait_for("and counts for nothing", 5, lambda: small.agents()["a"]["quarantine_bytes"] == 0)
+
+
 def stored_samples(server):  # noqa: F811
     with sqlite3.connect(server.state / "meshping.db") as database:
         return database.execute("SELECT (SELECT coalesce(sum(sample_count), 0) FROM blocks) +"

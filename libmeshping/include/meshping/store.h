@@ -40,7 +40,7 @@ typedef struct meshping_store_options {
      * together. seal_after_s 0: never; then nothing expires either.
      */
     uint32_t seal_after_s, long_after_s;
-    uint64_t quarantine_bytes_max; /* of the blocks of one agent on hold; default MESHPING_QUARANTINE_BYTES_MAX */
+    uint64_t quarantine_bytes_max; /* of one agent on hold, a gap for 128; default MESHPING_QUARANTINE_BYTES_MAX */
 } meshping_store_options;
 
 MESHPING_API void meshping_store_options_init(meshping_store_options *options);
