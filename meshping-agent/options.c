@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -104,19 +105,32 @@ int agent_options_read(agent_config *config, int argc, char **argv)
     return -1;
 }
 
+static struct termios asked_on; /* the terminal as it was, also for who gives up at the prompt */
+
+static void give_up(int number)
+{
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &asked_on);
+    raise(number); /* SA_RESETHAND: for good, once this returns */
+}
+
 static meshping_status ask(char *text, meshping_error *err)
 {
-    struct termios before, quiet;
-    bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0;
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    struct sigaction before[sizeof signals / sizeof *signals], quit = {.sa_handler = give_up, .sa_flags = SA_RESETHAND};
+    bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &asked_on) == 0;
     if (terminal) {
+        struct termios quiet = asked_on;
         fputs("Passphrase: ", stderr);
-        quiet = before;
+        for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+            sigaction(signals[i], &quit, &before[i]);
         quiet.c_lflag &= ~(tcflag_t)ECHO;
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     }
     char *got = fgets(text, MESHPING_PASSPHRASE_TEXT_MAX, stdin);
     if (terminal) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &asked_on);
+        for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+            sigaction(signals[i], &before[i], NULL);
         fputc('\n', stderr);
     }
     return got ? MESHPING_OK : meshping_error_set(err, MESHPING_INVALID, "no passphrase came on standard input");

@@ -3,10 +3,13 @@
 
 import base64
 import os
+import pty
 import re
+import signal
 import socket
 import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -210,6 +213,20 @@ def test_mistyped_passphrase_names_the_group(server):
     assert code == 2
     assert "group 3" in log and len(log.strip().splitlines()) == 1, log
     assert groups[3] not in log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_gives_up_at_the_prompt_has_a_terminal_that_echoes(number):
+    ours, terminal = pty.openpty()
+    with lab.directory() as directory:
+        agent = subprocess.Popen([lab.BIN / "meshping-agent", "run", "--state-dir", directory / "state",
+                                  "--passphrase-file", "-"], stdin=terminal, stdout=terminal, stderr=terminal)
+        lab.wait_for("it asks without echo", 10, lambda: not termios.tcgetattr(terminal)[3] & termios.ECHO)
+        agent.send_signal(number)
+        assert agent.wait(10) == -number
+        assert termios.tcgetattr(terminal)[3] & termios.ECHO
+    os.close(ours)
+    os.close(terminal)
 
 
 def test_revoked_passphrase_is_refused_and_the_agent_waits(server):
