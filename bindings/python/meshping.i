@@ -71,6 +71,11 @@
 %typemap(freearg) (char **text, size_t *length) {
     meshping_free(*$1);
 }
+/* SWIG makes NULL of None, which no call here takes */
+%typemap(check) const char * {
+    if (!$1)
+        SWIG_exception_fail(SWIG_TypeError, "in method '$symname', argument $argnum is None, not a str");
+}
 /* ---- what is wrapped ---- */
 
 %constant int TARGETS_MAX = MESHPING_TARGETS_MAX;

@@ -36,6 +36,16 @@ def test_wrong_parts_of_a_passphrase_are_refused():
         meshping.encode_passphrase(KEY, "256.1.1.1", 8443, PIN)
 
 
+@pytest.mark.parametrize("wrong", [None, 7, b"MP1-", []])
+def test_what_is_no_text_is_a_type_error(wrong):
+    with pytest.raises(TypeError):
+        meshping.decode_passphrase(wrong)
+    with pytest.raises(TypeError):
+        meshping.encode_passphrase(KEY, wrong, 8443, PIN)
+    with pytest.raises(TypeError):
+        meshping.Store(wrong)
+
+
 def test_a_message_survives_encode_and_decode():
     message = {"event": "targets_applied", "data": {"revision": 7, "count": 3}}
     text = meshping.encode_message(message)
