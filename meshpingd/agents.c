@@ -20,6 +20,13 @@
 #define GAP_TELL_MS 1000          /* the page has each of them, the log so many */
 #define AGENTS_A_RETRY_SECOND 250 /* retry_s = agents / 250: docs/PROTOCOL.md, Delivery */
 
+/* An agent with nothing to say speaks when it is asked, and must be asked in time whatever offline_s is. */
+static int64_t status_every_ms(const server *s)
+{
+    int64_t in_time_ms = (int64_t)s->config.offline_s * 2000 / 3;
+    return in_time_ms < STATUS_MS ? in_time_ms : STATUS_MS;
+}
+
 static uint32_t retry_s(const server *s)
 {
     return (uint32_t)(s->agent_count / AGENTS_A_RETRY_SECOND);
@@ -408,7 +415,7 @@ void agents_tick(server *s)
                 connection_refuse(c, 1008, "it did not authenticate within %d s", s->config.authentication_s);
             continue;
         }
-        if (now_ms - c->heard_ms > (int64_t)s->config.offline_s * 1000) {
+        if (now_ms - server_silent_since(s, c->heard_ms) > (int64_t)s->config.offline_s * 1000) {
             connection_refuse(c, 1001, "no word for %d s", s->config.offline_s);
             continue;
         }
@@ -416,7 +423,7 @@ void agents_tick(server *s)
             connection_refuse(c, 1008, "it did not confirm its join ticket within %d s", CONFIRMATION_MS / 1000);
             continue;
         }
-        if (now_ms - c->status_ms >= STATUS_MS) {
+        if (now_ms - c->status_ms >= status_every_ms(s)) {
             c->status_ms = now_ms;
             send_status(c, ++c->ping_counter, 0);
         }

@@ -197,12 +197,18 @@ static void save_changed(server *s)
         changed[i]->unsaved = false;
 }
 
+int64_t server_silent_since(const server *s, int64_t heard_ms)
+{
+    return heard_ms > s->offline_changed_ms ? heard_ms : s->offline_changed_ms;
+}
+
 static void update_online(server *s)
 {
     int64_t limit_ms = server_mono_ms() - (int64_t)s->config.offline_s * 1000;
     for (size_t i = 0; i < s->agent_count; i++) {
         agent_entry *agent = s->agents[i];
-        bool online = agent->heard_ms && agent->heard_ms > limit_ms;
+        int64_t since_ms = agent->online ? server_silent_since(s, agent->heard_ms) : agent->heard_ms;
+        bool online = agent->heard_ms && since_ms > limit_ms;
         if (online == agent->online)
             continue;
         agent->online = online;

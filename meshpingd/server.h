@@ -109,9 +109,10 @@ typedef struct server {
     uint64_t live_version;       /* counts up when agents or targets changed: the next live message is a snapshot */
     uint64_t live_shown_version; /* of the last snapshot that viewers got */
     int64_t started_unix_ms;
-    int64_t retained_ms;    /* monotonic: when the store was last told what it need not keep */
-    int64_t alive_mono_ms;  /* when the store last heard that there is a server */
-    unsigned mails_running; /* mail.c */
+    int64_t retained_ms;        /* monotonic: when the store was last told what it need not keep */
+    int64_t offline_changed_ms; /* monotonic: offline_s was set while the server ran */
+    int64_t alive_mono_ms;      /* when the store last heard that there is a server */
+    unsigned mails_running;     /* mail.c */
     bool ready;
 } server;
 
@@ -123,6 +124,8 @@ void server_dispose(server *s);
 void server_note_alive(server *s);
 /* Each second: who is offline, what is too old; then live_tick. */
 void server_tick(server *s);
+/* From when on an agent that was heard then is silent: nobody is blamed for what an earlier offline_s allowed. */
+int64_t server_silent_since(const server *s, int64_t heard_ms);
 
 /* ---- agents ---- */
 agent_entry *server_agent_by_id(server *s, uint64_t id);

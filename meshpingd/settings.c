@@ -151,6 +151,21 @@ static meshping_status load_one(server *s, const char *name, char **value, meshp
     return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
 }
 
+/* What is wrong without it as well is not its fault. */
+static meshping_status fit_one(server_config *config, const config_key *key, const char *value, meshping_error *err)
+{
+    server_config next = *config;
+    meshping_error before = {0};
+    meshping_status status = set(&next, key, value, err);
+    if (status != MESHPING_OK)
+        return status;
+    status = check(&next, err);
+    if (status != MESHPING_OK && (check(config, &before) == MESHPING_OK || strcmp(before.message, err->message) != 0))
+        return status;
+    *config = next;
+    return MESHPING_OK;
+}
+
 /* One by one as long as another one fits: which goes first matters where two bound each other. */
 static void fit(server *s, char *values[SETTINGS_MAX])
 {
@@ -159,20 +174,18 @@ static void fit(server *s, char *values[SETTINGS_MAX])
     while (more) {
         more = false;
         for (size_t i = 0; server_config_keys[i].name; i++) {
-            server_config next = s->config;
-            if (!values[i] || s->settings.source[i] != SETTING_DEFAULT)
+            if (!values[i] || s->settings.source[i] != SETTING_DEFAULT ||
+                fit_one(&s->config, &server_config_keys[i], values[i], &err) != MESHPING_OK)
                 continue;
-            if (set(&next, &server_config_keys[i], values[i], &err) != MESHPING_OK || check(&next, &err) != MESHPING_OK)
-                continue;
-            s->config = next;
             s->settings.source[i] = SETTING_DATABASE;
             more = true;
         }
     }
     for (size_t i = 0; server_config_keys[i].name; i++)
-        if (values[i] && s->settings.source[i] == SETTING_DEFAULT)
-            log_warning("server", "%s = %s, as set on the page, does not go with the configuration and is left out",
-                        server_config_keys[i].name, values[i]);
+        if (values[i] && s->settings.source[i] == SETTING_DEFAULT &&
+            fit_one(&s->config, &server_config_keys[i], values[i], &err) != MESHPING_OK)
+            log_warning("server", "%s = %s, as set on the page, does not go with the configuration and is left out: %s",
+                        server_config_keys[i].name, values[i], err.message);
 }
 
 meshping_status settings_load(server *s, meshping_error *err)
@@ -283,6 +296,8 @@ static meshping_status check_password(const server *s, const server_config *next
 
 static void apply(server *s, const server_config *next)
 {
+    if (next->offline_s != s->config.offline_s)
+        s->offline_changed_ms = server_mono_ms();
     s->config = *next;
     s->settings.revision++;
     s->thresholds.slow_rtt_us = (uint32_t)next->slow_ms * 1000;

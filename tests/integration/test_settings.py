@@ -155,7 +155,49 @@ def test_what_no_longer_goes_with_the_file_is_left_out_and_the_log_says_so(make)
     server.config.write_text("retention = 60d\n")
     server.start()
     assert value(server, "rollup_retention") == "90d" and value(server, "slow_ms") == "80"
-    assert "rollup_retention = 30d, as set on the page, does not go with" in server.log.read_text()
+    assert ("rollup_retention = 30d, as set on the page, does not go with the configuration and is left out: "
+            "rollup_retention must be at least as long as retention") in server.log.read_text()
+
+
+@pytest.mark.parametrize("file,kept,left", [
+    ("rollup_retention = 2d", {"retention": "7d"}, ["retention", "at least as long as retention"]),
+    ("public_url = http://mon", {"smtp_from": "m@example.org", "smtp_url": "smtp://127.0.0.1"},
+     ["smtp_url", "https://HOST[:PORT] is needed"]),
+])
+def test_what_is_bad_only_together_with_the_file_is_left_out_and_the_rest_stays(make, file, kept, left):
+    server = make()
+    change(server, **({"public_url": "https://mon"} if "smtp_url" in kept else {}), **kept, slow_ms=80)
+    server.end()
+    server.config.write_text(file + "\n")
+    server.start()
+    name, why = left
+    assert all_of(server)[name]["source"] == "default" and value(server, "slow_ms") == "80"
+    lines = [line for line in server.log.read_text().splitlines() if "as set on the page" in line]
+    assert len(lines) == 1 and f"{name} = {kept[name]}" in lines[0] and why in lines[0], lines
+
+
+def test_a_file_that_is_bad_by_itself_says_so_and_blames_no_setting(make):
+    server = make()
+    change(server, slow_ms=80)
+    server.end()
+    server.config.write_text("smtp_url = smtp://127.0.0.1\nsmtp_from = nobody\n")
+    done = http_lab.subprocess.run([http_lab.BIN / "meshpingd", "--config", server.config, "--state-dir", server.state,
+                                    "--listen", server.host], text=True, timeout=20, stdout=-1, stderr=-1)
+    assert done.returncode == 1 and "smtp_from: an address such as" in done.stderr
+    assert "as set on the page" not in done.stderr
+    server.config.write_text("")
+    server.start()
+    assert value(server, "slow_ms") == "80"
+
+
+def test_what_the_database_lacks_to_be_whole_the_file_may_give(make):
+    server = make()
+    change(server, **MAIL, slow_ms=80)
+    server.end()
+    server.config.write_text("smtp_url = smtp://127.0.0.1\nsmtp_from = m@example.org\n")  # public_url is the page's
+    server.start()
+    assert value(server, "public_url") == "https://mon.example" and value(server, "slow_ms") == "80"
+    assert "as set on the page" not in server.log.read_text()
 
 
 def test_two_that_bound_each_other_come_back_together(server):
@@ -180,8 +222,6 @@ def test_the_audit_log_says_what_was_changed_from_what_to_what(server):
     assert row["action"] == "settings.change" and row["user"] == http_lab.USER
     assert row["detail"] == "retention 1d -> 7d; smtp_password another; public_url nothing -> https://mon"
 
-
-# ---- each does what it says ----
     hosts = ", ".join(f"{i}.{'x' * 40}.example:443" for i in range(8))
     change(server, advertise=hosts, retention="3d")  # a long one pushes no other out
     detail = server.call("GET", "/api/v1/audit?limit=1&action=settings.change").json()["rows"][0]["detail"]
@@ -189,6 +229,8 @@ def test_the_audit_log_says_what_was_changed_from_what_to_what(server):
     change(server, advertise=hosts.replace("x", "y"), retention="4d")
     assert "-> 4d" in server.call("GET", "/api/v1/audit?limit=1&action=settings.change").json()["rows"][0]["detail"]
 
+
+# ---- each does what it says; what agents show of it: test_settings_live.py ----
 
 def test_sign_ins_end_by_the_limits_of_now(server):
     other = server.sign_in()
