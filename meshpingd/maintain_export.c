@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Samples as CSV or JSON lines, in a stream: nothing is held but a stretch of one agent. */
+#include "meshpingd/csv.h"
 #include "meshpingd/maintain.h"
 #include "meshpingd/server.h"
 
@@ -103,22 +104,6 @@ static meshping_status check_filters(const exporting *e, meshping_error *err)
 
 /* ---- text ---- */
 
-/* RFC 4180: quoted where it must be. */
-static void put_csv(FILE *out, const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
 static void put_json(FILE *out, const char *text)
 {
     fputc('"', out);
@@ -161,11 +146,11 @@ static void put_flags(FILE *out, uint16_t flags, const char *before, const char 
 static void put_csv_line(exporting *e, const meshping_target *target, uint64_t target_id, const meshping_sample *sample)
 {
     fprintf(e->out, "%016" PRIx64 ",", e->agent->id);
-    put_csv(e->out, e->agent->host_name);
+    csv_put(e->out, e->agent->host_name);
     fprintf(e->out, ",%" PRIu64 ",", target_id);
-    put_csv(e->out, target ? target->host : "");
+    csv_put(e->out, target ? target->host : "");
     fputc(',', e->out);
-    put_csv(e->out, target ? target->name : "");
+    csv_put(e->out, target ? target->name : "");
     fputc(',', e->out);
     put_time(e, sample->slot_unix_us);
     fprintf(e->out, ",%s,", meshping_outcome_name(sample->outcome));

@@ -44,7 +44,7 @@ def mesh():
         server = lab.Server(directory, port=free_port())
         server.options = ["--config", config]
         server.start(*server.options).sign_in()
-        server.set_targets(TARGETS)
+        server.set_targets([*TARGETS[:2], f"{TARGETS[2]} =1;=2"])
         agent = lab.join(server, lab.Agent(directory, "one", server.passphrase()))
         server.agent = agent
         lab.wait_for("samples are shown", 20, lambda: len(server.series("one", TARGETS[0])["time_ms"]) >= 6)
@@ -72,6 +72,8 @@ def test_check_and_export_beside_a_running_server(mesh, tmp_path):
         assert told[stamp]["outcome"] == outcome
         assert told[stamp]["rtt_us"] == ("" if rtt_us is None else str(rtt_us))
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", row["time"]) for row in rows)
+    # no cell is a formula to a spreadsheet, whichever sign it splits lines at
+    assert {row["name"] for row in exported(mesh.state, "--target", TARGETS[2])} == {"'=1;'=2"}
     # the same as JSON lines, into a file, between two times
     output = tmp_path / "samples.json"
     cut = sorted(row["time"] for row in rows)[2]

@@ -17,11 +17,13 @@ const texts: readonly Column[] = ['address', 'name', 'source', 'interface', 'pau
 
 /*
  * A spreadsheet would run a cell that begins so as a formula (OWASP, CSV injection): an apostrophe goes before it, and
- * before one that looks guarded already, so that each comes back as it was.
+ * before one that looks guarded already, so that each comes back as it was. Likewise each part after a semicolon, where
+ * spreadsheets of many languages begin the next cell, quotes or not. The same rule as meshpingd/csv.c.
  */
-const FORMULA = /^'*[=+\-@\t\r\n＝＋－＠]/;
-const guarded = (cell: string): string => (FORMULA.test(cell.trimStart()) ? `'${cell}` : cell);
-const unguarded = (cell: string): string => (cell.startsWith("'") && FORMULA.test(cell) ? cell.slice(1) : cell);
+const FORMULA = /^['\s]*[=+\-@\t\r\n＝＋－＠]/;
+const ofEachPart = (change: (part: string) => string) => (cell: string): string => cell.split(';').map(change).join(';');
+export const guarded = ofEachPart((part) => (FORMULA.test(part) ? `'${part}` : part));
+export const unguarded = ofEachPart((part) => (part.startsWith("'") && FORMULA.test(part.slice(1)) ? part.slice(1) : part));
 
 const fieldsOf = (target: Target) => ({ address: target.address, name: target.name, ...settingsOf(target) });
 

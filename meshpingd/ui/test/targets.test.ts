@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { LineError, formatCsv, parseCsv } from '../src/csv.ts';
 import { applyChanges, changesOf, isPaused, typedOf } from '../src/target_changes.ts';
-import { targetsFromCsv, targetsFromFile, targetsToCsv, targetsToJson } from '../src/targets_file.ts';
+import { guarded, targetsFromCsv, targetsFromFile, targetsToCsv, targetsToJson, unguarded } from '../src/targets_file.ts';
 import type { Target } from '../src/types.ts';
+import examples from '../../../tests/unit/csv_cells.json';
 
 const target = (id: number, address: string, more: Partial<Target> = {}): Target => ({ id, address, name: '', interval_ms: 5000, timeout_ms: 3000, size: 56, dscp: 0, labels: {}, ...more });
 const cells = (text: string) => parseCsv(text).map((row) => row.cells);
@@ -49,6 +50,14 @@ test('no cell is a formula to a spreadsheet, and each comes back as it was', () 
   const back = targetsFromCsv(text).items as { name: string; paused: { reason: string } }[];
   assert.deepEqual(back.map((one) => one.name), names);
   assert.deepEqual(back.map((one) => one.paused.reason), names);
+});
+
+test('what a spreadsheet would run begins with an apostrophe, after a semicolon too, and comes back as it was', () => {
+  assert.ok(examples.length > 20);
+  for (const [cell, wanted] of examples as [string, string][]) {
+    assert.equal(guarded(cell), wanted);
+    assert.equal(unguarded(wanted), cell);
+  }
 });
 
 test('JSON that is none names its line', () => {
