@@ -140,7 +140,7 @@ static void let_go(void *data)
     free(q);
 }
 
-/* What an answer that is given at once may hold: writing it takes a quarter of a millisecond. */
+/* What an answer that is given at once may hold: writing it takes half a millisecond. */
 #define AT_ONCE_MAX 2000u
 
 /*

@@ -187,7 +187,7 @@ static bool verify(const ingest_setting *o)
     for (uint32_t i = 0; good && i < 20; i++) {
         uint32_t agent = i * 7919 % o->mesh.agents, target = i * 104729 % o->mesh.targets;
         meshping_series back;
-        size_t fresh = 0;
+        size_t fresh = 0, want_fresh = 0;
         if (meshping_store_series(store, ingest_agent_id(agent), target + 1, INT64_MIN, INT64_MAX, &back, &err) !=
             MESHPING_OK)
             good = ingest_said("reading back", &err);
@@ -197,13 +197,14 @@ static bool verify(const ingest_setting *o)
             meshping_sample want = ingest_sample(agent, target, sample->slot_unix_us / INGEST_STEP_US);
             good = want.slot_unix_us == sample->slot_unix_us && want.rtt_us == sample->rtt_us &&
                    want.outcome == sample->outcome;
-            fresh += sample->slot_unix_us >= (o->filled_to + 1) * INGEST_STEP_US;
+            fresh += sample->slot_unix_us >= o->mesh.stored_us + INGEST_STEP_US;
         }
-        if (good && fresh != o->mesh.acked[agent])
-            good = false;
+        meshping_sample last = ingest_sample_until(agent, target, o->mesh.acked_us[agent]);
+        want_fresh = (size_t)(last.slot_unix_us / INGEST_STEP_US - o->filled_to);
+        good = good && fresh == want_fresh;
         if (!good)
-            fprintf(stderr, "meshping-bench ingest: agent %u, target %u: %zu samples, %llu were acked\n", agent, target,
-                    fresh, (unsigned long long)o->mesh.acked[agent]);
+            fprintf(stderr, "meshping-bench ingest: agent %u, target %u: %zu samples, %zu were acked\n", agent, target,
+                    fresh, want_fresh);
         meshping_series_dispose(&back);
     }
     meshping_store_close(store);
@@ -318,11 +319,11 @@ static int run(ingest_setting *o)
         return 1;
     }
     snprintf(o->mesh.directory, sizeof o->mesh.directory, "%s", directory);
-    o->mesh.acked =
-        mmap(NULL, o->mesh.agents * sizeof *o->mesh.acked, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    o->mesh.acked_us = mmap(NULL, o->mesh.agents * sizeof *o->mesh.acked_us, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     raise_descriptors();
     signal(SIGPIPE, SIG_IGN);
-    bool good = o->mesh.acked != MAP_FAILED && ingest_prepare(o) && start_server(o, &server);
+    bool good = o->mesh.acked_us != MAP_FAILED && ingest_prepare(o) && start_server(o, &server);
     if (good)
         show(o, o->hour ? "ready, an hour in the journal" : "ready", server.ready_ms, "ms");
     good = good && (!(o->hour || o->steady) || check_hours(o)) && measure(o, &server);

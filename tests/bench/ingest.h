@@ -19,7 +19,8 @@ typedef struct ingest_mesh {
     char directory[INGEST_PATH_MAX]; /* the server's state is in it */
     uint32_t agents, targets, seconds;
     uint16_t port;
-    uint64_t *acked; /* blocks, one number an agent; memory that the processes share */
+    int64_t stored_us; /* Unix time: of slots before it the server has what was filled in */
+    int64_t *acked_us; /* and up to here what the agents sent, one time an agent; memory that the processes share */
 } ingest_mesh;
 
 typedef struct ingest_latency {
@@ -60,6 +61,8 @@ uint64_t ingest_agent_id(uint32_t agent);
 void ingest_agent_seed(uint8_t seed[MESHPING_KEY_LEN], uint32_t agent);
 /* What the agent measures of the target (from 0) in the slot of round `round` (Unix time / 5 s): always the same. */
 meshping_sample ingest_sample(uint32_t agent, uint32_t target, int64_t round);
+/* Of the newest slot of the target that is not after until_us. */
+meshping_sample ingest_sample_until(uint32_t agent, uint32_t target, int64_t until_us);
 /* Sorts `values_ms`. */
 ingest_latency ingest_latency_of(double *values_ms, size_t count);
 double ingest_now_ms(void);
@@ -93,8 +96,9 @@ SSL *ingest_connect(SSL_CTX *ctx, uint16_t port, const char *sni);
 SSL_CTX *ingest_tls(void);
 
 /*
- * Runs the agents: connects all, writes one byte to `ready` when all are approved, waits for one on `go`, sends for
- * mesh->seconds, waits for the last acks. For a process of its own.
+ * Runs the agents: connects all, sends what they measured since mesh->stored_us, as ones that the server was away from,
+ * writes one byte to `ready` when all of it is acked, waits for one on `go`, sends for mesh->seconds, waits for the
+ * last acks. Only what is sent after `go` is counted. For a process of its own.
  */
 bool ingest_run_agents(const ingest_mesh *mesh, int ready, int go, ingest_load *out);
 /* Asks for the last hour and for 24 hours of pairs over HTTPS until `stop` is readable. For a process of its own. */

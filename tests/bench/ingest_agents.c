@@ -16,6 +16,7 @@
 #define CONNECTING_MAX 32
 #define STATUS_MS 10000
 #define DRAIN_MS 30000
+#define ROUNDS_MAX 4 /* in a block of what was measured while the server was away */
 
 typedef struct load load;
 
@@ -26,8 +27,9 @@ typedef struct agent {
     bool approved, lost;
     uint64_t epoch, sequence, acked;
     double sent_ms[WINDOW];
+    int64_t sent_us[WINDOW]; /* up to which the block tells */
     double next_ms, status_ms;
-    int64_t round_us; /* Unix time up to which the next block tells */
+    int64_t told_us; /* Unix time up to which blocks were sent */
 } agent;
 
 struct load {
@@ -88,7 +90,7 @@ static void note_acks(agent *a, const meshping_data_received *received)
         }
         l->ack_ms[l->ack_count++] = now_ms - a->sent_ms[(a->acked + 1) % WINDOW];
         l->out->frames_acked++;
-        l->mesh->acked[a->number]++;
+        l->mesh->acked_us[a->number] = a->sent_us[(a->acked + 1) % WINDOW];
         l->out->samples_acked += l->mesh->targets;
     }
 }
@@ -144,28 +146,27 @@ static void connect_agent(load *l, agent *a)
     note_loss(a);
 }
 
-/* The newest slot of every target. */
-static void send_round(agent *a)
+/* The next so many slots of every target. */
+static void send_rounds(agent *a, int64_t rounds)
 {
     load *l = a->load;
     uint8_t *bytes = NULL;
     size_t length = 0;
-    int64_t round = a->round_us / INGEST_STEP_US;
-    for (uint32_t t = 0; t < l->mesh->targets; t++) {
-        meshping_sample sample = ingest_sample(a->number, t, round);
-        if (sample.slot_unix_us > a->round_us)
-            sample = ingest_sample(a->number, t, round - 1);
-        if (meshping_block_builder_add(l->builder, t + 1, &sample) != MESHPING_OK)
-            abort();
-    }
+    for (uint32_t t = 0; t < l->mesh->targets; t++)
+        for (int64_t k = 1; k <= rounds; k++) {
+            meshping_sample sample = ingest_sample_until(a->number, t, a->told_us + k * INGEST_STEP_US);
+            if (meshping_block_builder_add(l->builder, t + 1, &sample) != MESHPING_OK)
+                abort();
+        }
     if (meshping_block_builder_finish(l->builder, &bytes, &length) != MESHPING_OK)
         abort();
-    a->round_us += INGEST_STEP_US;
+    a->told_us += rounds * INGEST_STEP_US;
     if (++a->sequence - a->acked >= WINDOW)
         wire_close(&a->wire, "more than 64 frames without an ack");
     a->sent_ms[a->sequence % WINDOW] = ingest_now_ms();
+    a->sent_us[a->sequence % WINDOW] = a->told_us;
     l->out->frames_sent++;
-    l->out->samples_sent += l->mesh->targets;
+    l->out->samples_sent += l->mesh->targets * (uint64_t)rounds;
     l->out->bytes_sent += MESHPING_FRAME_HEADER_LEN + length;
     wire_send_block(&a->wire, a->epoch, a->sequence, bytes, length, a);
     meshping_free(bytes);
@@ -207,14 +208,43 @@ static bool connect_all(load *l)
     return l->approved == agents && !l->out->lost_sessions;
 }
 
+static bool wait_for_acks(load *l)
+{
+    double until_ms = ingest_now_ms() + DRAIN_MS;
+    while (l->out->frames_acked < l->out->frames_sent && ingest_now_ms() < until_ms)
+        poll_once(l, 100);
+    return l->out->frames_acked == l->out->frames_sent && !l->out->lost_sessions;
+}
+
+/* What was measured since the server went away, until nothing is left of it; each agent is at its own part of a step.
+ */
+static bool catch_up(load *l)
+{
+    uint32_t agents = l->mesh->agents;
+    bool good = true, more = true;
+    for (uint32_t i = 0; i < agents; i++)
+        l->agents[i].told_us = l->mesh->stored_us - 1 + INGEST_STEP_US * i / agents;
+    while (good && more) {
+        int64_t now_us = meshping_now_read().unix_ns / 1000;
+        more = false;
+        for (uint32_t i = 0; i < agents; i++) {
+            int64_t rounds = (now_us - l->agents[i].told_us) / INGEST_STEP_US;
+            if (rounds > 0 && !l->agents[i].lost)
+                send_rounds(&l->agents[i], rounds < ROUNDS_MAX ? rounds : ROUNDS_MAX);
+            more = more || rounds > 1;
+        }
+        good = wait_for_acks(l);
+    }
+    return good;
+}
+
 static void send_until(load *l, double end_ms)
 {
     double now_ms = ingest_now_ms(), step_ms = INGEST_STEP_US / 1000.0;
     int64_t now_us = meshping_now_read().unix_ns / 1000;
     uint32_t agents = l->mesh->agents;
     for (uint32_t i = 0; i < agents; i++) {
-        l->agents[i].next_ms = now_ms + step_ms * i / agents;
-        l->agents[i].round_us = now_us + INGEST_STEP_US * i / agents;
+        l->agents[i].next_ms = now_ms + (double)(l->agents[i].told_us + INGEST_STEP_US - now_us) / 1000;
         l->agents[i].status_ms = now_ms + STATUS_MS * (double)i / agents;
     }
     while ((now_ms = ingest_now_ms()) < end_ms) {
@@ -223,7 +253,7 @@ static void send_until(load *l, double end_ms)
             agent *a = &l->agents[i];
             if (!a->lost && a->next_ms <= now_ms) {
                 a->next_ms += step_ms;
-                send_round(a);
+                send_rounds(a, 1);
                 sent = true;
             }
             if (!a->lost && a->status_ms <= now_ms) {
@@ -238,15 +268,15 @@ static void send_until(load *l, double end_ms)
 static bool run(load *l, int ready, int go)
 {
     char byte = 0;
-    if (!connect_all(l))
+    if (!connect_all(l) || !catch_up(l))
         return false;
-    l->out->sessions = l->approved;
+    *l->out = (ingest_load){.sessions = l->approved};
+    l->ack_count = 0;
     if (write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1)
         return false;
     double before_s = ingest_cpu_s(), end_ms = ingest_now_ms() + l->mesh->seconds * 1000.0;
     send_until(l, end_ms);
-    while (l->out->frames_acked < l->out->frames_sent && ingest_now_ms() < end_ms + DRAIN_MS)
-        poll_once(l, 100);
+    wait_for_acks(l);
     l->out->cpu_s = ingest_cpu_s() - before_s;
     l->out->ack = ingest_latency_of(l->ack_ms, l->ack_count);
     return true;

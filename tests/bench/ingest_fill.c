@@ -254,5 +254,6 @@ bool ingest_prepare(ingest_setting *o)
     if (good && (o->hour || o->steady))
         good = fill_up_to_now(o, path, o->steady ? o->filled_to : o->filled_from);
     o->filled_from = o->filled_to - INGEST_HOUR_ROUNDS;
+    o->mesh.stored_us = o->filled_to * INGEST_STEP_US;
     return good;
 }

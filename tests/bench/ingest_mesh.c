@@ -67,6 +67,13 @@ meshping_sample ingest_sample(uint32_t agent, uint32_t target, int64_t round)
     return sample;
 }
 
+meshping_sample ingest_sample_until(uint32_t agent, uint32_t target, int64_t until_us)
+{
+    int64_t round = until_us / INGEST_STEP_US;
+    meshping_sample sample = ingest_sample(agent, target, round);
+    return sample.slot_unix_us > until_us ? ingest_sample(agent, target, round - 1) : sample;
+}
+
 bool ingest_said(const char *what, const meshping_error *err)
 {
     fprintf(stderr, "meshping-bench ingest: %s: %s\n", what, err->message);
