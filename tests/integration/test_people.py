@@ -452,6 +452,8 @@ def test_a_token_works_without_a_cookie_and_within_its_role(server):
 def test_a_token_opens_the_live_view_until_it_is_revoked(server):
     token = server.call("POST", "/api/v1/tokens", {"name": "live", "role": "viewer"}).json()
     bearer = {"Authorization": f"Bearer {token['token']}"}
+    another = server.call("POST", "/api/v1/tokens", {"name": "another", "role": "viewer"}).json()
+    good = {"Authorization": f"Bearer {another['token']}"}
 
     async def watch():
         async with live(server, None, origin=None, extra_headers=bearer) as socket:
@@ -461,7 +463,8 @@ def test_a_token_opens_the_live_view_until_it_is_revoked(server):
                 while True:
                     await asyncio.wait_for(socket.recv(), 5)
             assert socket.close_code == 4401
-        for headers, origin in ((bearer, None), ({}, None), ({"Cookie": server.session.cookie}, None),
+        for headers, origin in ((bearer, None), (good, "https://evil.example"), ({}, None),
+                                ({"Cookie": server.session.cookie}, None),
                                 ({"Cookie": server.session.cookie}, "https://evil.example")):
             with pytest.raises(websockets.InvalidStatusCode):
                 await live(server, None, origin=origin, extra_headers=headers)
