@@ -258,14 +258,18 @@ static bool is_done(const agent *a, const meshping_now *now)
            now->mono_ns >= a->stop_at_ns;
 }
 
-/* A clock that was set, as at boot by the first answer of NTP, makes nothing that waits older. */
+/*
+ * A clock that was set, as at boot by the first answer of NTP, makes nothing that waits older. The time of a suspend
+ * looks the same, and does not count either: what is kept too long is not lost.
+ */
 static void note_step(agent *a, const meshping_now *now)
 {
     int64_t apart_ns = now->unix_ns - now->mono_ns, by_ns = apart_ns - a->apart_ns;
     a->apart_ns = apart_ns;
     if (llabs(by_ns) < STEP_NS)
         return;
-    log_warning("agent", "the clock was set %s by %.3f s", by_ns < 0 ? "back" : "ahead", (double)llabs(by_ns) / 1e9);
+    log_warning("agent", "the clock was set %s by %.3f s%s", by_ns < 0 ? "back" : "ahead", (double)llabs(by_ns) / 1e9,
+                by_ns < 0 ? "" : ", or this machine was suspended");
     flush(a);
     meshping_buffer_clock_stepped(a->buffer, by_ns / 1000);
 }

@@ -52,8 +52,10 @@ typedef struct meshping_block_entry {
 MESHPING_API meshping_status meshping_block_reader_new(meshping_block_reader **out, const uint8_t *bytes, size_t length,
                                                        meshping_error *err);
 /*
- * For who reads many: a reader that shows nothing yet, and opening one block after the other with it, whose memory (and
- * zstd's, some 100 KB) is used again. After an error it shows nothing.
+ * For who reads many: a reader that shows nothing yet (the caller's, to free as any; NOMEM), and opening one block
+ * after the other with it, whose memory (and zstd's, some 100 KB) is used again. `bytes` and errors are as for
+ * meshping_block_reader_new; what the block before showed is gone, and after an error it shows nothing. For one thread
+ * at a time.
  */
 MESHPING_API meshping_status meshping_block_reader_make(meshping_block_reader **out);
 MESHPING_API meshping_status meshping_block_reader_open(meshping_block_reader *reader, const uint8_t *bytes,

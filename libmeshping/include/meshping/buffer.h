@@ -92,8 +92,8 @@ MESHPING_API meshping_status meshping_buffer_push(meshping_buffer *buffer, uint8
 /* Drops what is older than max_age_ms at unix_us. Call it now and then (each second). */
 MESHPING_API void meshping_buffer_expire(meshping_buffer *buffer, int64_t unix_us);
 /*
- * The clock that slots are taken from was set ahead by by_us (back: negative): what is kept is no older for it. Slots
- * stay as they are.
+ * The clock that slots are taken from was set ahead by by_us microseconds (back: negative): what is kept is no older
+ * for it. Slots stay as they are. In the buffer's thread.
  */
 MESHPING_API void meshping_buffer_clock_stepped(meshping_buffer *buffer, int64_t by_us);
 /* The kept block with the lowest sequence >= from; NOT_FOUND when there is none. O(log n). */
