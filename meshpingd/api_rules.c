@@ -52,7 +52,7 @@ static const meshping_rule *rule_named(const meshping_rule *rules, size_t count,
     return NULL;
 }
 
-/* "2 rules, 1 before; set core (mesh, agents group=core, targets ); removed all" */
+/* "2 rules, 1 before; set core (mesh, agents group=core, targets all); removed all" */
 static void describe(http_exchange *x, const meshping_rule *rules, size_t count)
 {
     const server *s = x->server;
