@@ -134,6 +134,17 @@ static void on_address(void *user, uint64_t target_id, const char *host, const m
 static void on_result(void *user, const meshping_probe_result *result)
 {
     agent *a = user;
+    if (result->extra) {
+        meshping_probe_answer found = {
+            .outcome = result->sample.outcome,
+            .rtt_us = result->sample.rtt_us,
+            .sent_unix_us = result->sent_unix_ns / 1000,
+        };
+        if (result->address.family)
+            meshping_address_format(&result->address, found.address);
+        meshping_session_probed(a->session, result->sequence, &found);
+        return;
+    }
     meshping_isolation_add(a->isolation, result->target_id, &result->sample, result->sent_mono_ns, result->done_mono_ns,
                            result->via_loopback);
 }
@@ -223,6 +234,12 @@ static void on_answer(void *user, int64_t sent_ns, int64_t received_ns)
 {
     agent *a = user;
     meshping_isolation_evidence(a->isolation, sent_ns, received_ns);
+}
+
+static meshping_status on_probe_now(void *user, uint64_t target_id, uint64_t tag)
+{
+    agent *a = user;
+    return meshping_prober_probe_now(a->prober, target_id, tag);
 }
 
 /* ---- the loop ---- */
@@ -366,7 +383,7 @@ static meshping_status open_session(agent *a, const agent_config *config, meshpi
     options.host_name = config->host_name[0] ? config->host_name : NULL;
     options.advertise = config->advertise[0] ? config->advertise : NULL;
     options.buffer = a->buffer;
-    options.callbacks = (meshping_session_callbacks){a, on_link, on_targets, on_lost, on_answer};
+    options.callbacks = (meshping_session_callbacks){a, on_link, on_targets, on_lost, on_answer, on_probe_now};
     meshping_status got = agent_passphrase_read(passphrase, config, &why);
     if (got == MESHPING_OK)
         options.passphrase = passphrase;

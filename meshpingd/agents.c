@@ -6,6 +6,7 @@
 #include "meshpingd/connection.h"
 #include "meshpingd/joining.h"
 #include "meshpingd/pin_change.h"
+#include "meshpingd/probing.h"
 #include "meshpingd/quarantine.h"
 #include "meshpingd/rekeying.h"
 #include "meshpingd/samples.h"
@@ -367,6 +368,9 @@ static void on_message(agent_connection *c, meshping_message *message)
         break;
     case MESHPING_EVENT_REKEY:
         rekeying_answer(c, &message->u.rekey);
+        break;
+    case MESHPING_EVENT_PROBE_RESULT:
+        probing_answer(c, &message->u.probe_answer);
         break;
     case MESHPING_EVENT_HANDSHAKE:
         connection_refuse(c, 1008, "a second handshake");

@@ -9,6 +9,10 @@
 
 #define CONNECTION_OUTBOX_MAX 64 /* messages waiting */
 
+typedef struct asked_of_agent {
+    uint64_t request, target_id;
+} asked_of_agent;
+
 typedef struct agent_connection {
     server *server;
     struct lws *wsi;
@@ -47,6 +51,9 @@ typedef struct agent_connection {
     bool rekey_asked; /* and not answered */
     uint8_t rekey_nonce[MESHPING_NONCE_LEN];
     char rekey_user[MESHPING_USER_NAME_MAX]; /* who asked for it */
+
+    asked_of_agent probes[MESHPING_PROBE_NOW_MAX]; /* probing.c: not answered yet */
+    size_t probe_count;
 
     bool close_after;                      /* once the outbox is empty */
     bool closing, ending;                  /* refused; and libwebsockets is about to say so */

@@ -210,6 +210,9 @@ void api_agent_quarantine(http_exchange *x);
 void api_agent_addresses(http_exchange *x);
 void api_blocked_get(http_exchange *x);
 void api_blocked_put(http_exchange *x);
+/* api_probes.c */
+void api_probe_ask(http_exchange *x);
+void api_probe_get(http_exchange *x);
 /* api_targets.c */
 void api_targets_get(http_exchange *x);
 void api_targets_put(http_exchange *x);

@@ -59,6 +59,9 @@ const http_route http_routes[] = {
     {API "/blocked", api_blocked_get, HTTP_GET, HTTP_ADMIN, 0, NULL},
     {API "/blocked", api_blocked_put, HTTP_PUT, HTTP_ADMIN, JSON, "agent.block"},
 
+    {API "/probes", api_probe_ask, HTTP_POST, HTTP_OPERATOR, JSON, "probe.ask"},
+    {API "/probes/*", api_probe_get, HTTP_GET, HTTP_OPERATOR, 0, NULL},
+
     {API "/targets", api_targets_get, HTTP_GET, HTTP_VIEWER, 0, NULL},
     {API "/targets", api_targets_put, HTTP_PUT, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG, "targets.replace"},
     {API "/targets/preview", api_targets_preview, HTTP_POST, HTTP_OPERATOR, JSON | HTTP_ROUTE_BIG,

@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "meshpingd/planning.h"
+#include "meshpingd/probing.h"
 #include "meshpingd/quarantine.h"
 #include "meshpingd/samples.h"
 #include "meshpingd/storing.h"
@@ -110,6 +111,7 @@ void server_dispose(server *s)
     rate_dispose(&s->failed_enrolments);
     target_updates_dispose(&s->updates);
     quarantine_dispose(s);
+    probing_dispose(s);
     meshping_target_list_dispose(&s->targets);
     planning_dispose(s);
     meshping_cache_free(s->cache);

@@ -66,6 +66,16 @@ typedef struct server_counters {
     uint64_t http_requests, http_errors, logins_failed, logins_throttled, logins_busy;
 } server_counters;
 
+#define PROBING_KEPT 64 /* requests, the newest */
+
+/* probing.c */
+typedef struct probings {
+    struct probing_request *kept[PROBING_KEPT]; /* by id modulo their number */
+    uint64_t last_id;
+    int64_t thousandths; /* of probes that may be asked for at once */
+    int64_t counted_ms;  /* monotonic: when they were; 0: never */
+} probings;
+
 typedef struct server {
     uv_loop_t loop;
     server_config config;
@@ -92,6 +102,7 @@ typedef struct server {
     int64_t plan_told_ms;   /* when its trouble was told last */
     int64_t plan_resume_ms; /* when the next pause ends; 0: none does */
     target_updates updates;
+    probings probes;
     meshping_cell_thresholds thresholds;
     server_counters counters;
     alarms alarms;

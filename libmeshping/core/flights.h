@@ -36,6 +36,7 @@ typedef struct meshping__flight {
     /* what an ICMP error said: provisional until the timeout */
     uint8_t error_outcome, error_type, error_code;
     bool error_via_loopback;
+    bool extra; /* of no slot; `sequence` is its tag */
     uint16_t error_mtu;
     meshping_address error_from;
 } meshping__flight;

@@ -188,43 +188,6 @@ static void refused_decode(meshping__fields *f, meshping_refused *m)
 
 /* ---- the small ones ---- */
 
-static void targets_applied_encode(json_object *data, const meshping_targets_applied *m)
-{
-    add_u64(data, "revision", m->revision);
-    add_u64(data, "count", m->count);
-}
-
-static void targets_applied_decode(meshping__fields *f, meshping_targets_applied *m)
-{
-    m->revision = meshping__field_u64(f, "revision", 0, ID_MAX);
-    m->count = (uint32_t)meshping__field_u64(f, "count", 0, UINT32_MAX);
-}
-
-static void status_encode(json_object *data, const meshping_status_message *m)
-{
-    add_u64(data, "time_us", (uint64_t)m->time_unix_us);
-    if (m->ping)
-        add_u64(data, "ping", m->ping);
-    if (m->pong)
-        add_u64(data, "pong", m->pong);
-    if (m->echo_unix_us)
-        add_u64(data, "echo_us", (uint64_t)m->echo_unix_us);
-    add_u64(data, "buffered_samples", m->buffered_samples);
-    add_u64(data, "dropped_samples", m->dropped_samples);
-    add_u64(data, "retry_s", m->retry_s);
-}
-
-static void status_decode(meshping__fields *f, meshping_status_message *m)
-{
-    m->time_unix_us = meshping__field_time(f, "time_us", true);
-    m->ping = meshping__field_u64_or(f, "ping", ID_MAX, 0);
-    m->pong = meshping__field_u64_or(f, "pong", ID_MAX, 0);
-    m->echo_unix_us = meshping__field_time(f, "echo_us", false);
-    m->buffered_samples = meshping__field_u64_or(f, "buffered_samples", ID_MAX, 0);
-    m->dropped_samples = meshping__field_u64_or(f, "dropped_samples", ID_MAX, 0);
-    m->retry_s = (uint32_t)meshping__field_u64_or(f, "retry_s", UINT32_MAX, 0);
-}
-
 static void data_received_encode(json_object *data, const meshping_data_received *m)
 {
     add(data, "epoch", meshping__json_hex64(m->epoch));
@@ -322,10 +285,10 @@ static meshping_status body_encode(json_object *data, const meshping_message *me
     case MESHPING_EVENT_SERVER_MESSAGE:
         return meshping__server_message_encode(data, message, err);
     case MESHPING_EVENT_TARGETS_APPLIED:
-        targets_applied_encode(data, &message->u.targets_applied);
+        meshping__targets_applied_encode(data, &message->u.targets_applied);
         return MESHPING_OK;
     case MESHPING_EVENT_STATUS:
-        status_encode(data, &message->u.status);
+        meshping__status_encode(data, &message->u.status);
         return MESHPING_OK;
     case MESHPING_EVENT_MONITORING_DATA:
         return monitoring_data_encode(data, &message->u.monitoring_data, err);
@@ -343,6 +306,9 @@ static meshping_status body_encode(json_object *data, const meshping_message *me
         return MESHPING_OK;
     case MESHPING_EVENT_PIN_STORED:
         meshping__pins_encode(data, &message->u.pins);
+        return MESHPING_OK;
+    case MESHPING_EVENT_PROBE_RESULT:
+        meshping__probe_answer_encode(data, &message->u.probe_answer);
         return MESHPING_OK;
     }
     return meshping_error_set(err, MESHPING_INVALID, "there is no event %u", (unsigned)message->event);
@@ -396,10 +362,10 @@ static void body_decode(meshping__fields *fields, meshping_message *out)
         meshping__server_message_decode(fields, out);
         break;
     case MESHPING_EVENT_TARGETS_APPLIED:
-        targets_applied_decode(fields, &out->u.targets_applied);
+        meshping__targets_applied_decode(fields, &out->u.targets_applied);
         break;
     case MESHPING_EVENT_STATUS:
-        status_decode(fields, &out->u.status);
+        meshping__status_decode(fields, &out->u.status);
         break;
     case MESHPING_EVENT_MONITORING_DATA:
         monitoring_data_decode(fields, &out->u.monitoring_data);
@@ -416,15 +382,18 @@ static void body_decode(meshping__fields *fields, meshping_message *out)
     case MESHPING_EVENT_REKEY:
         rekey_decode(fields, &out->u.rekey);
         break;
-    default: /* pin_stored */
+    case MESHPING_EVENT_PIN_STORED:
         meshping__pins_decode(fields, &out->u.pins);
+        break;
+    default: /* probe_result */
+        meshping__probe_answer_decode(fields, &out->u.probe_answer);
         break;
     }
 }
 
 static bool event_parse(meshping_event *out, const char *name)
 {
-    for (unsigned i = MESHPING_EVENT_WELCOME; i <= MESHPING_EVENT_PIN_STORED; i++)
+    for (unsigned i = MESHPING_EVENT_WELCOME; i <= MESHPING_EVENT_PROBE_RESULT; i++)
         if (strcmp(meshping_event_name(i), name) == 0) {
             *out = (meshping_event)i;
             return true;

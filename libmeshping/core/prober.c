@@ -119,7 +119,7 @@ static int64_t gather_ns(const meshping_prober *prober)
 
 int64_t meshping_prober_deadline_ns(const meshping_prober *prober)
 {
-    if (prober->more_to_do || prober->step_suspected)
+    if (prober->more_to_do || prober->step_suspected || prober->extra_count)
         return prober->now_mono_ns;
     int64_t deadline = meshping__flights_deadline_ns(&prober->flights);
     if (window_open(prober)) {
@@ -169,7 +169,8 @@ static void emit(meshping_prober *prober, uint32_t index, meshping_probe_result 
     uint8_t outcome = result->sample.outcome;
     if (meshping_outcome_classify(outcome) == MESHPING_CLASS_LOCAL_ERROR)
         prober->stats.local_errors++;
-    requeue(prober, index, outcome);
+    if (!result->extra)
+        requeue(prober, index, outcome);
     prober->options.on_result(prober->options.user, result);
 }
 
@@ -180,14 +181,18 @@ void meshping__prober_conclude(meshping_prober *prober, meshping__flight *flight
     bool ok = result->sample.outcome == MESHPING_OUTCOME_OK;
 
     result->sequence = flight->sequence;
+    result->extra = flight->extra;
     result->sample.slot_unix_us = flight->slot_unix_ns / 1000;
     result->sample.flags |= ok ? flight->flags : (uint16_t)(flight->flags & ~MESHPING_FLAG_COARSE_TIME);
     result->address = flight->address;
     result->sent_unix_ns = flight->sent_unix_ns;
     result->sent_mono_ns = flight->sent_mono_ns;
     meshping__flights_finish(&prober->flights, flight, ok ? MESHPING__FLIGHT_ANSWERED : MESHPING__FLIGHT_MISSED);
-    if (!target)
+    if (!target) {
+        if (flight->extra) /* what was asked is answered */
+            emit(prober, index, result);
         return;
+    }
     result->target_id = target->id;
     if (ok) {
         prober->stats.received++;
@@ -301,7 +306,7 @@ static void send_batch(meshping_prober *prober, meshping__tx *packets, const uin
         flight->sent_unix_ns = packets[i].sent_unix_ns;
         if (packets[i].held_up)
             flight->flags |= MESHPING_FLAG_COARSE_TIME;
-        if (!prober->options.paced)
+        if (!prober->options.paced || flight->extra)
             flight->slot_unix_ns = flight->sent_unix_ns;
         else if (flight->sent_mono_ns + prober->offset_ns - flight->slot_unix_ns >
                  (int64_t)prober->options.late_send_ms * 1000000)
@@ -343,7 +348,8 @@ static void fill_packet(meshping_prober *prober, uint32_t index, meshping__fligh
     flight->queue = target->queue;
     flight->size = target->size;
     flight->address = target->address;
-    flight->sequence = target->sequence++;
+    if (!flight->extra)
+        flight->sequence = target->sequence++;
     flight->cookie = meshping__prober_cookie(prober, flight->number, &flight->address, flight->size);
     meshping__icmp_build_echo(bytes, target->address.family, identifier, (uint16_t)wire, flight->number, flight->cookie,
                               target->size);
@@ -446,6 +452,58 @@ static bool send_due(meshping_prober *prober)
     return any;
 }
 
+static void send_extra(meshping_prober *prober, uint32_t index, uint64_t tag)
+{
+    meshping__probe_target *target = &prober->targets[index];
+    meshping__tx packet;
+    refresh_zone(target);
+    meshping__flight *flight = target->address.family ? meshping__flights_take(&prober->flights) : NULL;
+    if (!flight) {
+        meshping_probe_result result = {
+            .target_id = target->id,
+            .sequence = tag,
+            .extra = true,
+            .sample.outcome = target->address.family ? MESHPING_OUTCOME_OVERLOADED : MESHPING_OUTCOME_UNRESOLVED,
+            .address = target->address,
+            .done_mono_ns = prober->now_mono_ns,
+        };
+        emit(prober, index, &result);
+        return;
+    }
+    uint64_t number = flight->number;
+    flight->extra = true;
+    flight->sequence = tag;
+    fill_packet(prober, index, flight, &packet, prober->tx_bytes);
+    send_batch(prober, &packet, &number, 1);
+}
+
+/* What was asked for beside the schedule. True: something was. */
+static bool send_extras(meshping_prober *prober)
+{
+    struct meshping__extra extras[MESHPING_EXTRA_MAX];
+    uint32_t count = prober->extra_count;
+    if (count == 0)
+        return false;
+    memcpy(extras, prober->extras, count * sizeof *extras); /* a callback may ask for more */
+    prober->extra_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = meshping__idmap_get(&prober->by_id, extras[i].target_id);
+        if (index != MESHPING__IDMAP_NONE)
+            send_extra(prober, index, extras[i].tag);
+    }
+    return true;
+}
+
+meshping_status meshping_prober_probe_now(meshping_prober *prober, uint64_t target_id, uint64_t tag)
+{
+    if (meshping__idmap_get(&prober->by_id, target_id) == MESHPING__IDMAP_NONE)
+        return MESHPING_NOT_FOUND;
+    if (prober->extra_count == MESHPING_EXTRA_MAX)
+        return MESHPING_LIMIT;
+    prober->extras[prober->extra_count++] = (struct meshping__extra){target_id, tag};
+    return MESHPING_OK;
+}
+
 /*
  * The schedule follows the wall clock; when that is set, every target gets the next slot of the new time. A first
  * sight may be a reading torn by preemption: the next one, at once, confirms it.
@@ -491,7 +549,8 @@ void meshping_prober_process(meshping_prober *prober, const meshping_now *now)
             expire(prober, now->mono_ns);
         else
             prober->more_to_do = true;
-        if (!send_due(prober))
+        bool asked = send_extras(prober);
+        if (!send_due(prober) && !asked)
             break;
         if (round == MESHPING__PROBER_ROUNDS_MAX) {
             prober->more_to_do = true;

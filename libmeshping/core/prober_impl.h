@@ -72,6 +72,10 @@ struct meshping_prober {
     size_t tx_stride;
     int64_t offset_ns; /* wall clock - monotonic clock, as the schedule has it */
     bool offset_known, step_suspected, more_to_do;
+    struct meshping__extra {
+        uint64_t target_id, tag;
+    } extras[MESHPING_EXTRA_MAX]; /* to be sent, the oldest first */
+    uint32_t extra_count;
     int64_t now_mono_ns; /* of the last process() */
     uint64_t drops_v4, drops_v6;
     int64_t drops_v4_mono_ns, drops_v6_mono_ns; /* when the last drop was noticed; INT64_MIN: never */

@@ -7,7 +7,7 @@
 
 #define PARTS_MAX 4096u
 #define PART_TARGETS_MAX 1000u
-#define TYPE_COUNT 4
+#define TYPE_COUNT 5
 
 static const char *const type_names[TYPE_COUNT] = {
 #define XX(value, name, text) [value] = text,
@@ -160,6 +160,30 @@ void meshping__pins_decode(meshping__fields *f, meshping_pins *m)
         meshping__field_bytes(f, "next", m->next, sizeof m->next);
 }
 
+/* ---- probe_now ---- */
+
+static void probe_now_encode(json_object *data, const meshping_probe_now *m)
+{
+    json_object *targets = json_object_new_array_ext((int)m->target_count);
+    for (size_t i = 0; i < m->target_count; i++)
+        json_object_array_add(targets, json_object_new_uint64(m->targets[i]));
+    add_u64(data, "request", m->request);
+    add(data, "targets", targets);
+}
+
+static void probe_now_decode(meshping__fields *f, meshping_probe_now *m)
+{
+    m->request = meshping__field_u64(f, "request", 1, MESHPING__ID_MAX);
+    json_object *array = meshping__field_array(f, "targets", MESHPING_PROBE_NOW_MAX);
+    m->target_count = array ? json_object_array_length(array) : 0;
+    for (size_t i = 0; i < m->target_count; i++) {
+        json_object *id = json_object_array_get_idx(array, i);
+        m->targets[i] = json_object_is_type(id, json_type_int) ? json_object_get_uint64(id) : 0;
+        if (m->targets[i] < 1 || m->targets[i] > MESHPING__ID_MAX)
+            meshping__field_fail(f, "targets", "is not a list of targets' ids");
+    }
+}
+
 /* ---- all of them ---- */
 
 meshping_status meshping__server_message_encode(json_object *data, const meshping_message *message, meshping_error *err)
@@ -177,8 +201,11 @@ meshping_status meshping__server_message_encode(json_object *data, const meshpin
     case MESHPING_SERVER_MESSAGE_REKEYED:
         add(data, "public_key", meshping__json_bytes(message->u.rekeyed.public_key, MESHPING_KEY_LEN));
         break;
-    default: /* pin_change */
+    case MESHPING_SERVER_MESSAGE_PIN_CHANGE:
         meshping__pins_encode(data, &message->u.pins);
+        break;
+    default: /* probe_now */
+        probe_now_encode(data, &message->u.probe_now);
         break;
     }
     return MESHPING_OK;
@@ -215,8 +242,11 @@ void meshping__server_message_decode(meshping__fields *f, meshping_message *out)
     case MESHPING_SERVER_MESSAGE_REKEYED:
         meshping__field_bytes(f, "public_key", out->u.rekeyed.public_key, MESHPING_KEY_LEN);
         break;
-    default: /* pin_change */
+    case MESHPING_SERVER_MESSAGE_PIN_CHANGE:
         meshping__pins_decode(f, &out->u.pins);
+        break;
+    default: /* probe_now */
+        probe_now_decode(f, &out->u.probe_now);
         break;
     }
 }

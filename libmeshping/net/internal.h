@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The session's parts: state_dir.c (files), link.c (libwebsockets), delivery.c (what goes out), session_targets.c (what
- * is to be probed), rekey.c (its key), pins.c (the server's), session.c (the rest).
+ * is to be probed), probe_now.c (what is to be probed once), rekey.c (its key), pins.c (the server's), session.c (the rest).
  */
 #ifndef MESHPING_NET_INTERNAL_H
 #define MESHPING_NET_INTERNAL_H
@@ -84,6 +84,11 @@ typedef struct outbox_item {
     size_t length;
 } outbox_item;
 
+typedef struct asked_probe {
+    uint64_t tag; /* of this session, for who probes */
+    uint64_t request, target_id;
+} asked_probe;
+
 struct meshping_session {
     meshping_session_options options;
     char *state_dir;
@@ -105,6 +110,9 @@ struct meshping_session {
     uint32_t incoming_part;
     bool incoming_delta;
     bool targets_told; /* by this connection's server: what a delta may change */
+    asked_probe extras[MESHPING_PROBE_NOW_MAX]; /* asked for on this connection, and not answered */
+    size_t extra_count;
+    uint64_t extra_tag;
 
     /* link.c */
     uv_loop_t loop;
@@ -178,6 +186,11 @@ void meshping__targets_drop_incoming(meshping_session *session);
 void meshping__targets_update(meshping_session *session, const meshping_target_update *update);
 /* An agent that is not, or no more, approved has no targets. On hold it goes on with those it has. */
 void meshping__targets_forget(meshping_session *session);
+
+/* probe_now.c: probes beside the schedule */
+void meshping__probes_asked(meshping_session *session, const meshping_probe_now *asked);
+/* The list of targets is another one: what has gone from it will not be probed. */
+void meshping__probes_recheck(meshping_session *session);
 
 /* pins.c: by which keys the server is known */
 /* Whether a server with this key is ours. */

@@ -184,6 +184,7 @@ void meshping__session_lost(meshping_session *session, const char *reason)
     session->deadline_ns = session->status_at_ns = INT64_MAX;
     session->ping_id = 0;
     session->targets_told = false;
+    session->extra_count = 0; /* who asked is not there to hear */
     meshping__targets_drop_incoming(session);
     snprintf(message, sizeof message, "%s; next try in %.1f s", reason, (double)delay_ms / 1000);
     if (session->options.callbacks.on_lost)
@@ -395,6 +396,9 @@ static void on_server_message(meshping_session *session, const meshping_message 
         break;
     case MESHPING_SERVER_MESSAGE_PIN_CHANGE:
         meshping__pins_told(session, &message->u.pins);
+        break;
+    case MESHPING_SERVER_MESSAGE_PROBE_NOW:
+        meshping__probes_asked(session, &message->u.probe_now);
         break;
     }
 }

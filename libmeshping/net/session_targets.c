@@ -53,6 +53,7 @@ static void apply_targets(meshping_session *session)
     session->targets_told = true;
     if (session->options.callbacks.on_targets)
         session->options.callbacks.on_targets(session->options.callbacks.user, &session->targets);
+    meshping__probes_recheck(session);
     reply.u.targets_applied.revision = session->targets.revision;
     reply.u.targets_applied.count = (uint32_t)session->targets.count;
     meshping__link_send(session, &reply);

@@ -229,6 +229,14 @@ def _(w):
     return call({}, ids={"id": agent["id"]}, object=agent["id"], detail=[agent["host_name"]])
 
 
+@writes(f"POST {API}/probes")
+def _(w):
+    agent = w.agent("approve")
+    address = f"192.0.2.{next(numbers) % 200}"
+    w.good("PUT", "/targets", {"targets": [address]})
+    return call({"agent": agent["id"]}, detail=[agent["host_name"], "all targets"])
+
+
 @writes(f"PATCH {API}/agents/{{id}}")
 def _(w):
     agent = w.agent("approve")

@@ -22,7 +22,7 @@ typedef struct meshping_prober meshping_prober;
 
 typedef struct meshping_probe_result {
     uint64_t target_id;
-    uint64_t sequence;        /* of the target's probes in this engine, from 0 */
+    uint64_t sequence;        /* of the target's probes in this engine, from 0; `extra`: its tag */
     meshping_sample sample;   /* slot, outcome, RTT, flags */
     meshping_address address; /* what was probed; family NONE when unresolved */
     meshping_address from;    /* who answered: the target, or the router of an ICMP error; family NONE when nobody */
@@ -33,6 +33,7 @@ typedef struct meshping_probe_result {
     int64_t sent_mono_ns;
     int64_t done_mono_ns; /* when the verdict fell */
     bool via_loopback;    /* the reply came over the loopback interface: it says nothing of the agent's network */
+    bool extra;           /* of meshping_prober_probe_now: of no slot, and no sample of the target's series */
 } meshping_probe_result;
 
 /* Called from within meshping_prober_process(); may call any function of this prober but _free and _process. */
@@ -124,6 +125,14 @@ MESHPING_API meshping_status meshping_prober_set_target(meshping_prober *prober,
                                                         const meshping_now *now, meshping_error *err);
 /* Its probes in flight end without a result. NOT_FOUND. */
 MESHPING_API meshping_status meshping_prober_remove_target(meshping_prober *prober, uint64_t target_id);
+#define MESHPING_EXTRA_MAX 32 /* extra probes that wait to be sent */
+
+/*
+ * One probe more, beside the schedule, which stays as it is: sent with the next process(), which wants to run at once.
+ * Its result has `extra` and the tag as its sequence, and comes also when the target has gone or has another host
+ * meanwhile (target_id 0), unless that was before it was sent. NOT_FOUND: no such target; LIMIT: MESHPING_EXTRA_MAX wait.
+ */
+MESHPING_API meshping_status meshping_prober_probe_now(meshping_prober *prober, uint64_t target_id, uint64_t tag);
 /* Makes the set equal to the list: unchanged targets keep schedule and flights. On error nothing is changed. */
 MESHPING_API meshping_status meshping_prober_set_targets(meshping_prober *prober, const meshping_target_list *list,
                                                          const meshping_now *now, meshping_error *err);

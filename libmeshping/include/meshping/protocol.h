@@ -89,7 +89,8 @@ typedef struct meshping_binding {
     XX(10, GAP, "gap")                                                                                                 \
     XX(11, JOINED, "joined")                                                                                           \
     XX(12, REKEY, "rekey")                                                                                             \
-    XX(13, PIN_STORED, "pin_stored")
+    XX(13, PIN_STORED, "pin_stored")                                                                                   \
+    XX(14, PROBE_RESULT, "probe_result")
 
 typedef enum meshping_event {
 #define XX(value, name, text) MESHPING_EVENT_##name = (value),
@@ -158,7 +159,8 @@ typedef struct meshping_refused {
     XX(0, UPDATE_TARGETS, "update_targets")                                                                            \
     XX(1, REKEY, "rekey")           /* make a new key */                                                               \
     XX(2, REKEYED, "rekeyed")       /* the new key is in force */                                                      \
-    XX(3, PIN_CHANGE, "pin_change") /* by which keys the server is to be known */
+    XX(3, PIN_CHANGE, "pin_change") /* by which keys the server is to be known */                                      \
+    XX(4, PROBE_NOW, "probe_now")   /* one probe beside the schedule */
 
 typedef enum meshping_server_message_type {
 #define XX(value, name, text) MESHPING_SERVER_MESSAGE_##name = (value),
@@ -189,6 +191,15 @@ typedef struct meshping_rekeyed {
     uint8_t public_key[MESHPING_KEY_LEN];
 } meshping_rekeyed;
 
+#define MESHPING_PROBE_NOW_MAX 32 /* extra probes of an agent that are not answered yet */
+
+/* server_message probe_now: one probe each, at once, beside the schedule; each is answered by event probe_result. */
+typedef struct meshping_probe_now {
+    uint64_t request;
+    uint64_t targets[MESHPING_PROBE_NOW_MAX];
+    size_t target_count;
+} meshping_probe_now;
+
 /* By which keys the server is to be known: server_message pin_change, and the agent's pin_stored with the same. */
 typedef struct meshping_pins {
     uint8_t pin[MESHPING_PIN_LEN];
@@ -215,6 +226,31 @@ typedef struct meshping_status_message {
     uint64_t buffered_samples, dropped_samples; /* agent */
     uint32_t retry_s;                           /* server */
 } meshping_status_message;
+
+/* Why there was no probe. */
+#define MESHPING_UNPROBED_MAP(XX)                                                                                      \
+    XX(1, UNKNOWN_TARGET, "unknown_target") /* not, or no more, among those that the agent measures */                 \
+    XX(2, BUSY, "busy")                     /* too many are under way */
+
+typedef enum meshping_unprobed {
+    MESHPING_UNPROBED_NONE = 0, /* there was one */
+#define XX(value, name, text) MESHPING_UNPROBED_##name = (value),
+    MESHPING_UNPROBED_MAP(XX)
+#undef XX
+} meshping_unprobed;
+
+MESHPING_API const char *meshping_unprobed_name(unsigned unprobed);
+
+/* What an extra probe found. It is of no slot, and no sample of the target's series. */
+typedef struct meshping_probe_answer {
+    uint64_t request;
+    uint64_t target_id;
+    meshping_unprobed unprobed; /* then the rest is 0 */
+    uint8_t outcome;            /* meshping_outcome */
+    uint32_t rtt_us;            /* of an answer */
+    int64_t sent_unix_us;       /* on the agent's clock; 0: nothing was sent */
+    char address[MESHPING_ADDRESS_TEXT_MAX]; /* that was probed, with the agent's own zones; empty: there was none */
+} meshping_probe_answer;
 
 typedef struct meshping_data_received {
     uint64_t epoch;
@@ -248,6 +284,8 @@ typedef struct meshping_message {
         meshping_rekey_request rekey_request; /* server_message: rekey */
         meshping_rekeyed rekeyed;             /* server_message: rekeyed */
         meshping_pins pins;                   /* server_message: pin_change; event pin_stored */
+        meshping_probe_now probe_now;         /* server_message: probe_now */
+        meshping_probe_answer probe_answer;   /* event probe_result */
         meshping_targets_applied targets_applied;
         meshping_status_message status;
         meshping_monitoring_data monitoring_data;

@@ -49,6 +49,11 @@ typedef struct meshping_session_callbacks {
     void (*on_lost)(void *user);
     /* The server answered something that was sent at sent_mono_ns: evidence for isolation.h. */
     void (*on_answer)(void *user, int64_t sent_mono_ns, int64_t received_mono_ns);
+    /*
+     * The server asks for one probe of a target, now, beside its schedule: meshping_prober_probe_now with this tag, then
+     * meshping_session_probed. NOT_FOUND: there is no such target; any other error: there are too many.
+     */
+    meshping_status (*on_probe_now)(void *user, uint64_t target_id, uint64_t tag);
 } meshping_session_callbacks;
 
 typedef struct meshping_session_options {
@@ -80,6 +85,8 @@ MESHPING_API void meshping_session_wake(meshping_session *session);
  * answer may be waited for; false without a living session.
  */
 MESHPING_API bool meshping_session_ping(meshping_session *session, const meshping_now *now);
+/* What an extra probe found; request and target_id of the answer are filled in. An unknown tag: who asked has gone. */
+MESHPING_API void meshping_session_probed(meshping_session *session, uint64_t tag, const meshping_probe_answer *found);
 /* The list in force (the stored one before the first update). Borrowed until process() is next called. */
 MESHPING_API const meshping_target_list *meshping_session_targets(const meshping_session *session);
 MESHPING_API meshping_link meshping_session_link(const meshping_session *session);

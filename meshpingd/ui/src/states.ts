@@ -39,6 +39,9 @@ export const states: readonly StateInfo[] = [
 /** Whether there may be a measurement to show. */
 export const isMeasured = (state: number): boolean => state !== State.NoData && state !== State.Paused && state !== State.Unassigned;
 
+/** Whether its agent is to ping it now. */
+export const isPinged = (state: number): boolean => state !== State.Paused && state !== State.Unassigned;
+
 export const stateInfo = (state: number): StateInfo =>
   states[state] ?? { key: `state_${state}`, label: `State ${state}`, words: 'a state this page does not know' };
 

@@ -37,6 +37,24 @@ export interface Agent {
   clock_skewed: boolean;
 }
 
+/** Probes beside the schedule, and what they have found so far. */
+export interface ProbeRequest {
+  id: number;
+  asked_ms: number;
+  /** Nothing is waited for any more. */
+  done: boolean;
+  probes: {
+    agent: string;
+    target: number;
+    state: 'waiting' | 'answered' | 'not_probed' | 'no_answer';
+    outcome?: string;
+    rtt_us?: number;
+    reason?: 'unknown_target' | 'busy';
+    sent_ms?: number;
+    address?: string;
+  }[];
+}
+
 /** The key by which agents know the server, and how far its change is. */
 export interface ServerKeyState {
   pin: string;

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is known of one cell, with its last hour: beside the pointer, or pinned.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { getSeries, message } from '../api.ts';
+import { getSeries, may, message } from '../api.ts';
 import { ago, duration, offset, rtt } from '../format.ts';
 import type { Graph } from '../graph.ts';
 import { liveStatus, meshTick, serverNow } from '../live.ts';
 import { agentTitle, targetTitle } from '../model.ts';
 import type { Cell } from '../model.ts';
 import { gapDetail, summarise, toMarks } from '../series.ts';
-import { State, isMeasured, stateInfo } from '../states.ts';
+import { State, isMeasured, isPinged, stateInfo } from '../states.ts';
 import { theme } from '../theme.ts';
 import type { Series } from '../types.ts';
 import { StateMark } from '../widgets.tsx';
+import { ProbeNow } from './probe_now.tsx';
 
 const GRAPH_HEIGHT = 170;
 const REFRESH_MS = 5000;
@@ -175,6 +176,7 @@ export function CellCard({ cell, place, below, pinned, close }: CardProps) {
       {error ? <p class="error" role="alert">The last hour could not be loaded: {error}</p>
         : series ? <Hour series={series} cell={cell} />
         : <div class="graph-wait" aria-hidden="true" />}
+      {pinned && may('operator') && isPinged(cell.state) && <ProbeNow key={`${cell.agent.id} ${cell.target.id}`} cell={cell} />}
       {!pinned && <p class="hint">Click, tap or Enter keeps this open.</p>}
     </aside>
   );
