@@ -14,8 +14,13 @@ static void describe(http_exchange *x, uint64_t agent_id, uint64_t target_id)
 {
     const agent_entry *agent = agent_id ? server_agent_by_id(x->server, agent_id) : NULL;
     const meshping_target *target = target_id ? plan_target(x->server->plan, target_id) : NULL;
-    http_audit_detail(x, "%.200s to %.200s", agent ? agent->record.host_name : agent_id ? "?" : "all agents",
-                      target ? target->host : target_id ? "?" : "all targets");
+    http_audit_detail(x, "%.200s to %.200s",
+                      agent      ? agent->record.host_name
+                      : agent_id ? "?"
+                                 : "all agents",
+                      target      ? target->host
+                      : target_id ? "?"
+                                  : "all targets");
 }
 
 void api_probe_ask(http_exchange *x)

@@ -89,8 +89,7 @@ static meshping_status find_pairs(server *s, probing_request *request, uint64_t 
         return meshping_error_set(err, MESHPING_NOT_FOUND, "there is no agent with this id");
     if (target_id && plan_column_of(p, target_id) == SIZE_MAX)
         return meshping_error_set(err, MESHPING_NOT_FOUND, "there is no target with this id");
-    return agent ? pairs_of_agent(p, request, agent, target_id, err)
-                 : pairs_of_target(s, p, request, target_id, err);
+    return agent ? pairs_of_agent(p, request, agent, target_id, err) : pairs_of_target(s, p, request, target_id, err);
 }
 
 /* ---- how often ---- */
@@ -194,7 +193,8 @@ const probing_request *probing_find(const server *s, uint64_t id)
 void probing_answer(agent_connection *c, const meshping_probe_answer *answer)
 {
     size_t at = 0;
-    while (at < c->probe_count && (c->probes[at].request != answer->request || c->probes[at].target_id != answer->target_id))
+    while (at < c->probe_count &&
+           (c->probes[at].request != answer->request || c->probes[at].target_id != answer->target_id))
         at++;
     if (at == c->probe_count) {
         connection_refuse(c, CLOSE_NOT_ASKED, "an answer to a probe that it was not asked for");
@@ -222,7 +222,8 @@ static json_object *pair_json(const probing_pair *pair, bool over)
     json_object_object_add(object, "state", json_object_new_string(state));
     if (!pair->answered)
         return object;
-    const char *found = answer->unprobed ? meshping_unprobed_name(answer->unprobed) : meshping_outcome_name(answer->outcome);
+    const char *found =
+        answer->unprobed ? meshping_unprobed_name(answer->unprobed) : meshping_outcome_name(answer->outcome);
     json_object_object_add(object, answer->unprobed ? "reason" : "outcome", json_object_new_string(found));
     if (!answer->unprobed && answer->outcome == MESHPING_OUTCOME_OK)
         json_object_object_add(object, "rtt_us", json_object_new_int64(answer->rtt_us));

@@ -8,7 +8,7 @@
 
 #include "meshpingd/connection.h"
 
-#define PROBING_BURST 64  /* probes that may be asked for at once, by all users together */
+#define PROBING_BURST 64   /* probes that may be asked for at once, by all users together */
 #define PROBING_A_SECOND 4 /* and then so many */
 
 typedef struct probing_request probing_request;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The session's parts: state_dir.c (files), link.c (libwebsockets), delivery.c (what goes out), session_targets.c (what
- * is to be probed), probe_now.c (what is to be probed once), rekey.c (its key), pins.c (the server's), session.c (the rest).
+ * is to be probed), probe_now.c (what is to be probed once), rekey.c (its key), pins.c (the server's), session.c (the
+ * rest).
  */
 #ifndef MESHPING_NET_INTERNAL_H
 #define MESHPING_NET_INTERNAL_H
@@ -109,7 +110,7 @@ struct meshping_session {
     size_t incoming_removed_count;
     uint32_t incoming_part;
     bool incoming_delta;
-    bool targets_told; /* by this connection's server: what a delta may change */
+    bool targets_told;                          /* by this connection's server: what a delta may change */
     asked_probe extras[MESHPING_PROBE_NOW_MAX]; /* asked for on this connection, and not answered */
     size_t extra_count;
     uint64_t extra_tag;

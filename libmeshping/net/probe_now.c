@@ -30,12 +30,13 @@ void meshping__probes_asked(meshping_session *session, const meshping_probe_now 
         size_t at = session->extra_count++;
         uint64_t tag = ++session->extra_tag;
         session->extras[at] = (asked_probe){tag, asked->request, asked->targets[i]};
-        meshping_status status = session->options.callbacks.on_probe_now
-                                     ? session->options.callbacks.on_probe_now(session->options.callbacks.user,
-                                                                               asked->targets[i], tag)
-                                     : MESHPING_LIMIT;
+        meshping_status status =
+            session->options.callbacks.on_probe_now
+                ? session->options.callbacks.on_probe_now(session->options.callbacks.user, asked->targets[i], tag)
+                : MESHPING_LIMIT;
         if (status != MESHPING_OK)
-            unprobed(session, at, status == MESHPING_NOT_FOUND ? MESHPING_UNPROBED_UNKNOWN_TARGET : MESHPING_UNPROBED_BUSY);
+            unprobed(session, at,
+                     status == MESHPING_NOT_FOUND ? MESHPING_UNPROBED_UNKNOWN_TARGET : MESHPING_UNPROBED_BUSY);
     }
 }
 

@@ -172,6 +172,8 @@ test('a cell under the pointer shows its last hour; the keyboard does it too', a
   await until('the card tells why', 10, async () => /no reply \(timeout\)/.test(await card.innerText()));
   await page.keyboard.press('Enter');
   await card.getByRole('button', { name: 'Close' }).waitFor();
+  await page.getByTestId('probe-now').click();
+  await until('what the ping now found', 10, async () => /^(timeout|unreachable) \(sent /.test(await page.getByTestId('probe-result').innerText()));
   await assertAccessible(page, 'matrix with a pinned cell');
   await page.keyboard.press('Escape');
   await card.waitFor({ state: 'detached' });

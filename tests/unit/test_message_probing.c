@@ -44,7 +44,8 @@ static void test_they_come_back_from_the_wire_as_they_were(void **unused)
     (void)unused;
     assert_comes_back(NOW("\"request\":7,\"targets\":[3," ID_MAX "]"));
     assert_comes_back(NOW("\"request\":" ID_MAX ",\"targets\":[]"));
-    assert_comes_back(RESULT("\"outcome\":\"ok\",\"rtt_us\":1234,\"sent_us\":1700000000000000,\"address\":\"192.0.2.1\""));
+    assert_comes_back(
+        RESULT("\"outcome\":\"ok\",\"rtt_us\":1234,\"sent_us\":1700000000000000,\"address\":\"192.0.2.1\""));
     assert_comes_back(RESULT("\"outcome\":\"ok\",\"rtt_us\":0,\"sent_us\":-5,\"address\":\"fe80::1%eth0\""));
     assert_comes_back(RESULT("\"outcome\":\"timeout\",\"sent_us\":1700000000000000,\"address\":\"2001:db8::1\""));
     assert_comes_back(RESULT("\"outcome\":\"unresolved\""));

@@ -245,10 +245,10 @@ MESHPING_API const char *meshping_unprobed_name(unsigned unprobed);
 typedef struct meshping_probe_answer {
     uint64_t request;
     uint64_t target_id;
-    meshping_unprobed unprobed; /* then the rest is 0 */
-    uint8_t outcome;            /* meshping_outcome */
-    uint32_t rtt_us;            /* of an answer */
-    int64_t sent_unix_us;       /* on the agent's clock; 0: nothing was sent */
+    meshping_unprobed unprobed;              /* then the rest is 0 */
+    uint8_t outcome;                         /* meshping_outcome */
+    uint32_t rtt_us;                         /* of an answer */
+    int64_t sent_unix_us;                    /* on the agent's clock; 0: nothing was sent */
     char address[MESHPING_ADDRESS_TEXT_MAX]; /* that was probed, with the agent's own zones; empty: there was none */
 } meshping_probe_answer;
 

@@ -50,8 +50,8 @@ typedef struct meshping_session_callbacks {
     /* The server answered something that was sent at sent_mono_ns: evidence for isolation.h. */
     void (*on_answer)(void *user, int64_t sent_mono_ns, int64_t received_mono_ns);
     /*
-     * The server asks for one probe of a target, now, beside its schedule: meshping_prober_probe_now with this tag, then
-     * meshping_session_probed. NOT_FOUND: there is no such target; any other error: there are too many.
+     * The server asks for one probe of a target, now, beside its schedule: meshping_prober_probe_now with this tag,
+     * then meshping_session_probed. NOT_FOUND: there is no such target; any other error: there are too many.
      */
     meshping_status (*on_probe_now)(void *user, uint64_t target_id, uint64_t tag);
 } meshping_session_callbacks;
