@@ -244,7 +244,7 @@ def test_the_mesh_cannot_be_made_to_flood(server):
 
 
 def test_what_is_not_there_cannot_be_asked(server):
-    join(server, "a")
+    _, connection = join(server, "a")
     with pytest.raises(lab.Refused) as caught:
         server.call("POST", "/api/v1/probes", {})
     assert caught.value.status == 400
@@ -256,3 +256,4 @@ def test_what_is_not_there_cannot_be_asked(server):
     with pytest.raises(lab.Refused) as caught:
         look(server, {"id": 5})
     assert caught.value.status == 404
+    connection.ssl.shutdown()

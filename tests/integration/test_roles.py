@@ -260,7 +260,8 @@ def test_good_calls_are_answered_as_the_file_says_and_logged_once(server, people
     admin.sign_in()
     good("delete", api + "/session")
     admin.sign_in()
-    agents = {p for p in DOCUMENT["paths"] if "/agents/" in p or p.startswith(("/admin/approve", "/admin/reject"))}
+    agents = {p for p in DOCUMENT["paths"]
+              if "/agents/" in p or p.startswith((api + "/probes", "/admin/approve", "/admin/reject"))}
     not_here = agents | of_a_pair | {"/monitoring/{agent}/{target}", api + "/password-reset", api + "/setup", "/metrics",
                                      api + "/settings/test-mail",
                                      "/live"}

@@ -5,7 +5,7 @@
 static void test_an_extra_probe_is_told_as_one_and_the_schedule_does_not_move(void **state)
 {
     (void)state;
-    meshping_probe_result plain[64];
+    static meshping_probe_result plain[64];
     size_t plain_count = 0;
     for (int with = 0; with < 2; with++) {
         engine e;
