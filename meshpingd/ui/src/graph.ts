@@ -3,6 +3,8 @@
 import uPlot from 'uplot';
 import type { Marks } from './series.ts';
 
+type Gap = Marks['gaps'][number];
+
 export interface Graph {
   update(marks: Marks): void;
   destroy(): void;
@@ -27,51 +29,70 @@ export function makeGraph(box: HTMLElement, first: Marks, width: number, height:
   const grid = get('--graph-grid');
   const font = '11px -apple-system, "Segoe UI", system-ui, Roboto, "Liberation Sans", sans-serif';
 
+  /** One across, or upright; cut at its end when even that has no room. */
+  function drawLabel(c: CanvasRenderingContext2D, { words, paused }: Gap, x: number, y: number, width: number, height: number): void {
+    const ratio = devicePixelRatio;
+    c.font = font.replace('11px', `${11 * ratio}px`);
+    c.textAlign = 'center';
+    c.textBaseline = 'middle';
+    const room = (text: string) => c.measureText(text).width + 10 * ratio;
+    const across = room(words) < width;
+    if (!across && width < 18 * ratio) return;
+    let text = words;
+    for (let n = words.length; room(text) > (across ? width : height) && n > 0; n--) text = `${words.slice(0, n)}…`;
+    c.translate(x, y);
+    if (!across) c.rotate(-Math.PI / 2);
+    if (!paused) {
+      c.fillStyle = get('--raised');
+      c.fillRect(-room(text) / 2, -8 * ratio, room(text), 16 * ratio);
+    }
+    c.fillStyle = get(paused ? '--ink-paused' : '--text');
+    c.fillText(text, 0, 0);
+  }
+
+  /** Nobody was to ping: an even field, closed on both sides. */
+  function drawPause(c: CanvasRenderingContext2D, from: number, top: number, w: number, h: number): void {
+    const edge = 2 * devicePixelRatio;
+    c.fillStyle = get('--cell-paused');
+    c.fillRect(from, top, w, h);
+    c.fillStyle = get('--ink-paused');
+    c.fillRect(from, top, edge, h);
+    c.fillRect(from + w - edge, top, edge, h);
+  }
+
+  /** Samples are missing: hatched. */
+  function drawMissing(c: CanvasRenderingContext2D, from: number, top: number, w: number, h: number): void {
+    const ratio = devicePixelRatio;
+    c.globalAlpha = 0.16;
+    c.fillStyle = gapColour;
+    c.fillRect(from, top, w, h);
+    c.globalAlpha = 0.3;
+    c.strokeStyle = gapColour;
+    c.lineWidth = ratio;
+    c.beginPath();
+    for (let x = from - h; x < from + w; x += 7 * ratio) {
+      c.moveTo(x, top + h);
+      c.lineTo(x + h, top);
+    }
+    c.stroke();
+    c.globalAlpha = 1;
+  }
+
   function drawGaps(u: uPlot): void {
     const { ctx: c } = u;
-    const { left, top, width: w, height: h } = u.bbox;
-    const ratio = devicePixelRatio;
-    c.save();
-    c.beginPath();
-    c.rect(left, top, w, h);
-    c.clip();
+    const { left, top, width, height: h } = u.bbox;
     for (const gap of marks.gaps) {
       const from = Math.max(left, u.valToPos(gap.fromS, 'x', true));
-      const to = Math.min(left + w, u.valToPos(gap.toS, 'x', true));
-      if (to <= from) continue;
+      const w = Math.min(left + width, u.valToPos(gap.toS, 'x', true)) - from;
+      if (w <= 0) continue;
       c.save();
       c.beginPath();
-      c.rect(from, top, to - from, h);
+      c.rect(from, top, w, h);
       c.clip();
-      c.globalAlpha = 0.16;
-      c.fillStyle = gapColour;
-      c.fillRect(from, top, to - from, h);
-      c.globalAlpha = 0.3;
-      c.strokeStyle = gapColour;
-      c.lineWidth = ratio;
-      c.beginPath();
-      for (let x = from - h; x < to; x += 7 * ratio) {
-        c.moveTo(x, top + h);
-        c.lineTo(x + h, top);
-      }
-      c.stroke();
-      c.globalAlpha = 1;
-      c.font = font.replace('11px', `${11 * ratio}px`);
-      c.textAlign = 'center';
-      c.textBaseline = 'middle';
-      const text = c.measureText(gap.reason).width;
-      const upright = text + 10 * ratio < to - from;
-      if (upright || to - from > 18 * ratio) {
-        c.translate((from + to) / 2, top + h / 2);
-        if (!upright) c.rotate(-Math.PI / 2);
-        c.fillStyle = get('--raised');
-        c.fillRect(-text / 2 - 5 * ratio, -8 * ratio, text + 10 * ratio, 16 * ratio);
-        c.fillStyle = get('--text');
-        c.fillText(gap.reason, 0, 0);
-      }
+      (gap.paused ? drawPause : drawMissing)(c, from, top, w, h);
+      drawLabel(c, gap, from + w / 2, top + h / 2, w, h);
       c.restore();
     }
-    c.restore();
   }
 
   function drawMarks(u: uPlot): void {
@@ -138,7 +159,7 @@ export function makeGraph(box: HTMLElement, first: Marks, width: number, height:
               typeof y === 'number' ? `${y.toFixed(2)} ms`
               : marks.lostS.includes(s) ? 'no reply'
               : marks.localS.includes(s) ? "agent's own trouble"
-              : 'no sample';
+              : (marks.gaps.find((gap) => gap.fromS < s && s < gap.toS)?.words ?? 'no sample');
             onPoint(`${timeOf(s, true)}  ${what}`);
           },
         ],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pair's last hour, sorted into what is drawn: replies, losses, the agent's own trouble, missing stretches.
+// A pair's last hour, sorted into what is drawn: replies, losses, the agent's own trouble, missing stretches, pauses.
 import { dateTime } from './format.ts';
 import type { Series } from './types.ts';
 
@@ -13,7 +13,7 @@ export interface Marks {
   y: (number | null)[];
   lostS: number[];
   localS: number[];
-  gaps: { fromS: number; toS: number; reason: string }[];
+  gaps: { fromS: number; toS: number; words: string; paused: boolean }[];
 }
 
 export interface Summary {
@@ -26,6 +26,9 @@ export interface Summary {
   meanUs: number | null;
   p95Us: number | null;
   maxUs: number | null;
+  /** Stretches without samples, and those in which nobody was to ping. */
+  missing: number;
+  pauses: number;
   lastOutcome: string;
 }
 
@@ -88,7 +91,7 @@ export function toMarks(series: Series): Marks {
     if (outcome === 'ok') return;
     (LOSS.has(outcome) ? marks.lostS : marks.localS).push(time / 1000);
   });
-  marks.gaps = series.gaps.map((g) => ({ fromS: g.from_ms / 1000, toS: g.to_ms / 1000, reason: gapWords(g) }));
+  marks.gaps = series.gaps.map((g) => ({ fromS: g.from_ms / 1000, toS: g.to_ms / 1000, words: gapWords(g), paused: g.pause !== undefined }));
   return marks;
 }
 
@@ -113,6 +116,8 @@ export function summarise(series: Series): Summary {
     meanUs: some ? rtts.reduce((sum, rtt) => sum + rtt, 0) / rtts.length : null,
     p95Us: some ? rtts[Math.max(0, Math.ceil(rtts.length * 0.95) - 1)]! : null, // nearest rank
     maxUs: some ? rtts[rtts.length - 1]! : null,
+    missing: series.gaps.filter((gap) => !gap.pause).length,
+    pauses: series.gaps.filter((gap) => gap.pause).length,
     lastOutcome: series.outcome[series.outcome.length - 1] ?? '',
   };
 }

@@ -112,7 +112,7 @@ test('the line breaks at losses and in missing stretches', () => {
   assert.deepEqual(marks.x, [5, 10, 15, 27.5, 40, 45]);
   assert.deepEqual(marks.y, [1, null, 3, null, null, 2]);
   assert.deepEqual([marks.lostS, marks.localS], [[10], [40]]);
-  assert.deepEqual(marks.gaps, [{ fromS: 15, toS: 40, reason: 'connection trouble with the agent' }]);
+  assert.deepEqual(marks.gaps, [{ fromS: 15, toS: 40, words: 'connection trouble with the agent', paused: false }]);
 });
 
 test('a young pair is drawn over the time it has, a silent one over the whole hour', () => {

@@ -90,7 +90,7 @@ function Hour({ series, cell }: { series: Series; cell: Cell }) {
   const span = duration((marks.toS - marks.fromS) * 1000);
   const loss = Number.isNaN(hour.lossPercent) ? 'no verdicts' : `${hour.lossPercent.toFixed(hour.lossPercent && hour.lossPercent < 10 ? 1 : 0)} % lost`;
   const label = `Last ${span} of ${agentTitle(cell.agent)} to ${targetTitle(cell.target)}: ${hour.replies} replies, ${hour.lost} lost, ` +
-    `${hour.local} times the agent's own trouble, ${series.gaps.length} missing stretches`;
+    `${hour.local} times the agent's own trouble, ${hour.missing} missing stretches, ${hour.pauses} pauses`;
   return (
     <>
       <HourGraph series={series} label={label} />
@@ -99,10 +99,11 @@ function Hour({ series, cell }: { series: Series; cell: Cell }) {
         <li><i class="key-loss" />lost</li>
         <li><i class="key-local" />agent trouble</li>
         <li><i class="key-gap" />missing</li>
+        <li><i class="key-pause" />paused</li>
       </ul>
       {cell.agent.clock_skewed && (
         <p class="warn-text" data-testid="clock-note">
-          Its clock is {offset(cell.agent.clock_offset_us ?? 0)} off the server's: times are on its own clock.
+          Its clock is {offset(cell.agent.clock_offset_us ?? 0)} off the server's: times of samples are on its own clock.
         </p>
       )}
       {[...new Set(series.gaps.map(gapDetail))].map((words) => (
