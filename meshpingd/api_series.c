@@ -55,18 +55,23 @@ static meshping_status explain(meshping_store *store, series *out, meshping_erro
     meshping_target_pause *target_pauses = NULL;
     int64_t from_us = (out->before_ms != INT64_MIN ? out->before_ms : out->from_ms) * 1000, to_us = out->to_ms * 1000;
     const bool gaps = series_has_gaps(out);
-    meshping_status status = MESHPING_OK;
-    if (gaps)
+    /* by the server's clock; a window on the agent's may be elsewhere */
+    meshping_status status =
+        meshping_store_clocks(store, out->agent_id, from_us, INT64_MAX, &clocks, &out->clock_count, err);
+    int64_t least_us = 0, most_us = 0; /* by how much the agent's clock was behind and ahead */
+    for (size_t i = 0; i < out->clock_count && status == MESHPING_OK; i++) {
+        least_us = i && least_us < clocks[i].offset_us ? least_us : clocks[i].offset_us;
+        most_us = i && most_us > clocks[i].offset_us ? most_us : clocks[i].offset_us;
+    }
+    if (gaps && status == MESHPING_OK)
         status = meshping_store_gaps(store, out->agent_id, from_us, to_us, &dropped, &out->dropped_count, err);
     if (gaps && status == MESHPING_OK)
         status = meshping_store_starts(store, out->agent_id, from_us, to_us, &starts_us, &out->start_count, err);
     if (gaps && status == MESHPING_OK)
-        status = meshping_store_pauses(store, from_us, to_us, &pauses, &out->pause_count, err);
+        status = meshping_store_pauses(store, from_us - most_us, to_us - least_us, &pauses, &out->pause_count, err);
     if (gaps && status == MESHPING_OK)
-        status = meshping_store_target_pauses(store, out->target_id, from_us / 1000, out->to_ms, &target_pauses,
-                                              &out->target_pause_count, err);
-    if (status == MESHPING_OK) /* by the server's clock; a window on the agent's may be elsewhere */
-        status = meshping_store_clocks(store, out->agent_id, from_us, INT64_MAX, &clocks, &out->clock_count, err);
+        status = meshping_store_target_pauses(store, out->target_id, (from_us - most_us) / 1000,
+                                              (to_us - least_us) / 1000, &target_pauses, &out->target_pause_count, err);
     out->dropped = dropped;
     out->starts_us = starts_us;
     out->pauses = pauses;

@@ -27,10 +27,22 @@ static const meshping_stored_gap *dropped_in(const series *s, int64_t from_ms, i
     return most;
 }
 
+/*
+ * A moment of the server's clock as the agent's clock showed it: what the server noted by its own is matched with
+ * slots, which are the agent's. Before the first note that one counts; without any, the clocks are taken for the same.
+ */
+static int64_t agents_us(const series *s, int64_t server_us)
+{
+    int64_t offset_us = 0;
+    for (size_t i = 0; i < s->clock_count && (i == 0 || s->clocks[i].at_unix_us <= server_us); i++)
+        offset_us = s->clocks[i].offset_us;
+    return server_us + offset_us;
+}
+
 static bool server_was_away(const series *s, int64_t from_ms, int64_t to_ms)
 {
     for (size_t i = 0; i < s->pause_count; i++)
-        if (overlaps(from_ms, to_ms, s->pauses[i].from_unix_us, s->pauses[i].to_unix_us))
+        if (overlaps(from_ms, to_ms, agents_us(s, s->pauses[i].from_unix_us), agents_us(s, s->pauses[i].to_unix_us)))
             return true;
     return false;
 }
@@ -112,8 +124,12 @@ static void put_stretch(text_buffer *out, const series *s, size_t *gaps, int64_t
     int64_t at_ms = from_ms, least_ms = gap_least_ms(s);
     for (size_t i = 0; i < s->target_pause_count && at_ms < to_ms; i++) {
         const meshping_target_pause *pause = &s->target_pauses[i];
-        int64_t begin_ms = pause->from_ms > at_ms ? pause->from_ms : at_ms;
-        int64_t end_ms = pause->to_ms && pause->to_ms < to_ms ? pause->to_ms : to_ms;
+        int64_t begin_ms = agents_us(s, pause->from_ms * 1000) / 1000;
+        int64_t end_ms = pause->to_ms ? agents_us(s, pause->to_ms * 1000) / 1000 : to_ms;
+        if (begin_ms < at_ms)
+            begin_ms = at_ms;
+        if (end_ms > to_ms)
+            end_ms = to_ms;
         if (begin_ms >= end_ms)
             continue;
         if (begin_ms - at_ms <= least_ms)

@@ -22,7 +22,7 @@ typedef struct series {
     size_t dropped_count;
     const int64_t *starts_us; /* first slots after the agent's process was started, ascending */
     size_t start_count;
-    const meshping_pause *pauses; /* times without a server */
+    const meshping_pause *pauses; /* times without a server, by its clock */
     size_t pause_count;
     const meshping_target_pause *target_pauses; /* of the target, ascending, by the server's clock */
     size_t target_pause_count;

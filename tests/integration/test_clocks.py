@@ -23,7 +23,7 @@ class WrongClock:
     """Speaks the protocol by itself, with a clock that is `ahead` seconds off; a sample a half second."""
 
     def __init__(self, server, name, ahead):
-        self.ahead, self.sequence, self.stop = ahead, 0, False
+        self.ahead, self.sequence, self.stop, self.silent = ahead, 0, False, False
         self.speaker = Speaker(server.passphrase(), name)
         self.connection = self.speaker.connect("enrol")
         self.connection.expect("registration_status")
@@ -53,7 +53,8 @@ class WrongClock:
     def measure(self):
         time.sleep(1)
         while not self.stop:
-            self.send(self.now_us() - 100000)
+            if not self.silent:
+                self.send(self.now_us() - 100000)
             time.sleep(0.5)
 
     def send(self, slot_us):
@@ -125,6 +126,25 @@ def test_late_data_is_told_on_the_agents_clock(server, ahead):
     lab.wait_for("both are there", 10, lambda: late(server, old_us) is not None and late(server, new_us) is not None)
     assert server.agents()["off"]["clock_offset_us"] is None
     assert late(server, old_us) and not late(server, new_us)
+
+
+@pytest.mark.parametrize("ahead", [600, -600])
+def test_a_pause_is_where_the_agents_clock_has_it(server, ahead):
+    agent = WrongClock(server, "off", ahead)
+    reasons = lambda: [gap["reason"] for gap in server.series("off", "192.0.2.1")["gaps"]]  # noqa: E731
+    try:
+        lab.wait_for("the clock is known", 15, lambda: server.agents()["off"]["clock_offset_us"] is not None)
+        lab.wait_for("there are samples", 10, lambda: server.series("off", "192.0.2.1")["time_ms"])
+        server.set_targets([{"address": "192.0.2.1", "paused": {"reason": "moved"}}])
+        agent.silent = True
+        time.sleep(4)
+        server.set_targets([{"address": "192.0.2.1"}])
+        agent.silent = False
+        lab.wait_for("the pause is told", 15, lambda: reasons() == ["paused"])
+        gap, = server.series("off", "192.0.2.1")["gaps"]
+        assert abs(gap["from_ms"] - gap["pause"]["from_ms"] - ahead * 1000) < 1500  # the pause's own times are the server's
+    finally:
+        agent.stop = True
 
 
 def noted(server):

@@ -155,6 +155,38 @@ static void test_a_pause_of_the_target_is_the_reason_where_it_was_paused(void **
     assert_string_equal(gaps_of(&s), "200-250 connection_trouble;250-300 paused;300-400 paused");
 }
 
+static void test_what_the_server_noted_is_matched_on_the_agents_clock(void **state)
+{
+    meshping_sample samples[200];
+    series s = whole(samples, make_samples(samples));
+    meshping_clock_note clocks[] = {{0, 100 * S, 1000}, {250 * S, 100 * S, 1000}};
+    meshping_target_pause target_pause = {103000, 296000, "moved"};
+    meshping_pause pause = {110 * S, 150 * S};
+    (void)state;
+    s.clocks = clocks;
+    s.clock_count = 1;
+    s.target_pauses = &target_pause;
+    s.target_pause_count = 1;
+    assert_string_equal(gaps_of(&s), "200-400 paused");
+    target_pause.from_ms = 203000; /* was over when samples were missing, by the agent's clock */
+    assert_string_equal(gaps_of(&s), "200-303 connection_trouble;303-400 paused");
+    clocks[0].offset_us = -1000 * S;
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble");
+    clocks[0].offset_us = 0; /* it was set ahead meanwhile: the slots before are by the old one */
+    s.clock_count = 2;
+    assert_string_equal(gaps_of(&s), "200-400 paused");
+    s.target_pause_count = 0;
+    clocks[0].offset_us = 100 * S;
+    s.clock_count = 1;
+    s.pauses = &pause;
+    s.pause_count = 1;
+    assert_string_equal(gaps_of(&s), "200-400 server_away");
+    pause = (meshping_pause){310 * S, 350 * S};
+    assert_string_equal(gaps_of(&s), "200-400 connection_trouble");
+    s.clock_count = 0;
+    assert_string_equal(gaps_of(&s), "200-400 server_away");
+}
+
 static void test_a_pause_is_told_though_no_sample_was_there_before(void **state)
 {
     meshping_sample samples[200];
@@ -217,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_dropped_is_told_with_its_cause),
         cmocka_unit_test(test_a_pause_of_the_target_is_the_reason_where_it_was_paused),
+        cmocka_unit_test(test_what_the_server_noted_is_matched_on_the_agents_clock),
         cmocka_unit_test(test_a_pause_is_told_though_no_sample_was_there_before),
         cmocka_unit_test(test_a_restart_and_a_server_that_was_away_look_different),
         cmocka_unit_test(test_the_end_tells_whether_the_agent_is_away),
