@@ -248,13 +248,15 @@ static bool is_wide(const meshping_address *address)
 
 bool meshping_registry_mesh_address(char *out, const char *advertised, const char *observed)
 {
-    meshping_address address;
+    meshping_address from, address;
+    bool known = meshping_address_parse(&from, observed, NULL) == MESHPING_OK && !meshping__not_a_hosts(&from);
     out[0] = 0;
+    /* loopback is the machine of whoever pings, unless all are on the server's */
     if (meshping_address_parse(&address, advertised, NULL) == MESHPING_OK && !meshping__not_a_hosts(&address) &&
-        !meshping__needs_zone(&address))
+        !meshping__needs_zone(&address) &&
+        (!meshping_address_is_loopback(&address) || (known && meshping_address_is_loopback(&from))))
         meshping_address_format(&address, out);
-    else if (meshping_address_parse(&address, observed, NULL) == MESHPING_OK && !meshping__not_a_hosts(&address) &&
-             is_wide(&address))
-        meshping_address_format(&address, out);
+    else if (known && is_wide(&from))
+        meshping_address_format(&from, out);
     return out[0] != 0;
 }

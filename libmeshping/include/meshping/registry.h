@@ -132,8 +132,8 @@ MESHPING_API meshping_status meshping_registry_addresses(char *out, const char *
 MESHPING_API bool meshping_registry_lapsed(meshping_agent_state state, int64_t last_seen_ms, int64_t now_ms);
 /*
  * Where the other agents of a mesh ping an agent, to out[MESHPING_ADDRESS_TEXT_MAX], canonical: the address that it
- * advertises, but for an IPv6 one of some link alone, else the one it comes from, unless that is of its own host alone
- * (loopback, link-local). false and "": there is none.
+ * advertises, but for an IPv6 one of some link alone, and loopback only when it comes from there; else the one it comes
+ * from, unless that is of its own host alone (loopback, link-local). false and "": there is none.
  */
 MESHPING_API bool meshping_registry_mesh_address(char *out, const char *advertised, const char *observed);
 /* Whether an agent in `state` may hand its id and history on to a pending agent of another key (a re-imaged host). */
