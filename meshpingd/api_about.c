@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What this program is made of: its build, and each library with the version that runs and its licence. */
+#include "common/hex.h"
 #include "meshpingd/http.h"
 
 #include <curl/curl.h>
@@ -27,8 +28,8 @@ static bool take_note(char *text, const char *notes, size_t size)
             return false;
         if (note.n_type != NT_GNU_BUILD_ID || note.n_namesz != 4 || memcmp(notes + name, "GNU", 4) != 0)
             continue;
-        for (size_t i = 0; i < note.n_descsz && 2 * i + 2 < BUILD_ID_TEXT_MAX; i++)
-            snprintf(text + 2 * i, 3, "%02x", (unsigned char)notes[content + i]);
+        size_t most = (BUILD_ID_TEXT_MAX - 1) / 2;
+        hex_put(text, notes + content, note.n_descsz < most ? note.n_descsz : most);
         return true;
     }
     return false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What everybody may do with his own account: profile, password, sessions. */
+#include "common/hex.h"
 #include "common/log.h"
 #include "meshpingd/auth.h"
 #include "meshpingd/http_text.h"
@@ -120,13 +121,6 @@ void api_password_put(http_exchange *x)
 
 /* ---- own sessions ---- */
 
-static const char *session_id(char *text, const uint8_t *hash)
-{
-    for (size_t i = 0; i < SESSION_ID_BYTES; i++)
-        snprintf(text + 2 * i, 3, "%02x", hash[i]);
-    return text;
-}
-
 static bool load_sessions(http_exchange *x, meshping_web_session_record **records, size_t *count)
 {
     meshping_error err = {0};
@@ -149,7 +143,7 @@ void api_sessions_list(http_exchange *x)
         const meshping_web_session_record *record = &records[i];
         json_object *one = json_object_new_object();
         bool own = memcmp(record->token_hash, x->identity.token_hash, sizeof record->token_hash) == 0;
-        json_object_object_add(one, "id", json_object_new_string(session_id(id, record->token_hash)));
+        json_object_object_add(one, "id", json_object_new_string(hex_put(id, record->token_hash, SESSION_ID_BYTES)));
         json_object_object_add(one, "current", json_object_new_boolean(own));
         json_object_object_add(one, "created_ms", json_object_new_int64(record->created_ms));
         json_object_object_add(one, "last_used_ms", json_object_new_int64(record->last_used_ms));
@@ -172,7 +166,7 @@ void api_session_end(http_exchange *x)
     http_audit_detail(x, "session %s", x->params.value[0]);
     if (!load_sessions(x, &records, &count))
         return;
-    while (found < count && strcmp(session_id(id, records[found].token_hash), x->params.value[0]) != 0)
+    while (found < count && strcmp(hex_put(id, records[found].token_hash, SESSION_ID_BYTES), x->params.value[0]) != 0)
         found++;
     if (found == count)
         http_respond_problem(x, 404, "you have no session with this id");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/http.h"
 
+#include "common/hex.h"
 #include <meshping/protocol.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -9,31 +10,16 @@
 #define HOURS_MAX 8760
 #define USES_MAX 100000
 
-static const char *tid_text(char hex[2 * MESHPING_TID_LEN + 1], const uint8_t tid[MESHPING_TID_LEN])
-{
-    for (size_t i = 0; i < MESHPING_TID_LEN; i++)
-        snprintf(hex + 2 * i, 3, "%02x", tid[i]);
-    return hex;
-}
-
 static bool parse_tid(uint8_t tid[MESHPING_TID_LEN], const char *hex)
 {
-    if (strlen(hex) != 2 * MESHPING_TID_LEN || strspn(hex, "0123456789abcdefABCDEF") != 2 * MESHPING_TID_LEN)
-        return false;
-    for (size_t i = 0; i < MESHPING_TID_LEN; i++) {
-        unsigned byte;
-        if (sscanf(hex + 2 * i, "%2x", &byte) != 1)
-            return false;
-        tid[i] = (uint8_t)byte;
-    }
-    return true;
+    return strlen(hex) == 2 * MESHPING_TID_LEN && hex_get(tid, MESHPING_TID_LEN, hex);
 }
 
 static json_object *passphrase_json(const meshping_passphrase_record *record)
 {
     char id[2 * MESHPING_TID_LEN + 1];
     json_object *json = json_object_new_object();
-    json_object_object_add(json, "id", json_object_new_string(tid_text(id, record->tid)));
+    json_object_object_add(json, "id", json_object_new_string(hex_put(id, record->tid, MESHPING_TID_LEN)));
     json_object_object_add(json, "label", json_object_new_string(record->label));
     json_object_object_add(json, "created_ms", json_object_new_int64(record->created_ms));
     json_object_object_add(json, "expires_ms", json_object_new_int64(record->expires_ms));
@@ -125,7 +111,7 @@ void api_passphrase_create(http_exchange *x)
     }
     meshping_status status = server_passphrase_make(x->server, &request, text, &record, &err);
     if (status == MESHPING_OK) {
-        http_audit_object(x, "%s", tid_text(id, record.tid));
+        http_audit_object(x, "%s", hex_put(id, record.tid, MESHPING_TID_LEN));
         http_audit_detail(x, "%s", server_passphrase_text(said, &record));
         status = server_passphrase_issue(x->server, &record, x->identity.user, &err);
     }
@@ -160,7 +146,8 @@ void api_passphrase_rotate(http_exchange *x)
         return;
     meshping_status status = server_passphrase_make_like(x->server, &old, text, &record, &err);
     if (status == MESHPING_OK) {
-        http_audit_detail(x, "by %s, %s", tid_text(id, record.tid), server_passphrase_text(said, &record));
+        http_audit_detail(x, "by %s, %s", hex_put(id, record.tid, MESHPING_TID_LEN),
+                          server_passphrase_text(said, &record));
         status = server_passphrase_issue(x->server, &record, x->identity.user, &err);
     }
     if (status == MESHPING_OK)

@@ -4,6 +4,7 @@
  * his name keeps him out (OWASP's "device cookies"). The cookie is no way in: it says whose tries these are, in a form
  * that only this server can make.
  */
+#include "common/hex.h"
 #include "meshpingd/auth.h"
 
 #include <inttypes.h>
@@ -26,9 +27,7 @@ static bool make(char text[HTTP_KNOWN_MAX], const server *s, uint64_t user_id, i
     int said_length = snprintf(said, sizeof said, LABEL "%016" PRIx64 "%016" PRIx64, user_id, (uint64_t)issued_ms);
     if (!HMAC(EVP_sha256(), s->seal_key, sizeof s->seal_key, (const uint8_t *)said, (size_t)said_length, mac, &length))
         return false;
-    char *at = text + sprintf(text, "%s", said + strlen(LABEL));
-    for (size_t i = 0; i < sizeof mac; i++)
-        at += sprintf(at, "%02x", mac[i]);
+    hex_put(text + sprintf(text, "%s", said + strlen(LABEL)), mac, sizeof mac);
     return true;
 }
 

@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/http_text.h"
 
+#include "common/hex.h"
+#include <meshping/utf8.h>
 #include <openssl/crypto.h>
 #include <string.h>
 #include <strings.h>
-
-/* Length of the UTF-8 character at `at` (RFC 3629: no overlong form, no surrogate), 0 when there is none. */
-static size_t utf8_length(const unsigned char *at, size_t left)
-{
-    unsigned char c = at[0];
-    if (c < 0x80)
-        return 1;
-    size_t length = c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    if (length == 0 || length > left)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) ||
-        (c == 0xf4 && at[1] > 0x8f))
-        return 0;
-    return length;
-}
 
 void http_text_copy(char *to, size_t size, const char *from)
 {
@@ -32,25 +16,23 @@ void http_text_copy(char *to, size_t size, const char *from)
 
 void http_text_clean(char *text)
 {
-    size_t length = strlen(text);
-    for (size_t i = 0; i < length;) {
-        size_t one = utf8_length((const unsigned char *)text + i, length - i);
-        if (one == 0 || (one == 1 && ((unsigned char)text[i] < 0x20 || text[i] == 0x7f))) {
-            text[i] = '?';
-            one = 1;
+    for (char *at = text; *at;) {
+        uint32_t character;
+        size_t length = meshping_utf8_read(&character, at);
+        if (length == 0 || (length == 1 && meshping_utf8_is_control(character))) {
+            *at = '?';
+            length = 1;
         }
-        i += one;
+        at += length;
     }
 }
 
-bool http_text_is_utf8(const char *text, size_t length)
+bool http_text_is_utf8(const char *text)
 {
-    for (size_t i = 0; i < length;) {
-        size_t one = utf8_length((const unsigned char *)text + i, length - i);
-        if (one == 0)
+    uint32_t character;
+    for (size_t length; *text; text += length)
+        if ((length = meshping_utf8_read(&character, text)) == 0)
             return false;
-        i += one;
-    }
     return true;
 }
 
@@ -91,6 +73,14 @@ bool http_cookie_get(const char *header, const char *name, char *value, size_t s
         at += length;
     }
     return found;
+}
+
+const char *http_bearer(const char *authorization)
+{
+    size_t scheme = strcspn(authorization, " \t");
+    if (scheme != strlen("Bearer") || strncasecmp(authorization, "Bearer", scheme) != 0)
+        return NULL;
+    return authorization + scheme + strspn(authorization + scheme, " ");
 }
 
 bool http_content_length_parse(const char *header, uint64_t *length)
@@ -168,22 +158,12 @@ bool http_text_equal_constant_time(const char *a, const char *b)
 
 bool http_id_parse(const char *text, uint64_t *id)
 {
-    uint64_t value = 0;
-    if (strlen(text) != 16)
+    uint8_t bytes[8];
+    if (strlen(text) != 2 * sizeof bytes || !hex_get(bytes, sizeof bytes, text))
         return false;
-    for (const char *at = text; *at; at++) {
-        unsigned digit;
-        if (*at >= '0' && *at <= '9')
-            digit = (unsigned)(*at - '0');
-        else if (*at >= 'a' && *at <= 'f')
-            digit = (unsigned)(*at - 'a') + 10;
-        else if (*at >= 'A' && *at <= 'F')
-            digit = (unsigned)(*at - 'A') + 10;
-        else
-            return false;
-        value = value << 4 | digit;
-    }
-    *id = value;
+    *id = 0;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        *id = *id << 8 | bytes[i];
     return true;
 }
 

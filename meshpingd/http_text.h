@@ -9,7 +9,7 @@
 void http_text_copy(char *to, size_t size, const char *from);
 /* Control characters and bytes that are not UTF-8 become '?'. In place. */
 void http_text_clean(char *text);
-bool http_text_is_utf8(const char *text, size_t length);
+bool http_text_is_utf8(const char *text);
 /* "" (none), or LOCAL@DOMAIN in plain ASCII that needs no quoting anywhere, of less than `size` bytes. */
 bool http_text_is_email(const char *text, size_t size);
 /*
@@ -17,6 +17,11 @@ bool http_text_is_email(const char *text, size_t size);
  * with different values (a second one may have been planted).
  */
 bool http_cookie_get(const char *header, const char *name, char *value, size_t size);
+/*
+ * What follows the scheme Bearer, in any case, and its spaces (RFC 9110, section 11.4) in an Authorization header: ""
+ * or what is no token when it is malformed. NULL: another scheme, or none.
+ */
+const char *http_bearer(const char *authorization);
 /* Digits only (RFC 9110, section 8.6). false: anything else, or over 2^53. */
 bool http_content_length_parse(const char *header, uint64_t *length);
 /* True when an Accept-Encoding header takes gzip: listed or "*", and not with q=0. */

@@ -2,6 +2,7 @@
 #include "meshpingd/json_body.h"
 
 #include <limits.h>
+#include <meshping/protocol.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,9 @@ meshping_status json_body_parse(json_object **out, const char *text, size_t leng
     else if (error != json_tokener_success)
         status =
             meshping_error_set(err, MESHPING_INVALID, "not JSON: %s at byte %zu", json_tokener_error_desc(error), end);
+    else if (!meshping_json_is_strict(text, length))
+        status = meshping_error_set(err, MESHPING_INVALID,
+                                    "not JSON: single quotes, NaN, a control character, or not UTF-8 (RFC 8259)");
     else
         for (size_t i = end; i < length && status == MESHPING_OK; i++)
             if (!strchr(" \t\r\n", text[i]) || text[i] == 0)
@@ -55,6 +59,25 @@ const char *json_body_string(json_object *value)
         return NULL;
     const char *string = json_object_get_string(value);
     return strlen(string) == (size_t)json_object_get_string_len(value) ? string : NULL;
+}
+
+meshping_status json_body_take_text(json_object *item, const char *name, bool needed, char *to, size_t size,
+                                    meshping_error *err)
+{
+    json_object *field;
+    if (!json_object_object_get_ex(item, name, &field)) {
+        if (needed)
+            return meshping_error_set(err, MESHPING_INVALID, "\"%s\" is missing", name);
+        return MESHPING_OK;
+    }
+    const char *text = json_body_string(field);
+    if (!text)
+        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" must be a string", name);
+    if (strlen(text) >= size)
+        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" has %zu bytes, at most %zu are allowed", name,
+                                  strlen(text), size - 1);
+    memcpy(to, text, strlen(text) + 1);
+    return MESHPING_OK;
 }
 
 /* One pair must be one label, whatever it holds. */
@@ -95,21 +118,6 @@ meshping_status json_body_labels(char *out, json_object *value, meshping_error *
 
 /* ---- rules ---- */
 
-static meshping_status take_text(json_object *item, const char *name, char *out, size_t size, meshping_error *err)
-{
-    json_object *field;
-    if (!json_object_object_get_ex(item, name, &field))
-        return MESHPING_OK;
-    const char *text = json_body_string(field);
-    if (!text)
-        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" must be a string", name);
-    if (strlen(text) >= size)
-        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" has %zu bytes, at most %zu are allowed", name,
-                                  strlen(text), size - 1);
-    memcpy(out, text, strlen(text) + 1);
-    return MESHPING_OK;
-}
-
 static meshping_status rule_parse(meshping_rule *rule, json_object *item, meshping_error *err)
 {
     char kind[16] = "";
@@ -124,10 +132,10 @@ static meshping_status rule_parse(meshping_rule *rule, json_object *item, meshpi
             strcmp(key, "targets") != 0)
             return meshping_error_set(err, MESHPING_INVALID, "\"%.40s\" is not a field of a rule", key);
     }
-    if ((status = take_text(item, "name", rule->name, sizeof rule->name, err)) != MESHPING_OK ||
-        (status = take_text(item, "kind", kind, sizeof kind, err)) != MESHPING_OK ||
-        (status = take_text(item, "agents", rule->agents, sizeof rule->agents, err)) != MESHPING_OK ||
-        (status = take_text(item, "targets", rule->targets, sizeof rule->targets, err)) != MESHPING_OK)
+    if ((status = json_body_take_text(item, "name", false, rule->name, sizeof rule->name, err)) != MESHPING_OK ||
+        (status = json_body_take_text(item, "kind", false, kind, sizeof kind, err)) != MESHPING_OK ||
+        (status = json_body_take_text(item, "agents", false, rule->agents, sizeof rule->agents, err)) != MESHPING_OK ||
+        (status = json_body_take_text(item, "targets", false, rule->targets, sizeof rule->targets, err)) != MESHPING_OK)
         return status;
     if (strcmp(kind, "mesh") == 0)
         rule->kind = MESHPING_RULE_MESH;

@@ -12,6 +12,10 @@
 meshping_status json_body_parse(json_object **out, const char *text, size_t length, meshping_error *err);
 /* The string, or NULL when `value` is none or holds a NUL. */
 const char *json_body_string(json_object *value);
+/* The string `name` of an object into to[size], which stays as it is when there is none. INVALID: `needed`; too long.
+ */
+meshping_status json_body_take_text(json_object *item, const char *name, bool needed, char *to, size_t size,
+                                    meshping_error *err);
 
 /*
  * Labels out of {"key": "value", ...} as canonical text into out[MESHPING_LABELS_MAX]; NULL is none. INVALID, LIMIT:

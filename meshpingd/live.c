@@ -202,11 +202,6 @@ static json_object *column_json(const plan *p, size_t column)
     return object;
 }
 
-static bool is_row(const agent_entry *agent)
-{
-    return agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD;
-}
-
 static shown_cell look(const server *s, const agent_entry *agent, size_t column, int64_t now_us)
 {
     static const meshping_cell empty;
@@ -271,7 +266,7 @@ static void put_rows(server *s, text_buffer *out, int64_t now_us, bool mark)
     bool first = true;
     for (size_t i = 0; i < s->agent_count; i++) {
         agent_entry *agent = s->agents[i];
-        if (!is_row(agent))
+        if (!server_agent_has_row(agent))
             continue;
         bool marked = mark && (agent->cells || make_row(agent, s->plan->targets.count));
         put_row_begin(out, agent, first);
@@ -367,7 +362,7 @@ static void put_delta_message(server *s, text_buffer *out)
     put_open_object(out, head(s, now_us));
     text_puts(out, ",\"cells\":{");
     for (size_t i = 0; i < s->agent_count; i++)
-        if (is_row(s->agents[i]) && put_changes(s, out, s->agents[i], now_us, first))
+        if (server_agent_has_row(s->agents[i]) && put_changes(s, out, s->agents[i], now_us, first))
             first = false;
     text_puts(out, "}}}");
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/looks.h"
 
+#include <meshping/utf8.h>
 #include <string.h>
 
 #define NO_CHARACTER UINT32_MAX
@@ -8,19 +9,10 @@
 /* The character at *at, which goes on behind it; NO_CHARACTER: it is not UTF-8, and one byte is skipped. */
 static uint32_t next_character(const char **at)
 {
-    const unsigned char *bytes = (const unsigned char *)*at;
-    size_t length = bytes[0] < 0x80 ? 1 : bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    static const uint8_t mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t c = bytes[0] & mask[length];
-    bool good = bytes[0] < 0x80 || (bytes[0] >= 0xc2 && bytes[0] < 0xf5);
-    for (size_t i = 1; i < length && good; i++) {
-        good = (bytes[i] & 0xc0) == 0x80; /* not the NUL either */
-        c = c << 6 | (bytes[i] & 0x3f);
-    }
-    good = good && c >= least[length] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
-    *at += good ? length : 1;
-    return good ? c : NO_CHARACTER;
+    uint32_t character;
+    size_t length = meshping_utf8_read(&character, *at);
+    *at += length ? length : 1;
+    return length ? character : NO_CHARACTER;
 }
 
 /* ---- what is not seen ---- */
@@ -151,10 +143,21 @@ static uint32_t look_of(uint32_t c)
     return replaced(small(c));
 }
 
+/* What is seen next, in small letters of the Latin alphabet where they look so: rn is taken for m, and vv for w. */
+static uint32_t next_look(const char **at)
+{
+    uint32_t look = look_of(next_character(at));
+    const char *behind = *at;
+    if ((look != 'r' && look != 'v') || !*behind || look_of(next_character(&behind)) != (look == 'r' ? 'n' : 'v'))
+        return look;
+    *at = behind;
+    return look == 'r' ? 'm' : 'w';
+}
+
 int looks_compare(const char *a, const char *b)
 {
     while (*a && *b) {
-        uint32_t one = look_of(next_character(&a)), other = look_of(next_character(&b));
+        uint32_t one = next_look(&a), other = next_look(&b);
         if (one != other)
             return one < other ? -1 : 1;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/mail.h"
 
+#include "common/hex.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "meshpingd/http.h"
@@ -178,6 +179,7 @@ static void write_head(mail_job *job, const char *subject)
 {
     char date[64];
     uint8_t random[16];
+    char id[2 * sizeof random + 1];
     time_t now = (time_t)(server_unix_ms() / 1000);
     struct tm tm;
     gmtime_r(&now, &tm);
@@ -185,8 +187,7 @@ static void write_head(mail_job *job, const char *subject)
     text_printf(&job->text, "From: Meshping <%s>\r\nTo: <%s>\r\nSubject: %s\r\nDate: %s\r\nMessage-ID: <", job->from,
                 job->to, subject, date);
     if (RAND_bytes(random, sizeof random) == 1)
-        for (size_t i = 0; i < sizeof random; i++)
-            text_printf(&job->text, "%02x", random[i]);
+        text_puts(&job->text, hex_put(id, random, sizeof random));
     text_printf(&job->text, "%s>\r\n", strchr(job->from, '@'));
     text_puts(&job->text, "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
                           "Content-Transfer-Encoding: 8bit\r\nAuto-Submitted: auto-generated\r\n\r\n");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Backup and restore of the state directory: the database, and every key file beside it. */
+#include "common/hex.h"
 #include "meshpingd/maintain.h"
 #include "meshpingd/server.h"
 
@@ -158,8 +159,7 @@ static meshping_status pump(int from, int to, char sum[SUM_TEXT], const meshping
         }
     }
     if (status == MESHPING_OK && EVP_DigestFinal_ex(hash, digest, &digest_length) == 1)
-        for (unsigned i = 0; i < digest_length; i++)
-            snprintf(sum + 2 * (size_t)i, 3, "%02x", digest[i]);
+        hex_put(sum, digest, digest_length);
     EVP_MD_CTX_free(hash);
     free(bytes);
     return status;

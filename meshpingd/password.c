@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/password.h"
 
+#include "common/hex.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/looks.h"
 #include <inttypes.h>
@@ -22,7 +23,7 @@ static size_t count_characters(const char *text, size_t length)
 
 meshping_status password_check(const char *password, size_t length, const char *user_name, meshping_error *err)
 {
-    if (strlen(password) != length || !http_text_is_utf8(password, length))
+    if (strlen(password) != length || !http_text_is_utf8(password))
         return meshping_error_set(err, MESHPING_INVALID, "the password must be UTF-8 text");
     size_t characters = count_characters(password, length);
     if (characters < PASSWORD_CHARS_MIN)
@@ -49,7 +50,7 @@ meshping_status password_check_name(const char *name, size_t length, meshping_er
 {
     if (length == 0 || length > 64)
         return meshping_error_set(err, MESHPING_INVALID, "the user's name must have 1 to 64 bytes, not %zu", length);
-    if (strlen(name) != length || !http_text_is_utf8(name, length))
+    if (strlen(name) != length || !http_text_is_utf8(name))
         return meshping_error_set(err, MESHPING_INVALID, "the user's name must be UTF-8 text");
     if (!looks_whole(name))
         return meshping_error_set(err, MESHPING_INVALID,
@@ -69,31 +70,6 @@ static bool derive(uint8_t hash[PASSWORD_HASH_LEN], const char *password, size_t
                           PASSWORD_HASH_LEN) == 1;
 }
 
-static char *put_hex(char *to, const uint8_t *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        to += sprintf(to, "%02x", bytes[i]);
-    return to;
-}
-
-static bool get_hex(uint8_t *bytes, size_t length, const char *text)
-{
-    for (size_t i = 0; i < length; i++) {
-        unsigned value = 0;
-        for (size_t k = 0; k < 2; k++) {
-            char c = text[2 * i + k];
-            if (c >= '0' && c <= '9')
-                value = value << 4 | (unsigned)(c - '0');
-            else if (c >= 'a' && c <= 'f')
-                value = value << 4 | ((unsigned)(c - 'a') + 10);
-            else
-                return false;
-        }
-        bytes[i] = (uint8_t)value;
-    }
-    return true;
-}
-
 meshping_status password_encode(char *text, const char *password, size_t length, uint64_t n,
                                 const uint8_t salt[PASSWORD_SALT_LEN], meshping_error *err)
 {
@@ -101,10 +77,9 @@ meshping_status password_encode(char *text, const char *password, size_t length,
     if (!derive(hash, password, length, n, salt))
         return meshping_error_set(err, MESHPING_CRYPTO, "the password could not be hashed (scrypt needs 128 MiB)");
     char *at = text + sprintf(text, "scrypt$%" PRIu64 "$%d$%d$", n, SCRYPT_R, SCRYPT_P);
-    at = put_hex(at, salt, PASSWORD_SALT_LEN);
-    *at++ = '$';
-    at = put_hex(at, hash, PASSWORD_HASH_LEN);
-    *at = 0;
+    hex_put(at, salt, PASSWORD_SALT_LEN);
+    at[2 * PASSWORD_SALT_LEN] = '$';
+    hex_put(at + 2 * PASSWORD_SALT_LEN + 1, hash, PASSWORD_HASH_LEN);
     OPENSSL_cleanse(hash, sizeof hash);
     return MESHPING_OK;
 }
@@ -122,8 +97,8 @@ meshping_status password_verify(bool *matches, const char *text, const char *pas
         if (sscanf(text, "scrypt$%" SCNu64 "$%" SCNu64 "$%" SCNu64 "$%n", &n, &r, &p, &end) != 3 || end == 0 ||
             r != SCRYPT_R || p != SCRYPT_P || n < 2 || n > 2 * PASSWORD_SCRYPT_N || (n & (n - 1)) != 0 ||
             strlen(text + end) != hex || text[end + 2 * PASSWORD_SALT_LEN] != '$' ||
-            !get_hex(salt, PASSWORD_SALT_LEN, text + end) ||
-            !get_hex(wanted, PASSWORD_HASH_LEN, text + end + 2 * PASSWORD_SALT_LEN + 1))
+            !hex_get(salt, PASSWORD_SALT_LEN, text + end) ||
+            !hex_get(wanted, PASSWORD_HASH_LEN, text + end + 2 * PASSWORD_SALT_LEN + 1))
             return meshping_error_set(err, MESHPING_CORRUPT, "the stored password is damaged");
     }
     if (!derive(hash, password, length, n, salt))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/pin_change.h"
 
+#include "common/hex.h"
 #include "common/log.h"
 #include "meshpingd/joining.h"
 #include "meshpingd/keys.h"
@@ -16,13 +17,6 @@
 #define PIN_TEXT (2 * MESHPING_PIN_LEN + 1)
 
 static const meshping_pins unknown; /* what an agent has that was told and has not answered */
-
-static const char *hex(char text[PIN_TEXT], const uint8_t pin[MESHPING_PIN_LEN])
-{
-    for (size_t i = 0; i < MESHPING_PIN_LEN; i++)
-        snprintf(text + 2 * i, 3, "%02x", pin[i]);
-    return text;
-}
 
 static bool equal(const meshping_pins *a, const meshping_pins *b)
 {
@@ -67,20 +61,13 @@ static void path_of(const server *s, char *out, size_t size, const char *suffix)
 static bool put_line(FILE *file, const agent_entry *agent)
 {
     char pin[PIN_TEXT], next[PIN_TEXT];
-    return fprintf(file, "%016" PRIx64 " %s %s\n", agent->record.id, hex(pin, agent->pins.pin),
-                   hex(next, agent->pins.next)) > 0;
+    return fprintf(file, "%016" PRIx64 " %s %s\n", agent->record.id, hex_put(pin, agent->pins.pin, MESHPING_PIN_LEN),
+                   hex_put(next, agent->pins.next, MESHPING_PIN_LEN)) > 0;
 }
 
 static bool read_pin(uint8_t pin[MESHPING_PIN_LEN], const char *text)
 {
-    if (strspn(text, "0123456789abcdef") != 2 * (size_t)MESHPING_PIN_LEN || text[2 * MESHPING_PIN_LEN])
-        return false;
-    for (size_t i = 0; i < MESHPING_PIN_LEN; i++) {
-        unsigned byte = 0;
-        sscanf(text + 2 * i, "%2x", &byte);
-        pin[i] = (uint8_t)byte;
-    }
-    return true;
+    return strlen(text) == 2 * (size_t)MESHPING_PIN_LEN && hex_get(pin, MESHPING_PIN_LEN, text);
 }
 
 meshping_status pin_change_open(server *s, meshping_error *err)
@@ -218,7 +205,7 @@ meshping_status pin_change_begin(server *s, const char *user, meshping_error *er
     if (status != MESHPING_OK)
         return status;
     snprintf(text, sizeof text, "the server's key is being changed: the next one has the pin %s",
-             hex(next, s->keys->pins.next));
+             hex_put(next, s->keys->pins.next, MESHPING_PIN_LEN));
     note(s, user, text);
     tell_all(s);
     return MESHPING_OK;
@@ -286,7 +273,7 @@ meshping_status pin_change_switch(server *s, bool give_up, const char *user, mes
     size_t revoked = revoke_open_passphrases(s, user);
     snprintf(text, sizeof text,
              "the server has its next key, with the pin %s; %zu agents were given up, %zu open passphrases revoked",
-             hex(pin, s->keys->pins.pin), waiting, revoked);
+             hex_put(pin, s->keys->pins.pin, MESHPING_PIN_LEN), waiting, revoked);
     note(s, user, text);
     tell_all(s);
     return MESHPING_OK;
@@ -323,9 +310,10 @@ json_object *pin_change_json(server *s)
     json_object *object = json_object_new_object();
     for (size_t i = 0; i < s->agent_count; i++)
         approved += s->agents[i]->record.state == MESHPING_AGENT_APPROVED;
-    json_object_object_add(object, "pin", json_object_new_string(hex(pin, pins->pin)));
-    json_object_object_add(object, "next",
-                           meshping_pins_have_next(pins) ? json_object_new_string(hex(pin, pins->next)) : NULL);
+    json_object_object_add(object, "pin", json_object_new_string(hex_put(pin, pins->pin, MESHPING_PIN_LEN)));
+    json_object_object_add(
+        object, "next",
+        meshping_pins_have_next(pins) ? json_object_new_string(hex_put(pin, pins->next, MESHPING_PIN_LEN)) : NULL);
     json_object_object_add(object, "approved", json_object_new_int64((int64_t)approved));
     json_object_object_add(object, "waiting_count", json_object_new_int64((int64_t)count_waiting(s)));
     json_object_object_add(object, "waiting", list_json(s, is_waited_for));

@@ -18,11 +18,6 @@ void planning_due(server *s)
     s->plan_retry_ms = 0; /* at once */
 }
 
-static bool has_row(const agent_entry *agent)
-{
-    return agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD;
-}
-
 /* ---- peers: the agents of meshes ---- */
 
 typedef struct peer_list {
@@ -280,7 +275,7 @@ static bool make_rows(server *s, const plan *p, uint64_t ***out)
     bool good = rows != NULL;
     for (size_t i = 0; good && i < s->agent_count; i++) {
         const agent_entry *agent = s->agents[i];
-        if (!has_row(agent))
+        if (!server_agent_has_row(agent))
             continue;
         rows[i] = malloc(plan_words(p) * sizeof **rows);
         good = rows[i] != NULL;
@@ -348,7 +343,7 @@ const plan *planning_now(server *s)
 void planning_agent(server *s, agent_entry *agent, bool gone)
 {
     uint64_t key = gone ? 0 : peer_key(s, agent);
-    bool has = !gone && has_row(agent);
+    bool has = !gone && server_agent_has_row(agent);
     if (!s->plan)
         return; /* loading */
     if (key != agent->peer_key)

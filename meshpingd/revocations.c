@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/revocations.h"
 
+#include "common/hex.h"
 #include "common/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -48,17 +49,6 @@ static meshping_status put(revocations *r, const revocation *item)
     return MESHPING_OK;
 }
 
-static bool parse_hex(uint8_t *out, size_t length, const char *hex)
-{
-    for (size_t i = 0; i < length; i++) {
-        unsigned byte;
-        if (strspn(hex + 2 * i, "0123456789abcdef") < 2 || sscanf(hex + 2 * i, "%2x", &byte) != 1)
-            return false;
-        out[i] = (uint8_t)byte;
-    }
-    return hex[2 * length] == '\0';
-}
-
 static bool parse_line(revocation *out, const char *line)
 {
     char kind[16], hex[2 * REVOCATION_BYTES_MAX + 2];
@@ -69,7 +59,7 @@ static bool parse_line(revocation *out, const char *line)
         if (strcmp(kind, kind_names[i]) == 0) {
             out->kind = (revocation_kind)i;
             out->length = kind_length(out->kind);
-            return parse_hex(out->bytes, out->length, hex);
+            return strlen(hex) == 2 * out->length && hex_get(out->bytes, out->length, hex);
         }
     return false;
 }
@@ -128,15 +118,12 @@ static bool append(const char *path, const char *line)
 meshping_status revocations_add(revocations *r, revocation_kind kind, const uint8_t *bytes, size_t length,
                                 int64_t unix_ms, meshping_error *err)
 {
-    char line[LINE_MAX_BYTES];
+    char line[LINE_MAX_BYTES], hex[2 * REVOCATION_BYTES_MAX + 1];
     revocation item = {.kind = kind, .length = length, .unix_ms = unix_ms};
     if (length != kind_length(kind))
         return meshping_error_set(err, MESHPING_INVALID, "a revocation of %zu bytes", length);
     memcpy(item.bytes, bytes, length);
-    int used = snprintf(line, sizeof line, "%" PRId64 " %s ", unix_ms, kind_names[kind]);
-    for (size_t i = 0; i < length; i++)
-        used += snprintf(line + used, sizeof line - (size_t)used, "%02x", bytes[i]);
-    snprintf(line + used, sizeof line - (size_t)used, "\n");
+    snprintf(line, sizeof line, "%" PRId64 " %s %s\n", unix_ms, kind_names[kind], hex_put(hex, bytes, length));
     if (!append(r->path, line))
         return meshping_error_set_errno(err, MESHPING_IO, errno, "cannot write %s", r->path);
     if (put(r, &item) != MESHPING_OK) /* it is in the file, and counts from the next start on */

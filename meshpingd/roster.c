@@ -67,6 +67,11 @@ agent_entry *server_agent_by_key(server *s, const uint8_t public_key[MESHPING_KE
     return NULL;
 }
 
+bool server_agent_has_row(const agent_entry *agent)
+{
+    return agent->record.state == MESHPING_AGENT_APPROVED || agent->record.state == MESHPING_AGENT_HOLD;
+}
+
 meshping_status server_agent_save(server *s, agent_entry *agent, meshping_error *err)
 {
     s->live_version++;
@@ -381,6 +386,17 @@ meshping_status server_agent_check_seen(const agent_entry *agent, const agent_de
     return MESHPING_OK;
 }
 
+/* Somebody may have blocked it since the other one looked; approved, it could not connect. */
+static meshping_status check_not_blocked(const server *s, const agent_entry *agent, meshping_error *err)
+{
+    meshping_address address;
+    const char *text = agent->record.observed_address;
+    if (!*text || meshping_address_parse(&address, text, NULL) != MESHPING_OK ||
+        !meshping_cidr_list_contains(&s->blocked, &address))
+        return MESHPING_OK;
+    return meshping_error_set(err, MESHPING_STATE, "its address %s is blocked: unblock it first", text);
+}
+
 meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action action, const agent_decision *decision,
                                  const char *user, meshping_error *err)
 {
@@ -388,6 +404,8 @@ meshping_status server_agent_act(server *s, uint64_t id, meshping_agent_action a
     if (!agent)
         return meshping_error_set(err, MESHPING_NOT_FOUND, "no such agent");
     meshping_status status = server_agent_check_seen(agent, decision, err);
+    if (status == MESHPING_OK && action == MESHPING_ACTION_APPROVE)
+        status = check_not_blocked(s, agent, err);
     if (status != MESHPING_OK)
         return status;
     if (action == MESHPING_ACTION_APPROVE && decision->successor_of)

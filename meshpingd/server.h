@@ -141,6 +141,8 @@ int64_t server_silent_since(const server *s, int64_t heard_ms);
 /* ---- agents ---- */
 agent_entry *server_agent_by_id(server *s, uint64_t id);
 agent_entry *server_agent_by_key(server *s, const uint8_t public_key[MESHPING_KEY_LEN]);
+/* Approved or on hold: it is in the matrix. */
+bool server_agent_has_row(const agent_entry *agent);
 /* What an administrator decides about an agent, and on what he saw. */
 typedef struct agent_decision {
     const char *fingerprint; /* as he saw it; NULL: not checked */

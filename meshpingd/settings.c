@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/settings.h"
 
+#include "common/hex.h"
 #include "common/log.h"
 #include "meshpingd/auth.h"
 #include "meshpingd/mail.h"
@@ -209,12 +210,6 @@ meshping_status settings_load(server *s, meshping_error *err)
 
 /* ---- the password ---- */
 
-static void to_hex(char *text, const uint8_t *bytes, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
-}
-
 /* text[2 * SEALED_MAX + 1] */
 static meshping_status seal_password(const server *s, char *text, const char *password, meshping_error *err)
 {
@@ -226,7 +221,7 @@ static meshping_status seal_password(const server *s, char *text, const char *pa
                                   SETTING_PASSWORD_MAX - 1);
     if (!seal_close(sealed, s->seal_key, SETTING_PASSWORD, sizeof SETTING_PASSWORD - 1, password, length))
         return meshping_error_set(err, MESHPING_CRYPTO, SETTING_PASSWORD ": it cannot be sealed");
-    to_hex(text, sealed, length + SEAL_OVERHEAD);
+    hex_put(text, sealed, length + SEAL_OVERHEAD);
     return MESHPING_OK;
 }
 

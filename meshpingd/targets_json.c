@@ -21,25 +21,6 @@ static meshping_status take_number(json_object *item, const char *name, uint32_t
     return MESHPING_OK;
 }
 
-static meshping_status take_text(json_object *item, const char *name, bool needed, char *to, size_t size,
-                                 meshping_error *err)
-{
-    json_object *field;
-    if (!json_object_object_get_ex(item, name, &field)) {
-        if (needed)
-            return meshping_error_set(err, MESHPING_INVALID, "\"%s\" is missing", name);
-        return MESHPING_OK;
-    }
-    const char *text = json_body_string(field);
-    if (!text)
-        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" must be a string", name);
-    if (strlen(text) >= size)
-        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" has %zu bytes, at most %zu are allowed", name,
-                                  strlen(text), size - 1);
-    memcpy(to, text, strlen(text) + 1);
-    return MESHPING_OK;
-}
-
 static meshping_status take_flag(json_object *item, const char *name, bool *value, meshping_error *err)
 {
     json_object *field;
@@ -54,7 +35,7 @@ static meshping_status take_flag(json_object *item, const char *name, bool *valu
 static meshping_status take_source(json_object *item, meshping_address *source, meshping_error *err)
 {
     char text[MESHPING_ADDRESS_TEXT_MAX] = "";
-    meshping_status status = take_text(item, "source", false, text, sizeof text, err);
+    meshping_status status = json_body_take_text(item, "source", false, text, sizeof text, err);
     if (status == MESHPING_OK && text[0] && meshping_address_parse(source, text, NULL) != MESHPING_OK)
         return meshping_error_set(err, MESHPING_INVALID, "\"source\" must be an IP address, not '%s'", text);
     return status;
@@ -80,7 +61,8 @@ static meshping_status take_pause(json_object *item, meshping_target *target, me
         if (strcmp(key, "reason") != 0 && strcmp(key, "until_ms") != 0)
             return meshping_error_set(err, MESHPING_INVALID, "\"%.40s\" is not a field of a pause", key);
     }
-    meshping_status status = take_text(field, "reason", true, target->pause_reason, sizeof target->pause_reason, err);
+    meshping_status status =
+        json_body_take_text(field, "reason", true, target->pause_reason, sizeof target->pause_reason, err);
     if (status == MESHPING_OK && !target->pause_reason[0])
         return meshping_error_set(err, MESHPING_INVALID, "a pause needs a reason");
     if (status != MESHPING_OK || !json_object_object_get_ex(field, "until_ms", &until) || !until)
@@ -97,8 +79,8 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
              lossy = target->lossy_percent, id = 0;
     meshping_status status;
     /* an "id" comes with what GET gave; the store finds it again by the host */
-    if ((status = take_text(item, "address", true, target->host, sizeof target->host, err)) != MESHPING_OK ||
-        (status = take_text(item, "name", false, target->name, sizeof target->name, err)) != MESHPING_OK ||
+    if ((status = json_body_take_text(item, "address", true, target->host, sizeof target->host, err)) != MESHPING_OK ||
+        (status = json_body_take_text(item, "name", false, target->name, sizeof target->name, err)) != MESHPING_OK ||
         (status = take_number(item, "id", UINT32_MAX, &id, err)) != MESHPING_OK ||
         (status = take_number(item, "interval_ms", UINT32_MAX, &target->interval_ms, err)) != MESHPING_OK ||
         (status = take_number(item, "timeout_ms", UINT32_MAX, &target->timeout_ms, err)) != MESHPING_OK ||
@@ -108,7 +90,7 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
         (status = take_number(item, "ttl", UINT8_MAX, &ttl, err)) != MESHPING_OK ||
         (status = take_flag(item, "dont_fragment", &target->dont_fragment, err)) != MESHPING_OK ||
         (status = take_source(item, &target->source, err)) != MESHPING_OK ||
-        (status = take_text(item, "interface", false, target->interface, sizeof target->interface, err)) !=
+        (status = json_body_take_text(item, "interface", false, target->interface, sizeof target->interface, err)) !=
             MESHPING_OK ||
         (status = take_number(item, "slow_ms", MESHPING_SLOW_MS_MAX, &target->slow_ms, err)) != MESHPING_OK ||
         (status = take_number(item, "lossy_percent", 100, &lossy, err)) != MESHPING_OK ||

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/utf8.h"
+#include <meshping/utf8.h>
 
-size_t meshping__utf8_length(const unsigned char *at)
+size_t meshping_utf8_read(uint32_t *character, const char *text)
 {
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *at = (const unsigned char *)text;
     size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < length; i++)
+    uint32_t c = length > 1 ? at[0] & (0x7fu >> length) : at[0];
+    *character = 0;
+    for (size_t i = 1; i < length; i++) {
         if ((at[i] & 0xc0) != 0x80)
             return 0;
-    if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf0 && at[1] < 0x90) ||
-        (at[0] == 0xf4 && at[1] > 0x8f))
-        return 0; /* too long a form, a surrogate, beyond U+10FFFF */
+        c = c << 6 | (at[i] & 0x3f);
+    }
+    if (length == 0 || c < least[length] || (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff)
+        return 0;
+    *character = c;
     return length;
 }
 
-bool meshping__utf8_is_control(const unsigned char *at)
+bool meshping_utf8_is_control(uint32_t character)
 {
-    return at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0);
+    return character < 0x20 || (character >= 0x7f && character < 0xa0);
 }

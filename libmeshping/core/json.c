@@ -2,24 +2,22 @@
 #include "core/json.h"
 
 #include "base/alloc.h"
-#include "base/utf8.h"
 #include <inttypes.h>
+#include <meshping/protocol.h>
+#include <meshping/utf8.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
-/*
- * What json-c lets through, also where nobody asks for it: longer forms of UTF-8 and surrogates, control characters in
- * strings, NaN and Infinity.
- */
-static bool is_strict(const char *text, size_t length)
+bool meshping_json_is_strict(const char *text, size_t length)
 {
     bool quoted = false;
     for (size_t i = 0; i < length;) {
-        unsigned char at[5] = {0};
+        char at[5] = {0};
+        uint32_t character;
         memcpy(at, text + i, length - i < 4 ? length - i : 4);
-        size_t step = meshping__utf8_length(at);
-        if (step == 0 || (quoted ? at[0] < 0x20 : at[0] == 'N' || at[0] == 'I'))
+        size_t step = meshping_utf8_read(&character, at);
+        if (step == 0 || (quoted ? character < 0x20 : character == 'N' || character == 'I' || character == '\''))
             return false;
         quoted ^= at[0] == '"';
         i += quoted && at[0] == '\\' ? 2 : step; /* what is escaped begins or ends nothing */
@@ -55,7 +53,7 @@ json_object *meshping__json_parse(const char *text, size_t length, meshping_erro
         meshping_error_set(err, MESHPING_PROTOCOL, "not JSON: %s",
                            error == json_tokener_success ? "something follows the value"
                                                          : json_tokener_error_desc(error));
-    } else if (!is_strict(text, length)) {
+    } else if (!meshping_json_is_strict(text, length)) {
         json_object_put(object);
         object = NULL;
         meshping_error_set(err, MESHPING_PROTOCOL, "not JSON: a control character, a number that is none, or no UTF-8");
@@ -158,9 +156,9 @@ void meshping__field_text(meshping__fields *fields, const char *name, char *out,
     }
     /* json-c looks at UTF-8's shape only; what it lets through would end a browser's WebSocket */
     for (size_t i = 0; i < length;) {
-        const unsigned char *at = (const unsigned char *)text + i;
-        size_t step = meshping__utf8_length(at);
-        if (step == 0 || meshping__utf8_is_control(at)) {
+        uint32_t character;
+        size_t step = meshping_utf8_read(&character, text + i);
+        if (step == 0 || meshping_utf8_is_control(character)) {
             meshping__field_fail(fields, name, step ? "has a control character" : "is not UTF-8");
             return;
         }

@@ -2,8 +2,8 @@
 #include "core/target.h"
 
 #include "base/alloc.h"
-#include "base/utf8.h"
 #include "core/address.h"
+#include <meshping/utf8.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,11 +23,12 @@ meshping_status meshping__name_check(const char *name, meshping_error *err)
 {
     if (!memchr(name, 0, MESHPING_TARGET_NAME_MAX))
         return meshping_error_set(err, MESHPING_INVALID, "name is longer than %d bytes", MESHPING_TARGET_NAME_MAX - 1);
-    for (const unsigned char *at = (const unsigned char *)name; *at;) {
-        size_t length = meshping__utf8_length(at);
+    for (const char *at = name; *at;) {
+        uint32_t character;
+        size_t length = meshping_utf8_read(&character, at);
         if (length == 0)
             return meshping_error_set(err, MESHPING_INVALID, "name is not UTF-8");
-        if (meshping__utf8_is_control(at))
+        if (meshping_utf8_is_control(character))
             return meshping_error_set(err, MESHPING_INVALID, "name holds a control character");
         at += length;
     }

@@ -192,7 +192,7 @@ static void check_body(const char *head, const char *body, size_t length)
     if (!has_line(head, "\r\nContent-Type: application/"))
         return;
     json_tokener *tokener = json_tokener_new();
-    check(http_text_is_utf8(body, length), "the body is not UTF-8", body);
+    check(http_text_is_utf8(body), "the body is not UTF-8", body);
     json_object *json = json_tokener_parse_ex(tokener, body, (int)length);
     check(json != NULL, "the body is not JSON", body);
     json_object_put(json);

@@ -30,8 +30,24 @@ static void test_json_is_taken_whole_or_not_at_all(void **state)
     assert_int_equal(parse_text("{\"a\":[1,2]}", NULL), MESHPING_OK);
     assert_int_equal(parse_text(" {} \r\n", NULL), MESHPING_OK);
     assert_int_equal(parse_text("12", NULL), MESHPING_OK);
-    static const char *wrong[] = {"",           "{",   "{\"a\"}",          "{} {}", "{}x", "['a']", "[1,2,]", "nul",
-                                  "{\"a\":1,}", "\"a", "{\"a\":\"\xff\"}", "[1 2]"};
+    assert_int_equal(parse_text("{\"it's \\\"N\":\"'I'\"}", NULL), MESHPING_OK);
+    static const char *wrong[] = {"",
+                                  "{",
+                                  "{\"a\"}",
+                                  "{} {}",
+                                  "{}x",
+                                  "['a']",
+                                  "[1,2,]",
+                                  "nul",
+                                  "{\"a\":1,}",
+                                  "\"a",
+                                  "{\"a\":\"\xff\"}",
+                                  "[1 2]",
+                                  "{'a':1}",
+                                  "[NaN]",
+                                  "[-Infinity]",
+                                  "[\"\n\"]",
+                                  "[\"\xed\xa0\x80\"]"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         meshping_error err = {0};
         if (parse_text(wrong[i], &err) != MESHPING_INVALID)

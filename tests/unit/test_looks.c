@@ -82,6 +82,14 @@ static void test_two_that_may_be_taken_for_each_other_compare_equal(void **state
         {"NOC", "\xce\x9d\xce\x9f"
                 "C"}, /* Greek N and O */
         {"Ivan", "lvan"},
+        {"ivan", "Ivan"},
+        {"ivan", "lvan"},
+        {"corner", "comer"},
+        {"CORNER", "comer"},
+        {"norrn", "nor\xd0\xbc"}, /* a Cyrillic m */
+        {"vvatson", "Watson"},
+        {"wrnr", "vvmr"},
+        {"\xd0\xba", "k"},
         {"noc0", "NOCO"},
         {"anna", "\xef\xbd\x81nna"},                      /* wide */
         {"Anna1", "\xf0\x9d\x90\x80nna\xf0\x9d\x9f\x8f"}, /* mathematical */
@@ -105,7 +113,8 @@ static void test_two_that_may_be_taken_for_each_other_compare_equal(void **state
 
 static void test_others_are_in_an_order(void **state)
 {
-    static const char *const names[] = {"", "anna", "annab", "bert", "b\xc3\xa9rt", "xo", "xp", "z", "\xd0\xb6"};
+    static const char *const names[] = {"",  "anna", "annab", "bert", "b\xc3\xa9rt", "m", "mr",
+                                        "r", "rx",   "w",     "xo",   "xp",          "z", "\xd0\xb6"};
     static const size_t count = sizeof names / sizeof *names;
     (void)state;
     for (size_t i = 0; i < count; i++)

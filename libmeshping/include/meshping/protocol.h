@@ -347,6 +347,12 @@ MESHPING_API meshping_status meshping_rekey_check(const meshping_rekey *rekey, c
 /* Whether the pins name a next key. */
 MESHPING_API bool meshping_pins_have_next(const meshping_pins *pins);
 
+/*
+ * False for JSON that json-c takes, though RFC 8259 does not, in texts that it found right: single quotes, NaN and
+ * Infinity, control characters in strings, overlong forms of UTF-8 and surrogates.
+ */
+MESHPING_API bool meshping_json_is_strict(const char *text, size_t length);
+
 /* ---- block frames (binary) ---- */
 
 #define MESHPING_FRAME_HEADER_LEN 24
