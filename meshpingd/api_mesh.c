@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the mesh shows: matrix, events, the server itself. A pair's series: api_series.c. */
+#include "common/hex.h"
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/keys.h"
+#include "meshpingd/looks.h"
 
 #include <ifaddrs.h>
 #include <inttypes.h>
@@ -42,7 +44,7 @@ void api_events(http_exchange *x)
         json_object *event = json_object_new_object();
         if (records[i].agent_id)
             snprintf(agent, sizeof agent, "%016" PRIx64, records[i].agent_id);
-        http_text_clean(records[i].text);
+        looks_clean(records[i].text);
         json_object_object_add(event, "time_ms", json_object_new_int64(records[i].unix_ms));
         json_object_object_add(event, "kind", json_object_new_string(records[i].kind));
         json_object_object_add(event, "agent", json_object_new_string(agent));
@@ -118,15 +120,13 @@ void api_server(http_exchange *x)
     char id[17], pin[2 * MESHPING_PIN_LEN + 1];
     json_object *json = json_object_new_object(), *thresholds = json_object_new_object();
     snprintf(id, sizeof id, "%016" PRIx64, s->server_id);
-    for (size_t i = 0; i < MESHPING_PIN_LEN; i++)
-        snprintf(pin + 2 * i, 3, "%02x", s->keys->pins.pin[i]);
     json_object_object_add(json, "version", json_object_new_string(meshping_version()));
     json_object_object_add(json, "server_id", json_object_new_string(id));
     json_object_object_add(json, "started_ms", json_object_new_int64(s->started_unix_ms));
     json_object_object_add(json, "advertise", advertised(s));
     json_object_object_add(json, "addresses", own_addresses(listen_port(s)));
     json_object_object_add(json, "port", json_object_new_int(listen_port(s)));
-    json_object_object_add(json, "pin", json_object_new_string(pin));
+    json_object_object_add(json, "pin", json_object_new_string(hex_put(pin, s->keys->pins.pin, MESHPING_PIN_LEN)));
     json_object_object_add(json, "retention_s", json_object_new_int64(s->config.retention));
     json_object_object_add(json, "rollup_retention_s", json_object_new_int64(s->config.rollup_retention));
     json_object_object_add(json, "database", database(s));

@@ -256,9 +256,9 @@ static void tell_refused(struct http_state *state, int64_t now_ms)
 meshping_status auth_start(struct http_state *state, meshping_error *err)
 {
     state->sessions = calloc(AUTH_SESSIONS_MAX, sizeof *state->sessions);
-    if (!state->sessions || throttle_init(&state->accounts, 5, 1000, 30000) != MESHPING_OK ||
-        throttle_init(&state->addresses, 10, 1000, 300000) != MESHPING_OK ||
-        throttle_init(&state->reset_mails, 3, 1200000, 3600000) != MESHPING_OK)
+    if (!state->sessions || throttle_init(&state->accounts, &throttle_accounts) != MESHPING_OK ||
+        throttle_init(&state->addresses, &throttle_addresses) != MESHPING_OK ||
+        throttle_init(&state->reset_mails, &throttle_reset_mails) != MESHPING_OK)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     return begin_setup(state, err);
 }

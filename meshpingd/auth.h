@@ -124,8 +124,6 @@ bool auth_token_make(char *text);
 bool auth_token_hash(uint8_t hash[MESHPING_TOKEN_HASH_LEN], const char *text);
 /* Who an Authorization or Cookie header names; false: nobody. A header that names a token is not passed over. */
 bool auth_identify(server *s, const char *authorization, const char *session_token, http_identity *out);
-/* True when Authorization holds a bearer token of any kind. */
-bool auth_is_bearer(const char *authorization);
 
 /* ---- passwords (auth_password.c) ---- */
 /*

@@ -10,7 +10,6 @@
 #include <strings.h>
 
 #define TOKEN_BYTES 32
-#define BEARER "Bearer "
 
 bool auth_token_make(char *text)
 {
@@ -30,11 +29,6 @@ bool auth_token_make(char *text)
 bool auth_token_hash(uint8_t hash[MESHPING_TOKEN_HASH_LEN], const char *text)
 {
     return EVP_Digest(text, strlen(text), hash, NULL, EVP_sha256(), NULL) == 1;
-}
-
-bool auth_is_bearer(const char *authorization)
-{
-    return strncasecmp(authorization, BEARER, strlen(BEARER)) == 0;
 }
 
 /* Looked up each time: a token that is revoked, or whose user is, ends at once. */
@@ -68,10 +62,9 @@ static bool identify_token(server *s, const char *text, http_identity *out)
 bool auth_identify(server *s, const char *authorization, const char *session_token, http_identity *out)
 {
     *out = (http_identity){0};
-    if (auth_is_bearer(authorization)) {
-        authorization += strlen(BEARER);
-        return identify_token(s, authorization + strspn(authorization, " "), out);
-    }
+    const char *token = http_bearer(authorization);
+    if (token)
+        return identify_token(s, token, out);
     const auth_session *session = auth_session_find(s->http, session_token);
     if (!session)
         return false;

@@ -115,8 +115,6 @@ static bool check_access(http_exchange *x)
     if (route->access == HTTP_ANYONE)
         return true;
     if (!known) {
-        if (auth_is_bearer(x->authorization))
-            http_header(x, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
         http_respond_problem(x, 401, "sign in first");
         return false;
     }
@@ -405,8 +403,9 @@ int http_refuse_upgrade(struct lws *wsi, int status, const char *detail)
     const char *body = problem ? json_object_to_json_string_ext(problem, JSON_C_TO_STRING_PLAIN) : "{}";
     int length = snprintf((char *)buffer + LWS_PRE, sizeof buffer - LWS_PRE,
                           "HTTP/1.1 %d %s\r\nContent-Type: " PROBLEM_CONTENT_TYPE
-                          "\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%sConnection: close\r\n\r\n%s",
-                          status, problem_title(status), strlen(body), safety_headers(), body);
+                          "\r\nContent-Length: %zu\r\nCache-Control: no-store\r\n%s%sConnection: close\r\n\r\n%s",
+                          status, problem_title(status), strlen(body), safety_headers(),
+                          status == 401 ? "WWW-Authenticate: Bearer\r\n" : "", body);
     json_object_put(problem);
     if (length > 0 && (size_t)length < sizeof buffer - LWS_PRE)
         (void)lws_write(wsi, buffer + LWS_PRE, (size_t)length, LWS_WRITE_HTTP_HEADERS);

@@ -20,6 +20,11 @@ bool http_copy_header(struct lws *wsi, char *to, size_t size, enum lws_token_ind
         to[0] = 0;
         return false;
     }
+    /* white space around a value, which libwebsockets leaves, is no part of it (RFC 9110, section 5.5) */
+    size_t before = strspn(to, " \t"), rest = strlen(to + before);
+    memmove(to, to + before, rest + 1);
+    while (rest > 0 && (to[rest - 1] == ' ' || to[rest - 1] == '\t'))
+        to[--rest] = 0;
     return true;
 }
 
@@ -97,6 +102,8 @@ static bool copy_query(http_exchange *x)
             return false;
         memcpy(query->name, one, name);
         query->name[name] = 0;
+        if (http_query_get(x, query->name)) /* there already: which one counts would be a guess */
+            return false;
         http_text_copy(query->value, sizeof query->value, value);
         /* nothing behind the "?" or between two "&"; libwebsockets 4.1.6 makes a "/" of it at the end */
         if (*one && strcmp(one, "/") != 0)
@@ -126,7 +133,7 @@ int http_copy_head(http_exchange *x, const char **why)
     memcpy(x->path, uri, (size_t)uri_length);
     x->path[uri_length] = 0;
     if (strlen(x->path) != (size_t)uri_length) {
-        *why = "the path holds a NUL";
+        *why = "the path holds a NUL or a semicolon"; /* of which libwebsockets makes one */
         return 400;
     }
 
@@ -160,7 +167,7 @@ int http_copy_head(http_exchange *x, const char **why)
         return 431;
     }
     if (!copy_query(x)) {
-        *why = "the query has too many parameters, or one is too long";
+        *why = "the query has too many parameters, one twice, or one is too long";
         return 400;
     }
     /* does not fit: then it is none of ours */

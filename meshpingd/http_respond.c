@@ -45,6 +45,8 @@ static void respond(http_exchange *x, int status, const char *content_type, char
         http_header(x, "Content-Type", "%s", content_type);
     if (status != 204 && status != 304)
         http_header(x, "Content-Length", "%zu", length);
+    if (status == 401) /* RFC 9110, section 15.5.2: how to ask; RFC 6750, section 3 */
+        http_header(x, "WWW-Authenticate", http_bearer(x->authorization) ? "Bearer error=\"invalid_token\"" : "Bearer");
     if (status >= 400)
         x->server->counters.http_errors++;
     lws_set_timeout(x->wsi, PENDING_TIMEOUT_HTTP_CONTENT, 30);

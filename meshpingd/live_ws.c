@@ -233,7 +233,7 @@ static int check_request(server *s, struct lws *wsi, const char **why, http_iden
     if (!http_copy_header(wsi, authorization, sizeof authorization, WSI_TOKEN_HTTP_AUTHORIZATION) ||
         !http_copy_header(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) ||
         !http_copy_header(wsi, host, sizeof host, WSI_TOKEN_HOST) ||
-        !(http_origin_is_own(origin, host) || (!origin[0] && auth_is_bearer(authorization)))) {
+        !(http_origin_is_own(origin, host) || (!origin[0] && http_bearer(authorization)))) {
         *why = "the Origin must be this server's own";
         return 403; /* a program with a token need not say one: no browser can send it */
     }

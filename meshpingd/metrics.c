@@ -38,8 +38,8 @@ void ready_get(http_exchange *x)
 static bool token_matches(const http_exchange *x)
 {
     char token[TOKEN_MAX + 2];
-    const char *path = x->server->config.metrics_token_file;
-    if (!path[0] || strncasecmp(x->authorization, "Bearer ", 7) != 0)
+    const char *path = x->server->config.metrics_token_file, *given = http_bearer(x->authorization);
+    if (!path[0] || !given)
         return false;
     FILE *file = fopen(path, "re");
     if (!file) {
@@ -54,7 +54,7 @@ static bool token_matches(const http_exchange *x)
         log_warning("http", "metrics_token_file %s: a token needs %d to %d characters", path, TOKEN_MIN, TOKEN_MAX);
         return false;
     }
-    return http_text_equal_constant_time(x->authorization + 7 + strspn(x->authorization + 7, " "), token);
+    return http_text_equal_constant_time(given, token);
 }
 
 static bool address_allowed(const http_exchange *x)

@@ -5,9 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-meshping_status throttle_init(throttle *t, uint32_t free_tries, int64_t first_ms, int64_t cap_ms)
+/* An account's owner, whose name is being tried, waits no longer than half a minute. */
+const throttle_limits throttle_accounts = {5, 1000, 30000}, throttle_addresses = {10, 1000, 300000},
+                      throttle_reset_mails = {3, 1200000, 3600000};
+
+meshping_status throttle_init(throttle *t, const throttle_limits *limits)
 {
-    *t = (throttle){.free_tries = free_tries, .first_ms = first_ms, .cap_ms = cap_ms};
+    *t = (throttle){.limits = *limits};
     t->entries = calloc(THROTTLE_ENTRIES, sizeof *t->entries);
     return t->entries ? MESHPING_OK : MESHPING_NOMEM;
 }
@@ -43,13 +47,13 @@ static throttle_entry *find(const throttle *t, const uint8_t *key)
 int64_t throttle_wait_ms(const throttle *t, const uint8_t key[THROTTLE_KEY_LEN], int64_t now_ms)
 {
     const throttle_entry *entry = find(t, key);
-    if (!entry || entry->failures < t->free_tries || now_ms - entry->last_ms >= THROTTLE_FORGET_MS)
+    if (!entry || entry->failures < t->limits.free_tries || now_ms - entry->last_ms >= THROTTLE_FORGET_MS)
         return 0;
-    int64_t wait_ms = t->first_ms;
-    for (uint32_t i = t->free_tries; i < entry->failures && wait_ms < t->cap_ms; i++)
+    int64_t wait_ms = t->limits.first_ms;
+    for (uint32_t i = t->limits.free_tries; i < entry->failures && wait_ms < t->limits.cap_ms; i++)
         wait_ms *= 2;
-    if (wait_ms > t->cap_ms)
-        wait_ms = t->cap_ms;
+    if (wait_ms > t->limits.cap_ms)
+        wait_ms = t->limits.cap_ms;
     /* a clock that was set back must not lock anybody out for longer than the cap */
     int64_t passed_ms = now_ms > entry->last_ms ? now_ms - entry->last_ms : 0;
     return passed_ms >= wait_ms ? 0 : wait_ms - passed_ms;

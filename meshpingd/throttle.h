@@ -18,14 +18,21 @@ typedef struct throttle_entry {
     int64_t last_ms;
 } throttle_entry;
 
-typedef struct throttle {
+typedef struct throttle_limits {
     uint32_t free_tries;
     int64_t first_ms, cap_ms; /* wait after the first failure beyond the free ones; longest wait */
-    throttle_entry *entries;  /* THROTTLE_ENTRIES */
+} throttle_limits;
+
+/* Of sign-ins, and of mails that somebody asks for who forgot his password. */
+extern const throttle_limits throttle_accounts, throttle_addresses, throttle_reset_mails;
+
+typedef struct throttle {
+    throttle_limits limits;
+    throttle_entry *entries; /* THROTTLE_ENTRIES */
 } throttle;
 
 /* NOMEM */
-meshping_status throttle_init(throttle *t, uint32_t free_tries, int64_t first_ms, int64_t cap_ms);
+meshping_status throttle_init(throttle *t, const throttle_limits *limits);
 void throttle_dispose(throttle *t);
 /* The key of a name or an address: SHA-256, cut. */
 void throttle_key(uint8_t key[THROTTLE_KEY_LEN], const char *kind, const void *bytes, size_t length);

@@ -423,6 +423,33 @@ def test_what_changes_an_account_needs_a_fresh_password(fresh):
 
 # ---- tokens ----
 
+# RFC 9110, sections 5.3, 5.5 and 11.4, and RFC 6750: the lines of a header, and whether they are somebody.
+AS_WRITTEN = {
+    "Authorization: Bearer TOKEN": 200, "authorization:bEARER TOKEN": 200, "Authorization: \t Bearer    TOKEN \t ": 200,
+    "Authorization: Bearer\tTOKEN": 401, "Authorization: Bearer \tTOKEN": 401, "Authorization: BearerTOKEN": 401,
+    "Authorization: Bearer": 401, "Authorization: Bearer ": 401, "Authorization: Bearer TOKEN TOKEN": 401,
+    'Authorization: Bearer "TOKEN"': 401, "Authorization: Bearer TOKEN,": 401, "Authorization: Token TOKEN": 401,
+    "Authorization: Bearer TOKEN\r\nAuthorization: Bearer TOKEN": 401,
+    "Authorization: Bearer TOKEN\r\nAuthorization: Basic YTpi": 401,
+    "Authorization: Basic YTpi\r\nAuthorization: Bearer TOKEN": 401,
+    "X: y": 401,
+}
+
+
+def as_written(server, token):
+    """Each of AS_WRITTEN with what became of it; who is refused is told how to ask (RFC 9110, section 15.5.2)."""
+    found = {}
+    for lines in AS_WRITTEN:
+        answer = server.raw(b"GET /api/v1/agents HTTP/1.1\r\nHost: h\r\nConnection: close\r\n"
+                            + lines.replace("TOKEN", token).encode() + b"\r\n\r\n")
+        head = answer.split(b"\r\n\r\n")[0].decode()
+        found[lines] = int(head.split()[1])
+        challenge = re.findall(r"(?mi)^www-authenticate: (.*?)\r?$", head)
+        named = re.match(r"(?i)authorization:\s*bearer(\s|$)", lines)
+        assert challenge == ([] if found[lines] != 401 else ['Bearer error="invalid_token"' if named else "Bearer"]), head
+    return found
+
+
 def test_a_token_works_without_a_cookie_and_within_its_role(server):
     answer = server.call("POST", "/api/v1/tokens", {"name": "ci", "role": "operator", "days": 2})
     assert answer.status == 201
@@ -437,9 +464,11 @@ def test_a_token_works_without_a_cookie_and_within_its_role(server):
     assert status(server, None, "/api/v1/password", "PUT", {"current": "x", "password": "y"}, headers=bearer) == 403
     assert server.call("GET", "/api/v1/session", session=None, headers=bearer).json()["role"] == "operator"
     # what is not whole, or something else, is nobody; a good cookie beside it does not help
-    for wrong in (token["token"][:-1], token["token"] + "x", "mpt_" + "A" * 43, "", "anna"):
-        answer = server.call("GET", "/api/v1/agents", headers={"Authorization": f"Bearer {wrong}"})
+    wrong = (token["token"][:-1], token["token"] + "x", "mpt_" + "A" * 43, "", "anna")
+    for header in (*(f"Bearer {one}" for one in wrong), f"Bearer\t{token['token']}", "Bearer"):
+        answer = server.call("GET", "/api/v1/agents", headers={"Authorization": header})
         assert answer.status == 401 and answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert as_written(server, token["token"]) == AS_WRITTEN
     listed = next(one for one in server.call("GET", "/api/v1/tokens").json()["tokens"] if one["id"] == token["id"])
     assert "token" not in listed and listed["used_ms"] > 0 and listed["role"] == "operator"
     assert token["token"].encode() not in b"".join(p.read_bytes() for p in server.state.rglob("*") if p.is_file())

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pure parts of the daemon's HTTP side. */
+#include "common/hex.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/password.h"
 #include "meshpingd/problem.h"
@@ -180,9 +181,9 @@ static void test_what_is_not_utf8_is_made_readable(void **state)
     char text[] = "a\xff\n\xc3\xa9\xed\xa0\x80z";
     http_text_clean(text);
     assert_string_equal(text, "a??\xc3\xa9???z");
-    assert_true(http_text_is_utf8("\xf0\x9f\x98\x80", 4));
-    assert_false(http_text_is_utf8("\xc0\x80", 2));
-    assert_false(http_text_is_utf8("\xf4\x90\x80\x80", 4));
+    assert_true(http_text_is_utf8("\xf0\x9f\x98\x80"));
+    assert_false(http_text_is_utf8("\xc0\x80"));
+    assert_false(http_text_is_utf8("\xf4\x90\x80\x80"));
 }
 
 /* ---- problem ---- */
@@ -285,6 +286,57 @@ static void test_a_damaged_password_text_matches_nothing(void **state)
     assert_int_equal(password_verify(&matches, "scrypt$1099511627776$8$1$00$00", "x", 1, NULL), MESHPING_CORRUPT);
 }
 
+static void test_hex_goes_out_small_and_comes_in_either_way(void **state)
+{
+    static const uint8_t bytes[] = {0x00, 0x9f, 0xa0, 0xff};
+    uint8_t back[4];
+    char text[9];
+    (void)state;
+    assert_string_equal(hex_put(text, bytes, sizeof bytes), "009fa0ff");
+    assert_true(hex_get(back, 4, "009fA0Ff00"));
+    assert_memory_equal(back, bytes, 4);
+    assert_string_equal(hex_put(text, bytes, 0), "");
+    assert_true(hex_get(back, 0, ""));
+    for (size_t i = 0; i < 8; i++) /* nothing behind the NUL is read */
+        for (const char *bad = "/:@G`g \xb0"; *bad; bad++) {
+            snprintf(text, sizeof text, "009fa0ff");
+            text[i] = *bad;
+            assert_false(hex_get(back, 4, text));
+            text[i] = 0;
+            assert_false(hex_get(back, 4, text));
+        }
+}
+
+static void test_a_bearer_s_token_is_what_follows_its_spaces(void **state)
+{
+    static const struct {
+        const char *header, *token;
+    } cases[] = {
+        {"", NULL},
+        {"Basic YTpi", NULL},
+        {"Bearertoken", NULL},
+        {"Bearer,x", NULL},
+        {" Bearer x", NULL},
+        {"Bearer x", "x"},
+        {"bEARER x", "x"},
+        {"Bearer    x", "x"},
+        {"Bearer", ""},
+        {"Bearer ", ""},
+        {"Bearer\tx", "\tx"},
+        {"Bearer \tx", "\tx"},
+        {"Bearer x y", "x y"},
+        {"Bearer x\t", "x\t"},
+        {"Bearer x,Bearer y", "x,Bearer y"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *token = http_bearer(cases[i].header);
+        assert_int_equal(token == NULL, cases[i].token == NULL);
+        if (token)
+            assert_string_equal(token, cases[i].token);
+    }
+}
+
 /* ---- throttle ---- */
 
 static void test_failures_make_one_wait_longer_and_never_for_good(void **state)
@@ -293,7 +345,7 @@ static void test_failures_make_one_wait_longer_and_never_for_good(void **state)
     throttle t;
     uint8_t key[THROTTLE_KEY_LEN], other[THROTTLE_KEY_LEN];
     int64_t now_ms = 1000000;
-    assert_int_equal(throttle_init(&t, 3, 1000, 8000), MESHPING_OK);
+    assert_int_equal(throttle_init(&t, &(throttle_limits){3, 1000, 8000}), MESHPING_OK);
     throttle_key(key, "account", "anna", 4);
     throttle_key(other, "account", "bert", 4);
     static const int64_t waits_ms[] = {0, 0, 1000, 2000, 4000, 8000, 8000, 8000};
@@ -319,12 +371,34 @@ static void test_failures_make_one_wait_longer_and_never_for_good(void **state)
     throttle_dispose(&t);
 }
 
+/* Somebody tries anna's name as fast as he may, for a day; whenever she comes, she waits half a minute at most. */
+static void test_nobody_waits_over_half_a_minute_for_an_account_that_others_try(void **state)
+{
+    (void)state;
+    static const int64_t day_ms = 86400000;
+    static const int64_t waits_ms[] = {0, 0, 0, 0, 1000, 2000, 4000, 8000, 16000, 30000, 30000};
+    throttle t;
+    uint8_t key[THROTTLE_KEY_LEN];
+    size_t tries = 0;
+    assert_int_equal(throttle_init(&t, &throttle_accounts), MESHPING_OK);
+    throttle_key(key, "account", "anna", 4);
+    for (int64_t now_ms = day_ms, wait_ms; now_ms < 2 * day_ms; now_ms += wait_ms) {
+        throttle_begin(&t, key, now_ms);
+        throttle_failed(&t, key, now_ms);
+        wait_ms = throttle_wait_ms(&t, key, now_ms);
+        assert_int_equal(wait_ms, tries < 11 ? waits_ms[tries] : 30000);
+        tries++;
+    }
+    assert_int_equal(tries, 9 + (day_ms - 31000) / 30000 + 1);
+    throttle_dispose(&t);
+}
+
 static void test_success_forgives(void **state)
 {
     (void)state;
     throttle t;
     uint8_t key[THROTTLE_KEY_LEN];
-    assert_int_equal(throttle_init(&t, 2, 1000, 8000), MESHPING_OK);
+    assert_int_equal(throttle_init(&t, &(throttle_limits){2, 1000, 8000}), MESHPING_OK);
     throttle_key(key, "address", "\x0a\x00\x00\x01", 4);
     for (int i = 0; i < 3; i++)
         throttle_begin(&t, key, 0);
@@ -343,7 +417,7 @@ static void test_a_full_throttle_forgets_who_failed_longest_ago(void **state)
     (void)state;
     throttle t;
     uint8_t first[THROTTLE_KEY_LEN], second[THROTTLE_KEY_LEN], key[THROTTLE_KEY_LEN];
-    assert_int_equal(throttle_init(&t, 1, 100000, 100000), MESHPING_OK);
+    assert_int_equal(throttle_init(&t, &(throttle_limits){1, 100000, 100000}), MESHPING_OK);
     throttle_key(first, "k", "first", 5);
     throttle_key(second, "k", "second", 6);
     throttle_begin(&t, first, 0);
@@ -447,7 +521,10 @@ int main(void)
         cmocka_unit_test(test_user_names),
         cmocka_unit_test(test_a_password_matches_itself_only),
         cmocka_unit_test(test_a_damaged_password_text_matches_nothing),
+        cmocka_unit_test(test_hex_goes_out_small_and_comes_in_either_way),
+        cmocka_unit_test(test_a_bearer_s_token_is_what_follows_its_spaces),
         cmocka_unit_test(test_failures_make_one_wait_longer_and_never_for_good),
+        cmocka_unit_test(test_nobody_waits_over_half_a_minute_for_an_account_that_others_try),
         cmocka_unit_test(test_success_forgives),
         cmocka_unit_test(test_a_full_throttle_forgets_who_failed_longest_ago),
     };
