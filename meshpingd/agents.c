@@ -83,7 +83,7 @@ void agents_tell_status(agent_connection *c)
     meshping_message message = {.event = MESHPING_EVENT_REGISTRATION_STATUS};
     meshping_registration_status *status = &message.u.registration_status;
     meshping_error err;
-    if (c->ticket_due) /* told once the ticket is durable */
+    if (c->ticket_due && agent->record.state != MESHPING_AGENT_BLACKLISTED) /* told once the ticket is durable */
         return;
     status->state = agent->record.state;
     status->epoch = c->epoch;

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who an agent is: join tickets, copies and restored databases, addresses, successors, passphrases' limits."""
 
+import concurrent.futures
+import json
 import os
 import shutil
 import socket
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -279,6 +282,61 @@ def test_what_has_changed_meanwhile_is_not_approved(server):
     assert refused.value.status == 409
     server.call("POST", f"/api/v1/agents/{seen['id']}/approve",
                 {"fingerprint": seen["fingerprint"], "revision": seen["revision"]})
+
+
+def at_once(server, *questions):
+    """The status of each, asked side by side."""
+    together = threading.Barrier(len(questions))
+
+    def ask(question):
+        together.wait()
+        return server.request("POST", *question)[0]
+
+    with concurrent.futures.ThreadPoolExecutor(len(questions)) as pool:
+        return list(pool.map(ask, questions))
+
+
+@pytest.mark.parametrize("looked", [True, False])
+def test_of_approving_and_rejecting_at_once_the_agent_hears_what_the_server_shows(server, looked):
+    passphrase = server.passphrase()
+    outcomes = set()
+    for i in range(12):
+        connection = Speaker(passphrase, f"r{i}").connect("enrol")
+        connection.expect("registration_status")
+        agent = server.agents()[f"r{i}"]
+        path = f"/api/v1/agents/{agent['id']}"
+        seen = {"fingerprint": agent["fingerprint"], "revision": agent["revision"]} if looked else {}
+        questions = [(f"{path}/approve", seen), (f"{path}/reject", seen)]
+        approved, rejected = at_once(server, *(questions if i % 2 else reversed(questions)))[::1 if i % 2 else -1]
+        outcomes.add((approved, rejected))
+        state = state_of(server, f"r{i}")
+        assert state == ("approved" if rejected == 409 else "blacklisted")
+        heard = connection.expect("registration_status")["status"]
+        while heard != state:
+            heard = connection.expect("registration_status")["status"]
+    # who looked before is told that it is another one now; else a rejection stands, whichever came first
+    assert outcomes <= ({(200, 409), (409, 200)} if looked else {(200, 200), (409, 200)})
+    assert server.request("POST", f"{path}/approve", {"fingerprint": agent["fingerprint"]})[0] == (
+        409 if state == "blacklisted" else 200)
+
+
+def test_an_agent_whose_address_was_blocked_meanwhile_is_not_approved(server):
+    passphrase = server.passphrase()
+    speaker = Speaker(passphrase, "a")
+    speaker.connect("enrol", source="127.0.0.66").expect("registration_status")
+    join(server, "old")
+    seen = server.agents()["a"]
+    server.call("PUT", "/api/v1/blocked", {"addresses": "127.0.0.64/28"})
+    path, known = f"/api/v1/agents/{seen['id']}/approve", {"fingerprint": seen["fingerprint"], "revision": seen["revision"]}
+    for body in (known, {**known, "addresses": "127.0.0.0/8"}, {**known, "successor_of": server.agents()["old"]["id"]}):
+        status, problem = server.request("POST", path, body)
+        assert status == 409 and "127.0.0.66 is blocked" in json.loads(problem)["detail"]
+    many = server.call("POST", "/api/v1/agents/approve", {"agents": [{"id": seen["id"], **known}]})
+    assert many["approved"] == 0 and "is blocked" in many["results"][0]["detail"]
+    assert state_of(server, "a") == "pending" and state_of(server, "old") == "approved"
+    server.call("PUT", "/api/v1/blocked", {"addresses": ""})
+    assert server.request("POST", path, known)[0] == 200
+    assert speaker.join(speaker.connect("resume", source="127.0.0.66"))["status"] == "approved"
 
 
 def test_many_are_approved_at_once_each_by_what_was_seen(server):
