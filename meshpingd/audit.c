@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
+#include "meshpingd/looks.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@ void http_audit_begin(http_exchange *x)
         http_peer_text(x, row->address);
         http_text_copy(row->action, sizeof row->action, x->route->action);
         http_text_copy(row->object, sizeof row->object, x->params.count ? x->params.value[0] : "");
-        http_text_clean(row->object);
+        looks_clean(row->object);
         if (x->identity.present)
             http_audit_who(x, x->identity.user_id, x->identity.user, x->identity.is_token ? "token" : "session");
         if (x->identity.is_token)
@@ -46,7 +47,7 @@ void http_audit_object(http_exchange *x, const char *format, ...)
     va_start(args, format);
     vsnprintf(x->audit.object, sizeof x->audit.object, format, args);
     va_end(args);
-    http_text_clean(x->audit.object);
+    looks_clean(x->audit.object);
 }
 
 void http_audit_detail(http_exchange *x, const char *format, ...)
@@ -55,7 +56,7 @@ void http_audit_detail(http_exchange *x, const char *format, ...)
     va_start(args, format);
     vsnprintf(x->audit.detail, sizeof x->audit.detail, format, args);
     va_end(args);
-    http_text_clean(x->audit.detail);
+    looks_clean(x->audit.detail);
 }
 
 void http_audit_who(http_exchange *x, uint64_t user_id, const char *user, const char *via)

@@ -133,6 +133,31 @@ def test_no_request_hides_in_another(server, odd, body):
     assert server.call("GET", "/api/v1/agents", session=session).status == 200  # nobody has signed out
 
 
+def test_what_one_reader_takes_for_json_and_another_does_not_changes_nothing(server):
+    before = server.call("GET", "/api/v1/targets").json()
+    for body in (b"{'targets':[]}", b'{"targets":[NaN]}', b'{"targets":["192.0.2.7 \xed\xa0\x80"]}', b'{"targets":["192.0.2.7 \t"]}'):
+        answer = server.call("PUT", "/api/v1/targets", body)
+        assert answer.status == 400, (body, answer)
+    assert server.call("GET", "/api/v1/targets").json() == before
+
+
+@pytest.mark.parametrize("query", ["state=pending&state=hold", "state=hold&state=hold", "selector=a&x=1&selector=b"])
+def test_a_parameter_that_is_there_twice_is_refused(server, query):
+    answer = server.call("GET", f"/api/v1/agents?{query}", check=False)
+    assert answer.status == 400 and "twice" in answer.json()["detail"]
+
+
+def test_no_text_of_an_operator_turns_the_words_of_the_audit_log_around(server):
+    targets = server.call("GET", "/api/v1/targets").json()["targets"]
+    paused = [{**targets[0], "name": "\u202ecore\u2066", "paused": {"reason": "\u202emoved \u200b\u2069"}}]
+    assert server.call("PUT", "/api/v1/targets", {"targets": paused}).status == 200
+    row = server.call("GET", "/api/v1/audit?action=targets&limit=1").json()["rows"][0]
+    assert "(?moved ??)" in row["detail"] and row["detail"].isprintable(), row
+    assert server.call("PUT", "/api/v1/targets", {"targets": targets}).status == 200
+    events = server.call("GET", "/api/v1/events?limit=1000").json()["events"]
+    assert all(event["text"].isprintable() for event in events)
+
+
 def test_no_hostile_text_has_reached_sql_as_sql(server):
     """Last of what uses this server: SQLite said nothing of syntax, columns or tables, nor was anything an error."""
     lines = [line for line in server.log.read_text().splitlines() if " error " in line]
