@@ -2,6 +2,7 @@
 #include "meshpingd/http.h"
 #include "meshpingd/http_text.h"
 #include "meshpingd/json_body.h"
+#include "meshpingd/looks.h"
 #include "meshpingd/planning.h"
 #include "meshpingd/quarantine.h"
 #include "meshpingd/rekeying.h"
@@ -190,6 +191,10 @@ void api_agent_change(http_exchange *x)
     agent_entry *agent = agent_of_path(x);
     if (!agent || !http_if_match(x, agent->record.revision, "this agent"))
         return;
+    if (name && looks_turned(name)) {
+        http_respond_problem(x, 400, "\"name\" holds a character that turns around what follows it");
+        return;
+    }
     if (!name && !labelled) {
         http_respond_problem(x, 400, "\"name\" or \"labels\" is needed");
         return;

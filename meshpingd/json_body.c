@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/json_body.h"
 
+#include "meshpingd/looks.h"
 #include <limits.h>
 #include <meshping/protocol.h>
 #include <stdio.h>
@@ -76,6 +77,9 @@ meshping_status json_body_take_text(json_object *item, const char *name, bool ne
     if (strlen(text) >= size)
         return meshping_error_set(err, MESHPING_INVALID, "\"%s\" has %zu bytes, at most %zu are allowed", name,
                                   strlen(text), size - 1);
+    if (looks_turned(text)) /* an address beside it would be shown as another one */
+        return meshping_error_set(err, MESHPING_INVALID, "\"%s\" holds a character that turns around what follows it",
+                                  name);
     memcpy(to, text, strlen(text) + 1);
     return MESHPING_OK;
 }

@@ -68,6 +68,16 @@ bool looks_whole(const char *text)
     return true;
 }
 
+bool looks_turned(const char *text)
+{
+    while (*text) {
+        uint32_t c = next_character(&text);
+        if ((c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
+            return true;
+    }
+    return false;
+}
+
 void looks_clean(char *text)
 {
     char *to = text;

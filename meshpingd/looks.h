@@ -10,6 +10,8 @@
 
 /* False: it is not UTF-8, or holds a character that is not seen (a space other than ' ', a combining mark, ...). */
 bool looks_whole(const char *text);
+/* True when it holds one of Unicode's embeddings, overrides and isolates, which turn around what is shown behind it. */
+bool looks_turned(const char *text);
 /* What is not seen, and bytes that are not UTF-8, become '?'. In place. */
 void looks_clean(char *text);
 /*

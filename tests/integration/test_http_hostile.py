@@ -148,12 +148,14 @@ def test_a_parameter_that_is_there_twice_is_refused(server, query):
 
 
 def test_no_text_of_an_operator_turns_the_words_of_the_audit_log_around(server):
-    targets = server.call("GET", "/api/v1/targets").json()["targets"]
-    paused = [{**targets[0], "name": "\u202ecore\u2066", "paused": {"reason": "\u202emoved \u200b\u2069"}}]
+    target = {"address": "192.0.2.1"}
+    for turned in ({"name": "\u202ecore"}, {"name": "core\u2066"}, {"paused": {"reason": "\u202emoved"}}):
+        answer = server.call("PUT", "/api/v1/targets", {"targets": [{**target, **turned}]})
+        assert answer.status == 400 and "turns around" in answer.json()["detail"]
+    paused = [{**target, "paused": {"reason": "\u200fmoved \u200b\u00ad"}}]
     assert server.call("PUT", "/api/v1/targets", {"targets": paused}).status == 200
     row = server.call("GET", "/api/v1/audit?action=targets&limit=1").json()["rows"][0]
     assert "(?moved ??)" in row["detail"] and row["detail"].isprintable(), row
-    assert server.call("PUT", "/api/v1/targets", {"targets": targets}).status == 200
     events = server.call("GET", "/api/v1/events?limit=1000").json()["events"]
     assert all(event["text"].isprintable() for event in events)
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Labels, rules and meshes: which agents ping what, followed from the API to the packets. Real agents in namespaces."""
 
+import datetime
 import json
 import re
+import subprocess
 import time
 
 import pytest
@@ -172,6 +174,21 @@ def test_a_paused_target_is_left_alone_shown_so_and_resumes_by_itself(site):
     gap, = site.server.series("a", t)["gaps"]
     assert gap["reason"] == "paused" and gap["pause"]["reason"] == "new line card" and gap["pause"]["until_ms"] == end
     assert begin - 6000 < gap["pause"]["from_ms"] <= begin and gap["from_ms"] < begin and gap["to_ms"] >= end
+    # and nothing of it is counted: not as lost, not as the agent's trouble, and no line of an export is of that time
+    agent, target = site.server.agents()["a"]["id"], site.server.targets()[t]
+    pair = f"agent={agent}&target={target}&from_ms={gap['from_ms'] + 1}&to_ms={gap['to_ms'] - 1}"
+    summary = site.good("GET", f"/api/v1/summary?{pair}")
+    assert (summary["ok"], summary["lost"], summary["local_errors"]) == (0, 0, 0)
+    points = site.good("GET", f"/api/v1/history?agent={agent}&target={target}&points=1000&from_ms={begin - 5000}")["points"]
+    assert points and not any(p["lost"] or p["local_errors"] for p in points)
+    assert not [p for p in points if begin + 2 * INTERVAL_MS < p["from_ms"] and p["to_ms"] < end]
+    exported = subprocess.run(
+        [lab.BIN / "meshpingd", "maintain", "export", "--state-dir", site.server.state, "--agent", "a", "--target", t,
+         "--format", "json"], capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    times_ms = [datetime.datetime.fromisoformat(json.loads(line)["time"].replace("Z", "+00:00")).timestamp() * 1000
+                for line in exported]
+    assert len(times_ms) > 5 and not [at for at in times_ms if gap["from_ms"] + 1 < at < gap["to_ms"] - 1]
+    assert {json.loads(line)["outcome"] for line in exported} == {"ok"}
     rows = site.good("GET", "/api/v1/audit?action=targets.")["rows"]
     assert rows[0]["action"] == "targets.resume" and rows[0]["object"] == t and "is over (new line card)" in rows[0]["detail"]
     assert re.search(rf"^2 targets, 0 added, 0 removed; paused: {t} \(new line card, until 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\)$",

@@ -73,6 +73,18 @@ static void test_what_nobody_sees_is_found_and_becomes_a_question_mark(void **st
     }
 }
 
+static void test_what_turns_the_text_behind_it_around_is_found(void **state)
+{
+    static const char *const turned[] = {"\xe2\x80\xaa", "a\xe2\x80\xae", "\xe2\x81\xa6z", "a \xe2\x81\xa9"};
+    static const char *const good[] = {
+        "", "a", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\xa5", "\xe2\x81\xaa", "\xd7\x90\xe2\x80\x8f", "\xff"};
+    (void)state;
+    for (size_t i = 0; i < sizeof turned / sizeof *turned; i++)
+        assert_true(looks_turned(turned[i]));
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_false(looks_turned(good[i]));
+}
+
 static void test_two_that_may_be_taken_for_each_other_compare_equal(void **state)
 {
     static const char *const same[][2] = {
@@ -127,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_people_see_is_whole),
         cmocka_unit_test(test_what_nobody_sees_is_found_and_becomes_a_question_mark),
+        cmocka_unit_test(test_what_turns_the_text_behind_it_around_is_found),
         cmocka_unit_test(test_two_that_may_be_taken_for_each_other_compare_equal),
         cmocka_unit_test(test_others_are_in_an_order),
     };
