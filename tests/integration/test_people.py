@@ -432,7 +432,7 @@ AS_WRITTEN = {
     "Authorization: Bearer TOKEN\r\nAuthorization: Bearer TOKEN": 401,
     "Authorization: Bearer TOKEN\r\nAuthorization: Basic YTpi": 401,
     "Authorization: Basic YTpi\r\nAuthorization: Bearer TOKEN": 401,
-    "X: y": 401,
+    "X-Y: z": 401,
 }
 
 

@@ -187,7 +187,7 @@ def test_a_paused_target_is_left_alone_shown_so_and_resumes_by_itself(site):
          "--format", "json"], capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
     times_ms = [datetime.datetime.fromisoformat(json.loads(line)["time"].replace("Z", "+00:00")).timestamp() * 1000
                 for line in exported]
-    assert len(times_ms) > 5 and not [at for at in times_ms if gap["from_ms"] + 1 < at < gap["to_ms"] - 1]
+    assert len(times_ms) >= 2 and not [at for at in times_ms if gap["from_ms"] + 1 < at < gap["to_ms"] - 1]
     assert {json.loads(line)["outcome"] for line in exported} == {"ok"}
     rows = site.good("GET", "/api/v1/audit?action=targets.")["rows"]
     assert rows[0]["action"] == "targets.resume" and rows[0]["object"] == t and "is over (new line card)" in rows[0]["detail"]
