@@ -119,7 +119,8 @@ def test_no_path_leads_out_of_the_page(server, path):
     b"X: y\r\n\tContent-Length: 0", b"Content-Length:\r\n 6", b"Content-Length: 6\r\nContent-Length: 0",
     b"Content-Length: 0\r\nContent-Length: 6", b"Content-Length: +6", b"Content-Length: 6,6", b"Content-Length: 0x6",
     b"Content-Length : 6", b"Content-Length: 6\nX: y", b"Content-Length: 6\rX: y", b"Content-Length: 6\0", b"X\0: y",
-    b"X: y\n\nDELETE /api/v1/session HTTP/1.1\nHost: h", b"Connection: Content-Length\r\nContent-Length: 6"])
+    b"X: y\n\nDELETE /api/v1/session HTTP/1.1\nHost: h", b"Connection: Content-Length\r\nContent-Length: 6",
+    b"X: y\r\nContent-Length: 6", b"A: b\r\nTransfer-Encoding: chunked"])
 @pytest.mark.parametrize("body", [b"0\r\n\r\n", b"6;a=b\r\nhidden\r\n0;c=\"\r\n\r\n", b"hidden", b""])
 def test_no_request_hides_in_another(server, odd, body):
     """What one reader takes for a body and another for the next request: the second one is never done."""
