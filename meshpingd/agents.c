@@ -10,6 +10,7 @@
 #include "meshpingd/quarantine.h"
 #include "meshpingd/rekeying.h"
 #include "meshpingd/samples.h"
+#include "meshpingd/spread.h"
 #include "meshpingd/storing.h"
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -410,27 +411,31 @@ void agents_closed(agent_connection *c)
     log_info("agents", "%016llx %s disconnected", (unsigned long long)agent->record.id, agent->record.host_name);
 }
 
-void agents_tick(server *s)
+static void look_at(agent_connection *c, int64_t now_ms)
+{
+    const server *s = c->server;
+    if (!c->agent) { /* web.c measures from the connection on, but not where another request came before */
+        if (now_ms - c->opened_ms > (int64_t)s->config.authentication_s * 1000)
+            connection_refuse(c, 1008, "it did not authenticate within %d s", s->config.authentication_s);
+        return;
+    }
+    if (now_ms - server_silent_since(s, c->heard_ms) > (int64_t)s->config.offline_s * 1000) {
+        connection_refuse(c, 1001, "no word for %d s", s->config.offline_s);
+        return;
+    }
+    if (joining_is_waiting(c) && now_ms - c->ticket_since_ms > CONFIRMATION_MS) {
+        connection_refuse(c, 1008, "it did not confirm its join ticket within %d s", CONFIRMATION_MS / 1000);
+        return;
+    }
+    if (spread_is_due(now_ms, c->status_ms, c->agent->record.id, status_every_ms(s))) {
+        c->status_ms = now_ms;
+        send_status(c, ++c->ping_counter, 0);
+    }
+}
+
+void agents_turn(void)
 {
     int64_t now_ms = server_mono_ms(); /* a step of the wall clock is nobody's silence */
-    for (agent_connection *c = connection_first(); c; c = c->next) {
-        if (!c->agent) { /* web.c measures from the connection on, but not where another request came before */
-            if (now_ms - c->opened_ms > (int64_t)s->config.authentication_s * 1000)
-                connection_refuse(c, 1008, "it did not authenticate within %d s", s->config.authentication_s);
-            continue;
-        }
-        if (now_ms - server_silent_since(s, c->heard_ms) > (int64_t)s->config.offline_s * 1000) {
-            connection_refuse(c, 1001, "no word for %d s", s->config.offline_s);
-            continue;
-        }
-        if (joining_is_waiting(c) && now_ms - c->ticket_since_ms > CONFIRMATION_MS) {
-            connection_refuse(c, 1008, "it did not confirm its join ticket within %d s", CONFIRMATION_MS / 1000);
-            continue;
-        }
-        if (now_ms - c->status_ms >= status_every_ms(s)) {
-            c->status_ms = now_ms;
-            send_status(c, ++c->ping_counter, 0);
-        }
-    }
-    connection_bury();
+    for (size_t left = spread_share(connection_count(), SERVER_TURNS_A_SECOND); left; left--)
+        look_at(connection_in_turn(), now_ms);
 }

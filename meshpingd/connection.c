@@ -26,12 +26,26 @@
 const size_t agents_per_session_size = sizeof(agent_connection *);
 
 static agent_connection *connections; /* all of them; one loop, one thread */
+static agent_connection *next_in_turn;
+static size_t connection_total;
 static size_t unauthenticated;
 static size_t reassembling; /* bytes allocated for frames that are not whole yet */
 
 agent_connection *connection_first(void)
 {
     return connections;
+}
+
+agent_connection *connection_in_turn(void)
+{
+    agent_connection *c = next_in_turn ? next_in_turn : connections;
+    next_in_turn = c ? c->next : NULL;
+    return c;
+}
+
+size_t connection_count(void)
+{
+    return connection_total;
 }
 
 /* ---- ending ---- */
@@ -300,6 +314,7 @@ static int open_connection(struct lws *wsi, agent_connection **slot)
     if (c->next)
         c->next->link = &c->next;
     connections = c;
+    connection_total++;
     unauthenticated++;
     note_peer(c);
     if (!bind_to_channel(c)) {
@@ -322,6 +337,9 @@ static void close_connection(agent_connection **slot)
     *c->link = c->next;
     if (c->next)
         c->next->link = c->link;
+    if (next_in_turn == c)
+        next_in_turn = c->next;
+    connection_total--;
     for (queued_message *queued; (queued = next_queued(c)) != NULL;)
         free(queued);
     pushing_forget(c);

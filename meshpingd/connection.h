@@ -83,7 +83,9 @@ void agents_ack(agent_connection *c, meshping_message *out);
 void connection_bury(void);
 /* Queues the next part of the target list, if one is due. */
 void agents_next_targets(agent_connection *c);
-/* Every connection, for agents_tick. */
 agent_connection *connection_first(void);
+/* The next of all connections, and after the last the first; NULL: there is none. */
+agent_connection *connection_in_turn(void);
+size_t connection_count(void);
 
 #endif

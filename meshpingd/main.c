@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define TICK_MS 1000
+#define TURN_MS (1000 / SERVER_TURNS_A_SECOND)
 #define COMPLETIONS_US 300 /* of what was stored, in one turn: requests and frames wait no longer for it */
 
 /* Exit codes: 0 after a signal, 1 the system is in the way (port, directory, database), 2 usage or configuration. */
@@ -180,6 +181,11 @@ static void on_tick(uv_timer_t *timer)
     server_tick(timer->data);
 }
 
+static void on_turn(uv_timer_t *timer)
+{
+    server_turn(timer->data);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     server *s = handle->data;
@@ -199,7 +205,7 @@ static void on_hangup(uv_signal_t *handle, int number)
 
 typedef struct watches {
     uv_poll_t store;
-    uv_timer_t tick;
+    uv_timer_t tick, turn;
     uv_signal_t sigint, sigterm, sighup;
 } watches;
 
@@ -207,13 +213,15 @@ static meshping_status watch(watches *w, server *s, web *pages)
 {
     int failed = uv_poll_init(&s->loop, &w->store, meshping_store_fd(s->store));
     failed |= uv_timer_init(&s->loop, &w->tick);
+    failed |= uv_timer_init(&s->loop, &w->turn);
     failed |= uv_signal_init(&s->loop, &w->sigint);
     failed |= uv_signal_init(&s->loop, &w->sigterm);
     failed |= uv_signal_init(&s->loop, &w->sighup);
-    w->store.data = w->tick.data = w->sigint.data = w->sigterm.data = s;
+    w->store.data = w->tick.data = w->turn.data = w->sigint.data = w->sigterm.data = s;
     w->sighup.data = pages;
     failed |= uv_poll_start(&w->store, UV_READABLE, on_store);
     failed |= uv_timer_start(&w->tick, on_tick, TICK_MS, TICK_MS);
+    failed |= uv_timer_start(&w->turn, on_turn, TURN_MS, TURN_MS);
     failed |= uv_signal_start(&w->sigint, on_signal, SIGINT);
     failed |= uv_signal_start(&w->sigterm, on_signal, SIGTERM);
     failed |= uv_signal_start(&w->sighup, on_hangup, SIGHUP);
@@ -223,8 +231,8 @@ static meshping_status watch(watches *w, server *s, web *pages)
 /* Only our own: libwebsockets closes its handles itself. */
 static void unwatch(watches *w)
 {
-    uv_handle_t *handles[] = {(uv_handle_t *)&w->store, (uv_handle_t *)&w->tick, (uv_handle_t *)&w->sigint,
-                              (uv_handle_t *)&w->sigterm, (uv_handle_t *)&w->sighup};
+    uv_handle_t *handles[] = {(uv_handle_t *)&w->store,  (uv_handle_t *)&w->tick,    (uv_handle_t *)&w->turn,
+                              (uv_handle_t *)&w->sigint, (uv_handle_t *)&w->sigterm, (uv_handle_t *)&w->sighup};
     for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
         if (handles[i]->type != UV_UNKNOWN_HANDLE && !uv_is_closing(handles[i]))
             uv_close(handles[i], NULL);

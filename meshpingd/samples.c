@@ -12,7 +12,7 @@
 /* More than the hour that is asked for, so that a question about it is answered without the disk. */
 #define CACHE_SPAN_US (HOUR_US + INT64_C(600000000))
 #define HOUR_US INT64_C(3600000000)
-#define CACHE_AGENTS_A_TICK 100
+#define CACHE_AGENTS_A_TURN 3
 #define WINDOW_LEAST_US INT64_C(90000000)
 
 /* ---- cells ---- */
@@ -192,9 +192,9 @@ meshping_status samples_load(server *s, meshping_error *err)
     return filling_start(s, since_us, err);
 }
 
-void samples_tick(server *s)
+void samples_turn(server *s)
 {
-    meshping_cache_expire(s->cache, server_unix_ms() * 1000, CACHE_AGENTS_A_TICK);
+    meshping_cache_expire(s->cache, server_unix_ms() * 1000, CACHE_AGENTS_A_TURN);
 }
 
 /* ---- questions ---- */

@@ -11,8 +11,8 @@ meshping_status samples_load(server *s, meshping_error *err);
 void samples_take(server *s, const meshping_stored_block *block);
 /* Takes a durable note of the agent's clock. */
 void samples_take_clock(agent_entry *agent, const meshping_clock_note *note);
-/* Each second: what is too old leaves the cache. */
-void samples_tick(server *s);
+/* What is too old leaves the cache, of a few agents at a time. */
+void samples_turn(server *s);
 /*
  * A pair's samples of [from_us, to_us) in two steps: what the hour cache has, on the loop, and what is older, with any
  * thread's store.

@@ -3,6 +3,7 @@
 #include "meshpingd/server.h"
 
 #include "common/log.h"
+#include "meshpingd/connection.h"
 #include "meshpingd/planning.h"
 #include "meshpingd/probing.h"
 #include "meshpingd/quarantine.h"
@@ -222,7 +223,7 @@ static void update_online(server *s)
 
 void server_tick(server *s)
 {
-    agents_tick(s);
+    connection_bury();
     storing_tick(s);
     update_online(s);
     save_changed(s);
@@ -232,7 +233,12 @@ void server_tick(server *s)
     if (server_mono_ms() - s->alive_mono_ms >= ALIVE_EVERY_MS)
         server_note_alive(s);
     planning_now(s);
-    samples_tick(s);
     server_retain(s);
     live_tick(s);
+}
+
+void server_turn(server *s)
+{
+    agents_turn();
+    samples_turn(s);
 }

@@ -133,8 +133,11 @@ meshping_status server_load(server *s, meshping_error *err);
 void server_dispose(server *s);
 /* So that the next start knows since when there was none. */
 void server_note_alive(server *s);
-/* Each second: who is offline, what is too old; then live_tick. */
+/* Each second: who is offline, what is due; then live_tick. */
 void server_tick(server *s);
+/* So many times a second: what is looked at for all agents, a part of them at a time. */
+#define SERVER_TURNS_A_SECOND 40
+void server_turn(server *s);
 /* From when on an agent that was heard then is silent: nobody is blamed for what an earlier offline_s allowed. */
 int64_t server_silent_since(const server *s, int64_t heard_ms);
 
@@ -237,7 +240,7 @@ void server_retain(server *s);
 /* ---- agents' connections (agents.c) ---- */
 void agents_tell_state(server *s, agent_entry *agent);   /* registration_status, and targets when approved */
 void agents_tell_targets(server *s, agent_entry *agent); /* what is new to it of what it is to ping */
-void agents_tick(server *s);                             /* status messages, deadlines, silence */
+void agents_turn(void);                                  /* status messages, deadlines, silence */
 
 /* ---- live (live.c) ---- */
 /* Fits every agent's cells to the plan after it changed: states of targets that stay are kept. */
