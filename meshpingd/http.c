@@ -334,20 +334,16 @@ static int finish(struct lws *wsi, http_per_session *session)
     return 0;
 }
 
-static int write_answer(struct lws *wsi, http_per_session *session)
+/* One part, the first with the head. False: the connection cannot go on. */
+static bool write_part(struct lws *wsi, http_exchange *x)
 {
     static unsigned char buffer[LWS_PRE + HTTP_CHUNK_BYTES]; /* the loop's one thread */
-    http_exchange *x = session->exchange;
     size_t length = 0, left;
-    if (!x || !x->status)
-        return 0;
     if (!x->head_sent) {
-        if (x->body_expected > 0 && !x->body_complete && !x->close_after)
-            return 0; /* refused by its head: the rest of a small body first, so that the connection can go on */
         x->close_after = x->close_after || is_read_ahead(wsi);
         length = put_head(x, (char *)buffer + LWS_PRE, HTTP_CHUNK_BYTES);
         if (length == 0)
-            return -1;
+            return false;
         x->head_sent = true;
         if (x->method == HTTP_HEAD || x->status == 204 || x->status == 304)
             x->answer_sent = x->answer_length;
@@ -360,9 +356,22 @@ static int write_answer(struct lws *wsi, http_per_session *session)
         length += now;
     }
     bool last = x->answer_sent == x->answer_length;
-    if (lws_write(wsi, buffer + LWS_PRE, length, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < (int)length)
+    return lws_write(wsi, buffer + LWS_PRE, length, last ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) >= (int)length;
+}
+
+static int write_answer(struct lws *wsi, http_per_session *session)
+{
+    http_exchange *x = session->exchange;
+    if (!x || !x->status)
+        return 0;
+    if (!x->head_sent && x->body_expected > 0 && !x->body_complete && !x->close_after)
+        return 0; /* refused by its head: the rest of a small body first, so that the connection can go on */
+    if (!write_part(wsi, x))
         return -1;
-    if (last)
+    /* an hour of a pair is two parts: the second need not wait for all that the loop has to do in between */
+    if (x->answer_sent < x->answer_length && !lws_send_pipe_choked(wsi) && !write_part(wsi, x))
+        return -1;
+    if (x->answer_sent == x->answer_length)
         return finish(wsi, session);
     lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, 30);
     lws_set_timer_usecs(wsi, 2 * LWS_USEC_PER_SEC);
