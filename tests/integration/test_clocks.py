@@ -88,8 +88,8 @@ def test_a_clock_that_is_off_is_measured_flagged_and_its_samples_are_shown(serve
         assert shown["clock_skewed"]
         assert "its clock is" in server.daemon.text()
         lab.wait_for("its cell is ok", 10, lambda: server.cells()["off", "192.0.2.1"] == "ok")
-        series = lab.wait_for("its hour has samples", 10, lambda: (lambda s: s if len(s["time_ms"]) > 3 else None)(
-            server.series("off", "192.0.2.1")))
+        series = lab.wait_for("its hour has samples, and a note of its clock, which comes with one of them", 10, lambda: (
+            lambda s: s if len(s["time_ms"]) > 3 and s["clock"] else None)(server.series("off", "192.0.2.1")))
         assert abs(series["time_ms"][-1] / 1000 - time.time() - ahead) < 5
         assert abs(series["clock"][-1]["offset_us"] - ahead * 1e6) < 500000
     finally:
