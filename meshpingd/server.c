@@ -69,7 +69,7 @@ void server_note_alive(server *s)
     char text[32];
     s->alive_mono_ms = server_mono_ms();
     snprintf(text, sizeof text, "%lld", (long long)server_unix_ms());
-    meshping_store_setting_save(s->store, ALIVE_KEY, text, NULL);
+    meshping_store_submit_setting(s->store, ALIVE_KEY, text, NULL, NULL, NULL);
 }
 
 meshping_status server_load(server *s, meshping_error *err)
@@ -164,18 +164,18 @@ void server_clock_recall(server *s, agent_entry *agent)
 /* Who went offline is noted at once, who is there each five minutes; a part of a large crowd with each tick. */
 static void save_seen(server *s)
 {
-    meshping_agent_record *records[SEEN_A_TICK];
+    meshping_agent_seen seen[SEEN_A_TICK];
     size_t count = 0;
     for (size_t i = 0; i < s->agent_count && count < SEEN_A_TICK; i++) {
         agent_entry *agent = s->agents[i];
         int64_t unsaved_ms = agent->last_seen_ms - agent->record.last_seen_ms;
         if (agent->last_seen_ms && (unsaved_ms > SEEN_EVERY_MS || (unsaved_ms && !agent->online))) {
             agent->record.last_seen_ms = agent->last_seen_ms;
-            records[count++] = &agent->record;
+            seen[count++] = (meshping_agent_seen){agent->record.id, agent->last_seen_ms};
         }
     }
-    if (count)
-        meshping_store_agents_seen(s->store, records, count, NULL); /* for people: not worth more than this try */
+    if (count) /* for people: not worth more than this try */
+        meshping_store_submit_seen(s->store, seen, count, NULL, NULL, NULL);
 }
 
 /* What agents said of themselves when they connected; what cannot be written now is written later. */

@@ -128,13 +128,19 @@ static agent_connection *next_to_try(const server *s)
     return next ? next : first;
 }
 
+static void setting_stored(void *user, meshping_status status, const char *error)
+{
+    (void)error; /* the alarm has it */
+    if (status == MESHPING_OK)
+        storing_worked(user);
+}
+
 /* With nobody there to try, a setting is what is written. */
 static void try_setting(server *s)
 {
     char text[24];
     snprintf(text, sizeof text, "%" PRId64, server_unix_ms());
-    if (meshping_store_setting_save(s->store, "stored_again_ms", text, NULL) == MESHPING_OK)
-        storing_worked(s);
+    meshping_store_submit_setting(s->store, "stored_again_ms", text, setting_stored, s, NULL);
 }
 
 static void try_again(server *s, int64_t now_ms)

@@ -132,18 +132,6 @@ meshping_status meshping_store_agent_save(meshping_store *store, meshping_agent_
     return meshping_store_agents_save(store, &record, 1, err);
 }
 
-meshping_status meshping_store_agents_seen(meshping_store *store, meshping_agent_record *const *records, size_t count,
-                                           meshping_error *err)
-{
-    meshping_status status = meshping__sql_begin(&store->sql, err);
-    if (status != MESHPING_OK)
-        return status;
-    for (size_t i = 0; i < count && status == MESHPING_OK; i++)
-        status = meshping__sql_run(&store->sql, err, "UPDATE agents SET last_seen_ms = ?2 WHERE id = ?1", "ii",
-                                   (int64_t)records[i]->id, records[i]->last_seen_ms);
-    return meshping__sql_end(&store->sql, status, err);
-}
-
 meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agent_id, meshping_error *err)
 {
     meshping_status status = meshping__remove_mark_agent(&store->sql, agent_id, err);

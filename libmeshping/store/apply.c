@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One transaction of the writer: blocks and gaps with the received ranges that cover them. What is wrong with one write
- * (an unknown agent, a 33rd range) concerns that one only; when the database fails, none of the group is stored.
+ * One transaction of the writer: blocks and gaps with the received ranges that cover them, and small requests. What is
+ * wrong with one write (an unknown agent, a 33rd range) concerns that one only; when the database fails, none of the
+ * group is stored.
  */
 #include "store/internal.h"
 
@@ -148,6 +149,8 @@ static meshping_status insert_gap(meshping__sql *sql, meshping__write *item, mes
 static meshping_status apply_one(meshping__sql *sql, meshping__write *item, int64_t *last_id, meshping_error *err)
 {
     uint64_t first = item->write.sequence, last = item->is_gap ? item->gap.last_sequence : first;
+    if (item->request)
+        return meshping__request_run(sql, item->request, err);
     meshping_status status = check_agent(sql, item, err);
     if (status == MESHPING_OK && item->status == MESHPING_OK)
         status = load_ranges(sql, item, err);
@@ -189,7 +192,7 @@ static void start_anew(meshping__write *item)
 static void count(const meshping__write *list, meshping_store_stats *stats)
 {
     for (const meshping__write *item = list; item; item = item->next) {
-        if (item->status == MESHPING_OK && !item->stored)
+        if (item->status == MESHPING_OK && !item->stored && !item->request)
             stats->duplicates++;
         if (item->stored && !item->is_gap && !item->quarantined) {
             stats->blocks_written++;

@@ -26,15 +26,20 @@ meshping_status meshping_store_setting(meshping_store *store, const char *key, c
     return MESHPING_OK;
 }
 
+meshping_status meshping__setting_save(meshping__sql *sql, const char *key, const char *value, meshping_error *err)
+{
+    return meshping__sql_run(sql, err,
+                             "INSERT INTO settings(key, value) VALUES(?1, ?2)"
+                             " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+                             "tt", key, value);
+}
+
 meshping_status meshping_store_setting_save(meshping_store *store, const char *key, const char *value,
                                             meshping_error *err)
 {
     if (!key || !*key || !value)
         return meshping_error_set(err, MESHPING_INVALID, "a setting needs a key and a value");
-    return meshping__sql_run(&store->sql, err,
-                             "INSERT INTO settings(key, value) VALUES(?1, ?2)"
-                             " ON CONFLICT(key) DO UPDATE SET value = excluded.value",
-                             "tt", key, value);
+    return meshping__setting_save(&store->sql, key, value, err);
 }
 
 meshping_status meshping_store_settings_save(meshping_store *store, const meshping_setting *settings, size_t count,

@@ -20,9 +20,12 @@ typedef struct meshping__notice {
     meshping_store_sealed sealed; /* its blocks and their bytes are the notice's */
 } meshping__notice;
 
+typedef struct meshping__request meshping__request; /* requests.c */
+
 typedef struct meshping__write {
     struct meshping__write *next;
-    meshping__notice *notice; /* not NULL: no write at all */
+    meshping__notice *notice;   /* not NULL: no write at all */
+    meshping__request *request; /* not NULL: neither block nor gap */
     meshping_block_write write;
     bool is_gap;
     meshping_gap gap;
@@ -108,6 +111,9 @@ meshping_status meshping__lock_take(int *out, const char *path, meshping_error *
 /* writer.c */
 meshping_status meshping__writer_start(meshping__writer *writer, const char *path,
                                        const meshping_store_options *options, meshping_error *err);
+/* Behind what is queued; item->cost_bytes has what is counted beside the item and its block. On an error *item stays
+ * the caller's. */
+meshping_status meshping__writer_enqueue(meshping_store *store, meshping__write *item, meshping_error *err);
 /* Commits what is queued and ends the thread; completions stay in `done`. */
 void meshping__writer_stop(meshping__writer *writer);
 void meshping__writer_dispose(meshping__writer *writer);
@@ -116,6 +122,11 @@ void meshping__writer_dispose(meshping__writer *writer);
 meshping_status meshping__find_last_id(meshping__sql *sql, int64_t *last_id, meshping_error *err);
 /* Commits a list in one transaction and fills in each outcome; blocks' ids go on from *last_id. */
 void meshping__apply(meshping__sql *sql, meshping__write *list, int64_t *last_id, meshping_store_stats *stats);
+/* requests.c: in the transaction of its group; an error is the database's, and so the whole group's. */
+meshping_status meshping__request_run(meshping__sql *sql, const meshping__request *request, meshping_error *err);
+void meshping__request_tell(const meshping__write *item);
+/* events.c */
+meshping_status meshping__setting_save(meshping__sql *sql, const char *key, const char *value, meshping_error *err);
 /* quarantine.c: the write of an agent on hold, whose epoch's own ranges are in item->ranges. */
 meshping_status meshping__quarantine_apply(meshping__sql *sql, meshping__write *item, meshping_error *err);
 /* writer_seal.c: a piece of sealing when it is time, in the thread, mutex not held. NULL or what is to be told of it.

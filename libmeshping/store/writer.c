@@ -255,15 +255,18 @@ static void free_write(meshping__write *item)
 {
     meshping_free(item->write.bytes);
     meshping__notice_free(item->notice);
+    meshping__free(item->request);
     meshping__free(item);
 }
 
-/* On an error *item stays the caller's. */
-static meshping_status enqueue(meshping_store *store, meshping__write *item, meshping_error *err)
+meshping_status meshping__writer_enqueue(meshping_store *store, meshping__write *item, meshping_error *err)
 {
     meshping__writer *writer = &store->writer;
     meshping_status status = MESHPING_OK;
-    item->cost_bytes = sizeof *item + item->write.length;
+    if (store->read_only)
+        return meshping_error_set(err, MESHPING_PERMISSION, "%s was opened for reading only", store->path);
+    meshping__sql_settle(&store->sql); /* else the writer waits for it in vain */
+    item->cost_bytes += sizeof *item + item->write.length;
     item->quarantine_bytes_max = writer->quarantine_bytes_max;
     item->queued_mono_ns = meshping_now_read().mono_ns;
     pthread_mutex_lock(&writer->mutex);
@@ -283,11 +286,9 @@ static meshping_status enqueue(meshping_store *store, meshping__write *item, mes
     return status;
 }
 
-static meshping_status check_submit(const meshping_store *store, uint64_t agent_id, uint64_t epoch, uint64_t first,
-                                    uint64_t last, meshping_error *err)
+static meshping_status check_submit(uint64_t agent_id, uint64_t epoch, uint64_t first, uint64_t last,
+                                    meshping_error *err)
 {
-    if (store->read_only)
-        return meshping_error_set(err, MESHPING_PERMISSION, "%s was opened for reading only", store->path);
     if (agent_id == 0 || epoch == 0)
         return meshping_error_set(err, MESHPING_INVALID, "agent id and epoch must not be 0");
     if (first == 0 || last < first || last > INT64_MAX)
@@ -329,10 +330,9 @@ static meshping_status check_block(meshping_store *store, meshping__write *item,
 meshping_status meshping_store_submit_block(meshping_store *store, const meshping_block_write *write,
                                             meshping_block_done_fn fn, void *user, meshping_error *err)
 {
-    meshping_status status = check_submit(store, write->agent_id, write->epoch, write->sequence, write->sequence, err);
+    meshping_status status = check_submit(write->agent_id, write->epoch, write->sequence, write->sequence, err);
     if (status != MESHPING_OK)
         return status;
-    meshping__sql_settle(&store->sql); /* else the writer waits for it in vain */
     meshping__write *item = meshping__calloc(1, sizeof *item);
     if (!item)
         return meshping__no_memory(err);
@@ -341,7 +341,7 @@ meshping_status meshping_store_submit_block(meshping_store *store, const meshpin
     item->user = user;
     status = check_block(store, item, err);
     if (status == MESHPING_OK)
-        status = enqueue(store, item, err);
+        status = meshping__writer_enqueue(store, item, err);
     if (status != MESHPING_OK)
         meshping__free(item); /* but not the bytes */
     return status;
@@ -351,14 +351,12 @@ meshping_status meshping_store_submit_gap(meshping_store *store, const meshping_
                                           const meshping_gap *gap, meshping_block_done_fn fn, void *user,
                                           meshping_error *err)
 {
-    meshping_status status =
-        check_submit(store, write->agent_id, write->epoch, gap->first_sequence, gap->last_sequence, err);
+    meshping_status status = check_submit(write->agent_id, write->epoch, gap->first_sequence, gap->last_sequence, err);
     if (status != MESHPING_OK)
         return status;
     if (gap->first_unix_us > gap->last_unix_us || gap->sample_count > INT64_MAX ||
         strcmp(meshping_gap_reason_name((unsigned)gap->reason), "unknown") == 0)
         return meshping_error_set(err, MESHPING_INVALID, "gap: its times do not ascend, or its reason is unknown");
-    meshping__sql_settle(&store->sql);
     meshping__write *item = meshping__calloc(1, sizeof *item);
     if (!item)
         return meshping__no_memory(err);
@@ -370,7 +368,7 @@ meshping_status meshping_store_submit_gap(meshping_store *store, const meshping_
     item->gap = *gap;
     item->fn = fn;
     item->user = user;
-    status = enqueue(store, item, err);
+    status = meshping__writer_enqueue(store, item, err);
     if (status != MESHPING_OK)
         meshping__free(item);
     return status;
@@ -454,6 +452,8 @@ void meshping_store_process_for(meshping_store *store, int64_t budget_us)
             list->tail = NULL;
         if (item->notice)
             meshping__notice_tell(item->notice, &watcher);
+        else if (item->request)
+            meshping__request_tell(item);
         else
             complete(item);
         free_write(item);

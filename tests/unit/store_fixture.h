@@ -136,6 +136,15 @@ static inline void on_done(void *user, const meshping_block_done *done)
     snprintf(o->error, sizeof o->error, "%s", done->error ? done->error : "");
 }
 
+static inline void on_request(void *user, meshping_status status, const char *error)
+{
+    outcome *o = user;
+    o->calls++;
+    o->acked += status == MESHPING_OK;
+    o->status = status;
+    snprintf(o->error, sizeof o->error, "%s", error);
+}
+
 /* Waits on the store's descriptor, as an event loop does, until `o` has had `calls` calls. */
 static inline void wait_done(meshping_store *store, const outcome *o, int calls)
 {

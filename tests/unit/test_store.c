@@ -115,6 +115,7 @@ static void test_many_agents_are_saved_together_or_not_at_all(void **state)
     meshping_agent_record a = add_agent(f->store, AGENT, MESHPING_AGENT_PENDING), b = a;
     meshping_agent_record c = agent_record(AGENT + 1, MESHPING_AGENT_PENDING);
     meshping_agent_record *both[] = {&c, &b};
+    outcome o = {0};
     a.state = b.state = MESHPING_AGENT_APPROVED;
     assert_int_equal(meshping_store_agent_save(f->store, &a, NULL), MESHPING_OK);
     assert_int_equal(meshping_store_agents_save(f->store, both, 2, NULL), MESHPING_STATE); /* b is an older look */
@@ -122,9 +123,10 @@ static void test_many_agents_are_saved_together_or_not_at_all(void **state)
     both[1] = &a;
     assert_int_equal(meshping_store_agents_save(f->store, both, 2, NULL), MESHPING_OK);
     assert_int_equal(c.revision, 1);
-    a.last_seen_ms = 77;
-    c.id = 12345; /* gone meanwhile */
-    assert_int_equal(meshping_store_agents_seen(f->store, both, 2, NULL), MESHPING_OK);
+    const meshping_agent_seen seen[] = {{12345, 76}, {AGENT, 77}}; /* the first is gone meanwhile */
+    assert_int_equal(meshping_store_submit_seen(f->store, seen, 2, on_request, &o, NULL), MESHPING_OK);
+    wait_done(f->store, &o, 1);
+    assert_int_equal(o.status, MESHPING_OK);
     assert_int_equal(meshping_store_agents(f->store, &all, &count, NULL), MESHPING_OK);
     assert_int_equal(count, 2);
     for (size_t i = 0; i < count; i++)
@@ -157,10 +159,9 @@ static void test_tickets_and_last_words_leave_the_revision(void **state)
     const meshping_ticket_record tickets[] = {{AGENT + 1, 5, 4}, {AGENT, 1700000000000001, 1700000000000000}};
     assert_int_equal(meshping_store_tickets_save(f->store, tickets, 2, NULL),
                      MESHPING_OK); /* nobody's is passed over */
-    record.last_seen_ms = 4711;
-    meshping_agent_record *const one[] = {&record};
-    assert_int_equal(meshping_store_agents_seen(f->store, one, 1, NULL), MESHPING_OK);
-    fixture_reopen(f);
+    assert_int_equal(meshping_store_submit_seen(f->store, &(meshping_agent_seen){AGENT, 4711}, 1, NULL, NULL, NULL),
+                     MESHPING_OK);
+    fixture_reopen(f); /* which writes what is queued */
     meshping_agent_record back = only_agent(f->store);
     assert_int_equal(back.ticket_issued, 1700000000000001);
     assert_int_equal(back.ticket_confirmed, 1700000000000000);
@@ -458,6 +459,46 @@ static void test_passphrases_are_listed_newest_first(void **state)
 
 /* ---- settings, events ---- */
 
+static void assert_setting(meshping_store *store, const char *key, const char *wanted)
+{
+    char *value = NULL;
+    assert_int_equal(meshping_store_setting(store, key, &value, NULL), MESHPING_OK);
+    assert_string_equal(value, wanted);
+    meshping_free(value);
+}
+
+static void test_a_setting_can_go_with_the_next_group_of_blocks(void **state)
+{
+    fixture *f = *state;
+    outcome o = {0}, block = {0};
+    char text[] = "one";
+    meshping_store_stats before, after;
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    meshping_store_get_stats(f->store, &before);
+    assert_int_equal(meshping_store_submit_setting(f->store, "a", text, on_request, &o, NULL), MESHPING_OK);
+    text[0] = '-'; /* it is copied */
+    wait_done(f->store, &o, 1);
+    assert_int_equal(o.status, MESHPING_OK);
+    assert_setting(f->store, "a", "one");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(meshping_store_submit_setting(f->store, "a", i < 2 ? "not yet" : "", NULL, NULL, NULL),
+                         MESHPING_OK);
+    submit(f->store, 1, &block);
+    wait_done(f->store, &block, 1);
+    assert_int_equal(block.status, MESHPING_OK);
+    assert_setting(f->store, "a", ""); /* in the order in which they were queued */
+    meshping_store_get_stats(f->store, &after);
+    assert_int_equal(after.duplicates, before.duplicates); /* those are of blocks */
+    assert_int_equal(after.blocks_written, before.blocks_written + 1);
+    assert_int_equal(meshping_store_submit_setting(f->store, "", "x", on_request, &o, NULL), MESHPING_INVALID);
+    assert_int_equal(meshping_store_submit_setting(f->store, NULL, "x", on_request, &o, NULL), MESHPING_INVALID);
+    assert_int_equal(meshping_store_submit_setting(f->store, "k", NULL, on_request, &o, NULL), MESHPING_INVALID);
+    assert_int_equal(meshping_store_submit_setting(f->store, "last", "word", NULL, NULL, NULL), MESHPING_OK);
+    fixture_reopen(f); /* which writes what is queued */
+    assert_setting(f->store, "last", "word");
+    assert_int_equal(o.calls, 1);
+}
+
 static void test_a_setting_is_what_was_saved_last(void **state)
 {
     fixture *f = *state;
@@ -548,6 +589,7 @@ int main(void)
         T(test_rules_are_replaced_together),
         T(test_passphrases_are_listed_newest_first),
         T(test_a_setting_is_what_was_saved_last),
+        T(test_a_setting_can_go_with_the_next_group_of_blocks),
         T(test_several_settings_are_saved_together_or_not_at_all),
         T(test_events_come_newest_first_cut_between_characters),
     };

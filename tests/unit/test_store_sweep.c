@@ -65,7 +65,7 @@ typedef struct life {
     fixture f;
     bool acked[BLOCKS + 2];
     int calls, submitted;
-    bool opened, agent_saved, setting_saved, gap_acked;
+    bool opened, agent_saved, setting_saved, queued_saved, gap_acked;
     bool gone; /* a second agent came and went */
     meshping_agent_record agent;
     char why[MESHPING_ERROR_MESSAGE_MAX]; /* the last block was not stored */
@@ -88,6 +88,14 @@ static void on_gap(void *user, const meshping_block_done *done)
     life *l = user;
     l->calls++;
     l->gap_acked = l->gap_acked || done->status == MESHPING_OK;
+}
+
+static void on_setting(void *user, meshping_status status, const char *error)
+{
+    life *l = user;
+    l->calls++;
+    l->queued_saved = status == MESHPING_OK;
+    assert_true(l->queued_saved || strlen(error) > 5);
 }
 
 static void wait_all(life *l)
@@ -221,6 +229,8 @@ static void live(life *l)
     wait_all(l);
     submit_gap(l, AGENT);
     l->setting_saved = meshping_store_setting_save(l->f.store, "k", "value", NULL) == MESHPING_OK;
+    l->submitted += meshping_store_submit_setting(l->f.store, "q", "value", on_setting, l, NULL) == MESHPING_OK;
+    meshping_store_submit_seen(l->f.store, &(meshping_agent_seen){AGENT, 1}, 1, NULL, NULL, NULL);
     seal(l);
     for (uint64_t i = BLOCKS / 2 + 1; i <= BLOCKS; i++)
         submit_made(l, i);
@@ -269,6 +279,14 @@ static void mend(life *l)
     assert_true(l->gap_acked);
 }
 
+static void assert_value(meshping_store *store, const char *key)
+{
+    char *value = NULL;
+    assert_int_equal(meshping_store_setting(store, key, &value, NULL), MESHPING_OK);
+    assert_string_equal(value, "value");
+    meshping_free(value);
+}
+
 static void assert_all_there(const life *l, meshping_store *store)
 {
     meshping_range ranges[MESHPING_RANGES_MAX];
@@ -294,12 +312,10 @@ static void assert_all_there(const life *l, meshping_store *store)
         assert_int_equal(meshping_store_ranges(store, AGENT + 1, EPOCH, ranges, &count, NULL), MESHPING_OK);
         assert_int_equal(count, 0);
     }
-    if (l->setting_saved) {
-        char *value = NULL;
-        assert_int_equal(meshping_store_setting(store, "k", &value, NULL), MESHPING_OK);
-        assert_string_equal(value, "value");
-        meshping_free(value);
-    }
+    if (l->setting_saved)
+        assert_value(store, "k");
+    if (l->queued_saved)
+        assert_value(store, "q");
 }
 
 static int64_t number(const char *path, const char *text)

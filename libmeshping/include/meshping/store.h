@@ -89,6 +89,8 @@ typedef struct meshping_block_done {
 } meshping_block_done;
 
 typedef void (*meshping_block_done_fn)(void *user, const meshping_block_done *done);
+/* OK: durable. Otherwise not stored, and `error` says why. */
+typedef void (*meshping_done_fn)(void *user, meshping_status status, const char *error);
 
 /*
  * Queues one block. Block and received ranges commit in one transaction; then `fn` is called from
@@ -411,9 +413,17 @@ MESHPING_API meshping_status meshping_store_agent_save(meshping_store *store, me
 /* The same for many in one transaction: all or none; the error is that of the first which cannot be saved. */
 MESHPING_API meshping_status meshping_store_agents_save(meshping_store *store, meshping_agent_record *const *records,
                                                         size_t count, meshping_error *err);
-/* Stores last_seen_ms alone, in one transaction; revisions stay. Agents that are gone are passed over. */
-MESHPING_API meshping_status meshping_store_agents_seen(meshping_store *store, meshping_agent_record *const *records,
-                                                        size_t count, meshping_error *err);
+typedef struct meshping_agent_seen {
+    uint64_t agent_id;
+    int64_t last_seen_ms;
+} meshping_agent_seen;
+/*
+ * Queues a change of last_seen_ms alone, of all in one transaction; revisions stay, agents that are gone are passed
+ * over. As meshping_store_submit_setting.
+ */
+MESHPING_API meshping_status meshping_store_submit_seen(meshping_store *store, const meshping_agent_seen *seen,
+                                                        size_t count, meshping_done_fn fn, void *user,
+                                                        meshping_error *err);
 /* Last tickets of many agents, in one transaction. An agent that is not there any more is passed over. */
 MESHPING_API meshping_status meshping_store_tickets_save(meshping_store *store, const meshping_ticket_record *tickets,
                                                          size_t count, meshping_error *err);
@@ -487,6 +497,13 @@ MESHPING_API meshping_status meshping_store_setting(meshping_store *store, const
                                                     meshping_error *err);
 MESHPING_API meshping_status meshping_store_setting_save(meshping_store *store, const char *key, const char *value,
                                                          meshping_error *err);
+/*
+ * The same without waiting for the disk: queues it, with the next group of blocks it is written (key and value are
+ * copied), then `fn` (may be NULL) is called from meshping_store_process(). INVALID, LIMIT: the queue is full, NOMEM,
+ * PERMISSION: opened for reading only; then `fn` is not called.
+ */
+MESHPING_API meshping_status meshping_store_submit_setting(meshping_store *store, const char *key, const char *value,
+                                                           meshping_done_fn fn, void *user, meshping_error *err);
 typedef struct meshping_setting {
     const char *key, *value; /* value NULL: it goes */
 } meshping_setting;
