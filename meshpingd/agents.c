@@ -223,6 +223,8 @@ static void stored(void *user, const meshping_block_done *done)
         storing_worked(s);
     if (done->noted && agent)
         samples_take_clock(agent, &write->clock);
+    if (agent)
+        samples_take_past(agent, done);
     if (write->bytes) {
         s->counters.blocks += done->stored && !done->quarantined;
         s->counters.blocks_duplicate += !done->stored;

@@ -49,7 +49,7 @@ static int64_t newest_before(meshping_store *store, const series *out)
 static meshping_status explain(meshping_store *store, series *out, meshping_error *err)
 {
     meshping_stored_gap *dropped = NULL;
-    int64_t *starts_us = NULL;
+    meshping_epoch_start *starts = NULL;
     meshping_pause *pauses = NULL;
     meshping_clock_note *clocks = NULL;
     meshping_target_pause *target_pauses = NULL;
@@ -66,14 +66,14 @@ static meshping_status explain(meshping_store *store, series *out, meshping_erro
     if (gaps && status == MESHPING_OK)
         status = meshping_store_gaps(store, out->agent_id, from_us, to_us, &dropped, &out->dropped_count, err);
     if (gaps && status == MESHPING_OK)
-        status = meshping_store_starts(store, out->agent_id, from_us, to_us, &starts_us, &out->start_count, err);
+        status = meshping_store_starts(store, out->agent_id, from_us, to_us, &starts, &out->start_count, err);
     if (gaps && status == MESHPING_OK)
         status = meshping_store_pauses(store, from_us - most_us, to_us - least_us, &pauses, &out->pause_count, err);
     if (gaps && status == MESHPING_OK)
         status = meshping_store_target_pauses(store, out->target_id, (from_us - most_us) / 1000,
                                               (to_us - least_us) / 1000, &target_pauses, &out->target_pause_count, err);
     out->dropped = dropped;
-    out->starts_us = starts_us;
+    out->starts = starts;
     out->pauses = pauses;
     out->clocks = clocks;
     out->target_pauses = target_pauses;
@@ -136,7 +136,7 @@ static void let_go(void *data)
 {
     question *q = data;
     meshping_free((void *)q->out.dropped);
-    meshping_free((void *)q->out.starts_us);
+    meshping_free((void *)q->out.starts);
     meshping_free((void *)q->out.pauses);
     meshping_free((void *)q->out.clocks);
     meshping_free((void *)q->out.target_pauses);
@@ -148,25 +148,62 @@ static void let_go(void *data)
 /* What an answer that is given at once may hold: writing it takes half a millisecond. */
 #define AT_ONCE_MAX 2000u
 
+/* Of the target in the server's list of pauses. */
+static void take_target_pauses(const server *s, series *out)
+{
+    size_t first = 0, end;
+    while (first < s->target_pause_count && s->target_pauses[first].target_id < out->target_id)
+        first++;
+    for (end = first; end < s->target_pause_count && s->target_pauses[end].target_id == out->target_id;)
+        end++;
+    out->target_pauses = first < end ? &s->target_pauses[first] : NULL;
+    out->target_pause_count = end - first;
+}
+
+/* As explain(), of what is in memory; none of it is the question's. False: a part of it is on the disk only. */
+static bool explain_at_once(const server *s, const agent_entry *agent, series *out)
+{
+    past_view view;
+    int64_t from_us = (out->before_ms != INT64_MIN ? out->before_ms : out->from_ms) * 1000;
+    if (!clock_notes_from(&agent->clocks, from_us, &out->clocks, &out->clock_count))
+        return false;
+    if (!series_has_gaps(out))
+        return true;
+    if (!s->target_pauses_known || from_us < samples_oldest_us(s) ||
+        !past_read(&agent->past, from_us, out->to_ms * 1000, &view))
+        return false;
+    out->dropped = view.gaps;
+    out->dropped_count = view.gap_count;
+    out->starts = view.starts;
+    out->start_count = view.start_count;
+    out->pauses = s->pauses;
+    out->pause_count = s->pause_count;
+    take_target_pauses(s, out);
+    return true;
+}
+
 /*
- * Without the disk and another thread: all samples are here, none is missing that something stored might explain, and
- * so are the notes of the agent's clock. False: it cannot be answered so.
+ * Without the disk and another thread: all samples are here, as is what explains where some are missing, and what was
+ * noted of the agent's clock. False: it cannot be answered so.
  */
 static bool answer_at_once(http_exchange *x, question *q, const agent_entry *agent)
 {
-    series *out = &q->out;
-    if (!samples_part_is_complete(&q->part) || q->part.found.count > AT_ONCE_MAX ||
-        !clock_notes_from(&agent->clocks, out->from_ms * 1000, &out->clocks, &out->clock_count))
+    server *s = x->server;
+    series asked = q->out, *out = &q->out;
+    if (!samples_part_is_complete(&q->part) || q->part.found.count > AT_ONCE_MAX)
         return false;
     show(q);
-    bool whole = !misses_first(out) && !series_has_gaps(out);
-    if (whole) {
+    int64_t slot_us = INT64_MIN;
+    bool known = !misses_first(out) || samples_newest_before(s, agent, out->target_id, out->from_ms * 1000, &slot_us);
+    if (slot_us != INT64_MIN)
+        out->before_ms = slot_us / 1000;
+    known = known && explain_at_once(s, agent, out);
+    if (known) {
         series_json(&q->body, out);
         answer(x, q);
     }
-    out->clocks = NULL; /* the agent's */
-    out->clock_count = 0;
-    return whole;
+    q->out = asked; /* what was shown is the cache's and the server's */
+    return known;
 }
 
 /* Now, as an agent sees it whose clock is wrong: its samples carry its own time. */

@@ -23,14 +23,29 @@ typedef struct filling {
     meshping_clock_note *clocks;
     size_t clock_count;
     bool clocks_read; /* else the disk goes on to tell them */
+    meshping_stored_gap *gaps;
+    meshping_epoch_start *starts;
+    size_t gap_count, start_count;
+    bool past_read; /* the same */
     /* of all */
     uint64_t blocks, damaged, failed;
 } filling;
 
+static void forget_notes(filling *f)
+{
+    meshping_free(f->clocks);
+    meshping_free(f->gaps);
+    meshping_free(f->starts);
+    f->clocks = NULL;
+    f->gaps = NULL;
+    f->starts = NULL;
+    f->clock_count = f->gap_count = f->start_count = 0;
+}
+
 static void filling_free(filling *f)
 {
     meshping_cache_load_free(f->load);
-    meshping_free(f->clocks);
+    forget_notes(f);
     meshping_store_close(f->store);
     free(f->agent_ids);
     free(f);
@@ -67,6 +82,11 @@ static void work(uv_work_t *request)
     f->clocks_read =
         f->status == MESHPING_OK && meshping_store_clocks(f->store, agent_id, f->since_us, INT64_MAX, &f->clocks,
                                                           &f->clock_count, NULL) == MESHPING_OK;
+    f->past_read =
+        f->status == MESHPING_OK &&
+        meshping_store_gaps(f->store, agent_id, f->since_us, INT64_MAX, &f->gaps, &f->gap_count, NULL) == MESHPING_OK &&
+        meshping_store_starts(f->store, agent_id, f->since_us, INT64_MAX, &f->starts, &f->start_count, NULL) ==
+            MESHPING_OK;
 }
 
 /* ---- on the loop ---- */
@@ -111,9 +131,9 @@ static void settle(filling *f)
     agent_entry *agent = server_agent_by_id(f->server, f->agent_ids[f->next]);
     if (f->clocks_read && agent)
         clock_notes_adopt(&agent->clocks, f->clocks, f->clock_count, f->since_us);
-    meshping_free(f->clocks);
-    f->clocks = NULL;
-    f->clock_count = 0;
+    if (f->past_read && agent)
+        past_adopt(&agent->past, f->gaps, f->gap_count, f->starts, f->start_count, f->since_us);
+    forget_notes(f);
     if (status == MESHPING_OK)
         status = meshping_cache_adopt(f->server->cache, f->load);
     if (status == MESHPING_OK) {

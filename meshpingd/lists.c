@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "meshpingd/keys.h"
 #include "meshpingd/planning.h"
+#include "meshpingd/samples.h"
 #include "meshpingd/seal.h"
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -28,6 +29,7 @@ meshping_status server_targets_replace(server *s, meshping_target_list *list, co
     }
     s->targets = *list;
     *list = (meshping_target_list){0};
+    samples_take_pauses(s);
     planning_due(s);
     planning_now(s);
     snprintf(text, sizeof text, "revision %llu: %zu targets, before %zu", (unsigned long long)s->targets.revision,

@@ -203,6 +203,8 @@ static void released(void *user, const meshping_block_done *done)
     r->under_way--;
     if (done->status != MESHPING_OK)
         r->again = true;
+    if (done->status == MESHPING_OK && agent)
+        samples_take_past(agent, done);
     if (done->status == MESHPING_OK && done->stored && done->write->bytes) {
         s->counters.blocks++;
         samples_take(s, &done->block);

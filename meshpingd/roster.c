@@ -48,6 +48,7 @@ static void drop_agent(server *s, agent_entry *entry)
     s->live_version++;
     live_forget(entry);
     clock_notes_dispose(&entry->clocks);
+    past_dispose(&entry->past);
     planning_agent(s, entry, true);
     free(entry);
 }
@@ -95,6 +96,7 @@ static meshping_status make_entry(server *s, const uint8_t public_key[MESHPING_K
         }
     } while (!entry->record.id || server_agent_by_id(s, entry->record.id));
     clock_notes_begin(&entry->clocks);
+    past_begin(&entry->past);
     memcpy(entry->record.public_key, public_key, MESHPING_KEY_LEN);
     entry->record.state = MESHPING_AGENT_PENDING;
     entry->record.first_seen_ms = entry->record.last_seen_ms = entry->record.state_changed_ms = server_unix_ms();

@@ -12,6 +12,7 @@
 /* More than the hour that is asked for, so that a question about it is answered without the disk. */
 #define CACHE_SPAN_US (HOUR_US + INT64_C(600000000))
 #define HOUR_US INT64_C(3600000000)
+#define NEWEST_LOOK_US INT64_C(60000000) /* most have one so shortly before */
 #define CACHE_AGENTS_A_TURN 3
 #define WINDOW_LEAST_US INT64_C(90000000)
 
@@ -118,6 +119,31 @@ void samples_take_clock(agent_entry *agent, const meshping_clock_note *note)
     clock_notes_add(&agent->clocks, note, server_unix_ms() * 1000 - CACHE_SPAN_US);
 }
 
+void samples_take_past(agent_entry *agent, const meshping_block_done *done)
+{
+    int64_t oldest_us = server_unix_ms() * 1000 - CACHE_SPAN_US;
+    if (!done->stored || done->quarantined)
+        return;
+    if (done->gap)
+        past_add_gap(&agent->past, &(meshping_stored_gap){done->write->epoch, *done->gap}, oldest_us);
+    past_add_start(&agent->past, &(meshping_epoch_start){done->write->epoch, done->epoch_first_us}, oldest_us);
+}
+
+int64_t samples_oldest_us(const server *s)
+{
+    return s->started_unix_ms * 1000 - CACHE_SPAN_US;
+}
+
+void samples_take_pauses(server *s)
+{
+    int64_t oldest_ms = samples_oldest_us(s) / 1000;
+    meshping_free(s->target_pauses);
+    s->target_pauses_known = meshping_store_target_pauses(s->store, 0, oldest_ms, INT64_MAX, &s->target_pauses,
+                                                          &s->target_pause_count, NULL) == MESHPING_OK;
+    if (!s->target_pauses_known)
+        s->target_pauses = NULL;
+}
+
 /* ---- what the writer thread does by itself ---- */
 
 static void on_sealed(void *user, const meshping_store_sealed *sealed)
@@ -177,13 +203,16 @@ static meshping_status load_cells(server *s, int64_t since_us, meshping_error *e
 
 meshping_status samples_load(server *s, meshping_error *err)
 {
-    int64_t begun_ms = server_mono_ms(), since_us = s->started_unix_ms * 1000 - CACHE_SPAN_US;
+    int64_t begun_ms = server_mono_ms(), since_us = samples_oldest_us(s);
     if (meshping_cache_new(&s->cache, CACHE_SPAN_US) != MESHPING_OK ||
         meshping_block_reader_make(&s->block_reader) != MESHPING_OK)
         return meshping_error_set(err, MESHPING_NOMEM, "out of memory");
     meshping_status status = load_cells(s, since_us, err);
+    if (status == MESHPING_OK)
+        status = meshping_store_pauses(s->store, since_us, INT64_MAX, &s->pauses, &s->pause_count, err);
     if (status != MESHPING_OK)
         return status;
+    samples_take_pauses(s);
     meshping_store_watch(s->store, &(meshping_store_watcher){on_sealed, on_trouble, s});
     log_info("store",
              "the newest samples are here in %" PRId64 " ms; the last hour comes from the disk until it is"
@@ -224,6 +253,26 @@ meshping_status samples_part_complete(samples_part *part, meshping_store *store,
     part->found = older;
     part->seam_us = part->from_us;
     return MESHPING_OK;
+}
+
+bool samples_newest_before(server *s, const agent_entry *agent, uint64_t target_id, int64_t before_us, int64_t *slot_us)
+{
+    uint64_t id = agent->record.id;
+    int64_t reach_us = meshping_cache_reach(s->cache, id, server_unix_ms() * 1000);
+    int64_t close_us = before_us - NEWEST_LOOK_US > reach_us ? before_us - NEWEST_LOOK_US : reach_us;
+    const int64_t looks_us[][2] = {{close_us, before_us}, {reach_us, close_us}};
+    *slot_us = INT64_MIN;
+    for (size_t i = 0; i < 2 && *slot_us == INT64_MIN; i++) {
+        meshping_series found;
+        if (looks_us[i][0] >= looks_us[i][1])
+            continue;
+        if (meshping_cache_series(s->cache, id, target_id, looks_us[i][0], looks_us[i][1], &found) != MESHPING_OK)
+            return false;
+        if (found.count)
+            *slot_us = found.samples[found.count - 1].slot_unix_us;
+        meshping_series_dispose(&found);
+    }
+    return *slot_us != INT64_MIN || past_begins_after(&agent->past, reach_us);
 }
 
 void samples_part_dispose(samples_part *part)

@@ -11,6 +11,18 @@ meshping_status samples_load(server *s, meshping_error *err);
 void samples_take(server *s, const meshping_stored_block *block);
 /* Takes a durable note of the agent's clock. */
 void samples_take_clock(agent_entry *agent, const meshping_clock_note *note);
+/* Takes what a durable block or gap tells of its agent's past. */
+void samples_take_past(agent_entry *agent, const meshping_block_done *done);
+/* The list of targets was saved: reads anew when they were paused. */
+void samples_take_pauses(server *s);
+/* From here on the server has in memory what explains where samples are missing. */
+int64_t samples_oldest_us(const server *s);
+/*
+ * The pair's newest slot before before_us; INT64_MIN: there is none. False: the cache does not reach back that far, and
+ * the store may have one.
+ */
+bool samples_newest_before(server *s, const agent_entry *agent, uint64_t target_id, int64_t before_us,
+                           int64_t *slot_us);
 /* What is too old leaves the cache, of a few agents at a time. */
 void samples_turn(server *s);
 /*

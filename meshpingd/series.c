@@ -51,7 +51,7 @@ static bool server_was_away(const series *s, int64_t from_ms, int64_t to_ms)
 static bool agent_was_restarted(const series *s, int64_t from_ms, int64_t to_ms)
 {
     for (size_t i = 0; i < s->start_count; i++)
-        if (s->starts_us[i] / 1000 > from_ms && s->starts_us[i] / 1000 <= to_ms)
+        if (s->starts[i].first_unix_us / 1000 > from_ms && s->starts[i].first_unix_us / 1000 <= to_ms)
             return true;
     return false;
 }

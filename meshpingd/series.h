@@ -20,7 +20,7 @@ typedef struct series {
     /* what explains missing stretches */
     const meshping_stored_gap *dropped; /* what the agent said that it could not keep */
     size_t dropped_count;
-    const int64_t *starts_us; /* first slots after the agent's process was started, ascending */
+    const meshping_epoch_start *starts; /* of the agent's process, ascending */
     size_t start_count;
     const meshping_pause *pauses; /* times without a server, by its clock */
     size_t pause_count;

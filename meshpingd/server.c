@@ -101,6 +101,7 @@ void server_dispose(server *s)
     for (size_t i = 0; i < s->agent_count; i++) {
         live_forget(s->agents[i]);
         clock_notes_dispose(&s->agents[i]->clocks);
+        past_dispose(&s->agents[i]->past);
         free(s->agents[i]->row);
         free(s->agents[i]);
     }
@@ -114,6 +115,8 @@ void server_dispose(server *s)
     quarantine_dispose(s);
     probing_dispose(s);
     meshping_target_list_dispose(&s->targets);
+    meshping_free(s->pauses);
+    meshping_free(s->target_pauses);
     planning_dispose(s);
     meshping_cache_free(s->cache);
     s->cache = NULL;

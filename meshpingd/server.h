@@ -12,6 +12,7 @@
 #include "meshpingd/clock_notes.h"
 #include "meshpingd/config.h"
 #include "meshpingd/descriptors.h"
+#include "meshpingd/past.h"
 #include "meshpingd/rate.h"
 #include "meshpingd/revocations.h"
 #include "meshpingd/settings.h"
@@ -44,6 +45,7 @@ typedef struct agent_entry {
     meshping_clock_note clock_noted;            /* what of it is in the store; at 0: of before the start, if at all */
     int64_t clock_noted_mono_us;
     clock_notes clocks;        /* what the store has of it, of the time that the cache has */
+    past past;                 /* the same of what it dropped, and of its starts */
     uint64_t quarantine_bytes; /* what it sent on hold */
     bool clock_skewed;         /* by more than a second */
     meshping_pins pins;        /* by which it knows the server, as it said last; pin_change.c */
@@ -92,6 +94,11 @@ typedef struct server {
     agent_index agent_index;
     bool names_changed; /* who shares a host name with another is to be worked out anew */
     meshping_target_list targets;
+    meshping_pause *pauses; /* times without a server that questions about what the cache has may need */
+    size_t pause_count;
+    meshping_target_pause *target_pauses; /* the same of targets, by target; samples_take_pauses */
+    size_t target_pause_count;
+    bool target_pauses_known; /* else the disk tells them */
     meshping_rule *rules;
     size_t rule_count;
     uint64_t rules_revision;

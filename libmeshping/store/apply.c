@@ -43,9 +43,10 @@ static meshping_status check_agent(meshping__sql *sql, meshping__write *item, me
 static meshping_status load_ranges(meshping__sql *sql, meshping__write *item, meshping_error *err)
 {
     sqlite3_stmt *statement;
-    meshping_status status =
-        meshping__sql_query(sql, &statement, err, "SELECT ranges FROM epochs WHERE agent_id = ?1 AND epoch = ?2", "ii",
-                            (int64_t)item->write.agent_id, (int64_t)item->write.epoch);
+    item->epoch_first_us = INT64_MAX;
+    meshping_status status = meshping__sql_query(
+        sql, &statement, err, "SELECT ranges, first_us FROM epochs WHERE agent_id = ?1 AND epoch = ?2", "ii",
+        (int64_t)item->write.agent_id, (int64_t)item->write.epoch);
     if (status == MESHPING_OK)
         status = meshping__sql_step(sql, statement, err);
     if (status == MESHPING_NOT_FOUND)
@@ -54,15 +55,19 @@ static meshping_status load_ranges(meshping__sql *sql, meshping__write *item, me
         return status;
     bool sound = meshping__ranges_decode(&item->ranges, sqlite3_column_blob(statement, 0),
                                          (size_t)sqlite3_column_bytes(statement, 0));
+    bool knows_first = sqlite3_column_type(statement, 1) != SQLITE_NULL; /* not of one from before schema 8 */
+    item->epoch_first_us = knows_first ? sqlite3_column_int64(statement, 1) : INT64_MIN;
     sqlite3_reset(statement);
     return sound ? MESHPING_OK : refuse(item, MESHPING_CORRUPT, "the epoch's received ranges are damaged");
 }
 
-static meshping_status save_ranges(meshping__sql *sql, const meshping__write *item, meshping_error *err)
+static meshping_status save_ranges(meshping__sql *sql, meshping__write *item, meshping_error *err)
 {
     uint8_t bytes[MESHPING__RANGES_BYTES_MAX];
     size_t length = meshping__ranges_encode(&item->ranges, bytes);
     int64_t first_us = item->is_gap ? item->gap.first_unix_us : item->first_us;
+    if (first_us < item->epoch_first_us)
+        item->epoch_first_us = first_us;
     return meshping__sql_run(sql, err,
                              "INSERT INTO epochs(agent_id, epoch, updated_us, ranges, first_us)"
                              " VALUES(?1, ?2, ?3, ?4, ?5)"

@@ -42,6 +42,7 @@ typedef struct meshping__write {
     bool on_hold, quarantined, noted;
     uint64_t quarantine_bytes, quarantine_bytes_max;
     int64_t id;
+    int64_t epoch_first_us;
     meshping__ranges ranges;
     char error[MESHPING_ERROR_MESSAGE_MAX];
 } meshping__write;

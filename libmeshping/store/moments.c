@@ -2,17 +2,23 @@
 /* What explains a stretch without samples: starts of agents, their clocks, times without a server. */
 #include "store/internal.h"
 
+static const char *read_start(sqlite3_stmt *row, void *item)
+{
+    *(meshping_epoch_start *)item =
+        (meshping_epoch_start){(uint64_t)sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1)};
+    return NULL;
+}
+
 meshping_status meshping_store_starts(meshping_store *store, uint64_t agent_id, int64_t from_us, int64_t to_us,
-                                      int64_t **starts_us, size_t *count, meshping_error *err)
+                                      meshping_epoch_start **starts, size_t *count, meshping_error *err)
 {
     sqlite3_stmt *row = NULL;
-    meshping_status status =
-        meshping__sql_query(&store->sql, &row, err,
-                            "SELECT first_us FROM epochs WHERE agent_id = ?1 AND first_us >= ?2 AND first_us < ?3"
-                            " AND " MESHPING__AGENT_STAYS " ORDER BY first_us",
-                            "iii", (int64_t)agent_id, from_us, to_us);
-    return meshping__sql_rows(&store->sql, status, row, meshping__sql_read_int64, sizeof **starts_us,
-                              (void **)starts_us, count, err);
+    meshping_status status = meshping__sql_query(
+        &store->sql, &row, err,
+        "SELECT epoch, first_us FROM epochs WHERE agent_id = ?1 AND first_us >= ?2 AND first_us < ?3"
+        " AND " MESHPING__AGENT_STAYS " ORDER BY first_us, epoch",
+        "iii", (int64_t)agent_id, from_us, to_us);
+    return meshping__sql_rows(&store->sql, status, row, read_start, sizeof **starts, (void **)starts, count, err);
 }
 
 static const char *read_clock(sqlite3_stmt *row, void *item)

@@ -377,9 +377,3 @@ meshping_status meshping__sql_rows(meshping__sql *sql, meshping_status status, s
     *count = n;
     return MESHPING_OK;
 }
-
-const char *meshping__sql_read_int64(sqlite3_stmt *row, void *item)
-{
-    *(int64_t *)item = sqlite3_column_int64(row, 0);
-    return NULL;
-}

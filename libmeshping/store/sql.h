@@ -52,8 +52,6 @@ typedef const char *(*meshping__sql_read_fn)(sqlite3_stmt *row, void *item);
 meshping_status meshping__sql_rows(meshping__sql *sql, meshping_status status, sqlite3_stmt *statement,
                                    meshping__sql_read_fn read, size_t size, void **items, size_t *count,
                                    meshping_error *err);
-/* The first column, as an int64_t. */
-const char *meshping__sql_read_int64(sqlite3_stmt *row, void *item);
 
 /*
  * Query and run to the end. EXISTS: a unique value is there already. A change outside of a transaction becomes one when

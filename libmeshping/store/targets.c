@@ -200,6 +200,7 @@ static const char *read_target_pause(sqlite3_stmt *row, void *item)
     meshping_target_pause *pause = item;
     *pause = (meshping_target_pause){.from_ms = sqlite3_column_int64(row, 0), .to_ms = sqlite3_column_int64(row, 1)};
     meshping__sql_text(row, 2, pause->reason, sizeof pause->reason);
+    pause->target_id = (uint64_t)sqlite3_column_int64(row, 3);
     return NULL;
 }
 
@@ -209,8 +210,10 @@ meshping_status meshping_store_target_pauses(meshping_store *store, uint64_t tar
     sqlite3_stmt *row = NULL;
     meshping_status status =
         meshping__sql_query(&store->sql, &row, err,
-                            "SELECT from_ms, to_ms, reason FROM target_pauses WHERE target_id = ?1 AND from_ms < ?3"
-                            " AND (to_ms = 0 OR to_ms > ?2) AND (to_ms = 0 OR to_ms > from_ms) ORDER BY from_ms",
+                            "SELECT from_ms, to_ms, reason, target_id FROM target_pauses"
+                            " WHERE target_id BETWEEN ?1 AND iif(?1, ?1, 9223372036854775807) AND from_ms < ?3"
+                            " AND (to_ms = 0 OR to_ms > ?2) AND (to_ms = 0 OR to_ms > from_ms)"
+                            " ORDER BY target_id, from_ms",
                             "iii", (int64_t)target_id, from_ms, to_ms);
     return meshping__sql_rows(&store->sql, status, row, read_target_pause, sizeof **pauses, (void **)pauses, count,
                               err);

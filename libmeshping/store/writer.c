@@ -405,6 +405,8 @@ static void complete(const meshping__write *item)
         .quarantined = item->quarantined,
         .quarantine_bytes = item->quarantine_bytes,
         .noted = item->noted,
+        .gap = item->is_gap ? &item->gap : NULL,
+        .epoch_first_us = item->epoch_first_us,
     };
     item->fn(item->user, &done);
 }

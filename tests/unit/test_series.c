@@ -97,14 +97,14 @@ static void test_a_restart_and_a_server_that_was_away_look_different(void **stat
 {
     meshping_sample samples[200];
     series s = whole(samples, make_samples(samples));
-    int64_t start_us = 398 * S; /* of another target, a little earlier */
+    meshping_epoch_start start = {1, 398 * S}; /* of another target, a little earlier */
     meshping_pause pause = {150 * S, 350 * S};
     meshping_stored_gap gap = dropped(205, 395, MESHPING_GAP_EXPIRED, 5);
     (void)state;
-    s.starts_us = &start_us;
+    s.starts = &start;
     s.start_count = 1;
     assert_string_equal(gaps_of(&s), "200-400 agent_restarted");
-    start_us = 100 * S;
+    start.first_unix_us = 100 * S;
     assert_string_equal(gaps_of(&s), "200-400 connection_trouble");
     s.pauses = &pause;
     s.pause_count = 1;
@@ -138,7 +138,7 @@ static void test_a_pause_of_the_target_is_the_reason_where_it_was_paused(void **
 {
     meshping_sample samples[200];
     series s = whole(samples, make_samples(samples));
-    meshping_target_pause pauses[] = {{203000, 396000, "new \"line\" card"}, {450000, 460000, "not seen"}};
+    meshping_target_pause pauses[] = {{203000, 396000, "new \"line\" card", 0}, {450000, 460000, "not seen", 0}};
     (void)state;
     s.target_pauses = pauses;
     s.target_pause_count = 2;
@@ -151,7 +151,7 @@ static void test_a_pause_of_the_target_is_the_reason_where_it_was_paused(void **
     pauses[0].from_ms = 250000; /* what was missing before and after has another reason */
     pauses[0].to_ms = 300000;
     assert_string_equal(gaps_of(&s), "200-250 connection_trouble;250-300 paused;300-400 connection_trouble");
-    pauses[1] = (meshping_target_pause){300000, 0, "still"};
+    pauses[1] = (meshping_target_pause){300000, 0, "still", 0};
     assert_string_equal(gaps_of(&s), "200-250 connection_trouble;250-300 paused;300-400 paused");
 }
 
@@ -191,7 +191,7 @@ static void test_a_pause_is_told_though_no_sample_was_there_before(void **state)
 {
     meshping_sample samples[200];
     series s = whole(samples, make_samples(samples));
-    meshping_target_pause pause = {-1000, 98000, "not yet"};
+    meshping_target_pause pause = {-1000, 98000, "not yet", 0};
     (void)state;
     s.target_pauses = &pause;
     s.target_pause_count = 1;
@@ -202,9 +202,9 @@ static void test_a_pause_is_told_though_no_sample_was_there_before(void **state)
     s.count = 0;
     assert_string_equal(gaps_of(&s), "0-600 paused");
     s.before_ms = -90000; /* what ended before the window is not in it */
-    pause = (meshping_target_pause){-60000, -30000, "over"};
+    pause = (meshping_target_pause){-60000, -30000, "over", 0};
     assert_string_equal(gaps_of(&s), "0-600 connection_trouble");
-    pause = (meshping_target_pause){-60000, 50000, "over"};
+    pause = (meshping_target_pause){-60000, 50000, "over", 0};
     assert_string_equal(gaps_of(&s), "0-50 paused;50-600 connection_trouble");
     s.before_ms = INT64_MIN;
     s.target_pause_count = 0;

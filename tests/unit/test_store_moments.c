@@ -23,7 +23,7 @@ static void test_an_epoch_starts_with_its_earliest_slot_whatever_came_first(void
 {
     fixture *f = *state;
     meshping_clock_note none = {0};
-    int64_t *starts = NULL;
+    meshping_epoch_start *starts = NULL;
     size_t count;
     add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
     store_with(f, 7, 2, T0 + 10 * STEP, none); /* live first, backlog after */
@@ -32,8 +32,10 @@ static void test_an_epoch_starts_with_its_earliest_slot_whatever_came_first(void
     store_with(f, 8, 1, T0 + 30 * STEP, none);
     assert_int_equal(meshping_store_starts(f->store, AGENT, T0, T0 + 100 * STEP, &starts, &count, NULL), MESHPING_OK);
     assert_int_equal(count, 2);
-    assert_int_equal(starts[0], T0 + 4 * STEP);
-    assert_int_equal(starts[1], T0 + 30 * STEP);
+    assert_int_equal(starts[0].epoch, 7);
+    assert_int_equal(starts[0].first_unix_us, T0 + 4 * STEP);
+    assert_int_equal(starts[1].epoch, 8);
+    assert_int_equal(starts[1].first_unix_us, T0 + 30 * STEP);
     meshping_free(starts);
     assert_int_equal(meshping_store_starts(f->store, AGENT, T0 + 5 * STEP, T0 + 30 * STEP, &starts, &count, NULL),
                      MESHPING_OK);

@@ -110,7 +110,8 @@ static void assert_hidden(const fixture *f, uint64_t agent_id)
     meshping_clock_note *notes;
     meshping_quarantine_source *sources;
     meshping_range ranges[MESHPING_RANGES_MAX];
-    int64_t step_us, *starts;
+    int64_t step_us;
+    meshping_epoch_start *starts;
     size_t count;
     meshping_store *s = f->store;
     assert_int_equal(meshping_store_series(s, agent_id, 7, INT64_MIN, INT64_MAX, &series, NULL), MESHPING_OK);

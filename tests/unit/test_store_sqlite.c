@@ -386,7 +386,7 @@ static void test_a_question_about_one_agent_looks_at_no_other(void **state)
     meshping_range ranges[MESHPING_RANGES_MAX];
     meshping_stored_gap *gaps = NULL;
     meshping_clock_note *notes = NULL;
-    int64_t *starts = NULL;
+    meshping_epoch_start *starts = NULL;
     meshping_pair_sample *last = NULL;
     meshping_series series;
     for (unsigned i = 0; i <= MANY; i++) {

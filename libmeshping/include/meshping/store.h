@@ -86,6 +86,8 @@ typedef struct meshping_block_done {
     bool quarantined;          /* the agent is on hold: durable, and kept apart; LIMIT: its quarantine is full */
     uint64_t quarantine_bytes; /* in the agent's quarantine now, when quarantined */
     bool noted;                /* write->clock is now among what meshping_store_clocks tells */
+    const meshping_gap *gap;   /* of meshping_store_submit_gap; NULL: it was a block */
+    int64_t epoch_first_us;    /* when stored and not quarantined: its epoch's first slot; INT64_MIN: not known */
 } meshping_block_done;
 
 typedef void (*meshping_block_done_fn)(void *user, const meshping_block_done *done);
@@ -288,12 +290,16 @@ typedef struct meshping_stored_gap {
 MESHPING_API meshping_status meshping_store_gaps(meshping_store *store, uint64_t agent_id, int64_t from_us,
                                                  int64_t to_us, meshping_stored_gap **gaps, size_t *count,
                                                  meshping_error *err);
+typedef struct meshping_epoch_start {
+    uint64_t epoch;
+    int64_t first_unix_us; /* its first slot */
+} meshping_epoch_start;
 /*
- * The first slots of an agent's epochs that began in from_us..to_us, ascending: where its process was started.
- * *starts_us is the caller's (meshping_free).
+ * The agent's epochs that began in from_us..to_us, ascending by time: where its process was started. *starts is the
+ * caller's (meshping_free).
  */
 MESHPING_API meshping_status meshping_store_starts(meshping_store *store, uint64_t agent_id, int64_t from_us,
-                                                   int64_t to_us, int64_t **starts_us, size_t *count,
+                                                   int64_t to_us, meshping_epoch_start **starts, size_t *count,
                                                    meshping_error *err);
 /* What was noted of an agent's clock in from_us..to_us, and the last note before; *notes is the caller's. */
 MESHPING_API meshping_status meshping_store_clocks(meshping_store *store, uint64_t agent_id, int64_t from_us,
@@ -312,8 +318,12 @@ MESHPING_API meshping_status meshping_store_pauses(meshping_store *store, int64_
 typedef struct meshping_target_pause {
     int64_t from_ms, to_ms;
     char reason[MESHPING_TARGET_NAME_MAX];
+    uint64_t target_id;
 } meshping_target_pause;
-/* Those of a target that overlap from_ms..to_ms, ascending, as lists saved them; *pauses is the caller's. */
+/*
+ * Those of a target (0: of all, by target) that overlap from_ms..to_ms, ascending, as lists saved them; *pauses is the
+ * caller's.
+ */
 MESHPING_API meshping_status meshping_store_target_pauses(meshping_store *store, uint64_t target_id, int64_t from_ms,
                                                           int64_t to_ms, meshping_target_pause **pauses, size_t *count,
                                                           meshping_error *err);
