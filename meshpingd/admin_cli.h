@@ -8,7 +8,7 @@
  * that is not said. Exit status: 0 made, 1 not possible, 2 wrong usage.
  */
 int admin_main(int argc, char **argv);
-/* `meshpingd routes`: method, path, role and flags of every route, one a line. 0. */
+/* `meshpingd routes`: method, path, role and flags, action and the fields of its body of every route, one a line. 0. */
 int routes_main(void);
 
 #endif

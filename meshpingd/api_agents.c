@@ -220,6 +220,9 @@ static meshping_status approve_one(http_exchange *x, json_object *item, json_obj
     uint64_t id;
     if (!json_object_is_type(item, json_type_object))
         return meshping_error_set(err, MESHPING_INVALID, "not an object");
+    meshping_status status = json_body_fields(item, "id fingerprint revision", "an agent's approval", err);
+    if (status != MESHPING_OK)
+        return status;
     json_object_object_get_ex(item, "id", &id_value);
     json_object_object_get_ex(item, "fingerprint", &fingerprint);
     json_object_object_get_ex(item, "revision", &revision);

@@ -147,12 +147,13 @@ void api_summary(http_exchange *x)
     ask(x, q);
 }
 
-/* {"agent": ID, "target": N}; either may be absent. */
-static bool pair_of_json(meshping_pair *pair, json_object *item)
+/* {"agent": ID, "target": N}; either may be absent. On false a field that is too many is in `err`. */
+static bool pair_of_json(meshping_pair *pair, json_object *item, meshping_error *err)
 {
     json_object *field;
     *pair = (meshping_pair){0};
-    if (!json_object_is_type(item, json_type_object))
+    if (!json_object_is_type(item, json_type_object) ||
+        json_body_fields(item, "agent target", "a pair", err) != MESHPING_OK)
         return false;
     if (json_object_object_get_ex(item, "agent", &field) &&
         !(json_body_string(field) && http_id_parse(json_body_string(field), &pair->agent_id) && pair->agent_id))
@@ -198,12 +199,12 @@ void api_summary_of_pairs(http_exchange *x)
     bool good = q->pairs;
     if (!good)
         http_respond_problem(x, 500, "out of memory");
-    for (size_t i = 0; good && i < q->pair_count; i++)
-        if (!pair_of_json(&q->pairs[i], json_object_array_get_idx(list, i))) {
-            http_respond_problem(x, 400,
-                                 "pair %zu must be an object with \"agent\" (16 hex digits), \"target\" or both", i);
-            good = false;
-        }
+    for (size_t i = 0; good && i < q->pair_count; i++) {
+        meshping_error err = {.message = "must be an object with \"agent\" (16 hex digits), \"target\" or both"};
+        good = pair_of_json(&q->pairs[i], json_object_array_get_idx(list, i), &err);
+        if (!good)
+            http_respond_problem(x, 400, "pair %zu: %s", i, err.message);
+    }
     if (!good || !take_body_times(x, q)) {
         history_free(q);
         return;

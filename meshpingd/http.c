@@ -198,6 +198,10 @@ static void dispatch(http_exchange *x)
             http_respond_problem(x, 400, "the body must be a JSON object");
             return;
         }
+        if (x->route->fields && json_body_fields(x->json, x->route->fields, "this request", &err) != MESHPING_OK) {
+            http_respond_error(x, &err);
+            return;
+        }
     }
     http_audit_begin(x);
     x->route->handler(x);

@@ -84,6 +84,26 @@ meshping_status json_body_take_text(json_object *item, const char *name, bool ne
     return MESHPING_OK;
 }
 
+static bool has_word(const char *words, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = words; length && (at = strstr(at, word)); at += length)
+        if ((at == words || at[-1] == ' ') && (at[length] == 0 || at[length] == ' ') && !strchr(word, ' '))
+            return true;
+    return false;
+}
+
+meshping_status json_body_fields(json_object *object, const char *fields, const char *of, meshping_error *err)
+{
+    json_object_object_foreach(object, key, unused)
+    {
+        (void)unused;
+        if (!has_word(fields, key))
+            return meshping_error_set(err, MESHPING_INVALID, "\"%.40s\" is not a field of %s", key, of);
+    }
+    return MESHPING_OK;
+}
+
 /* One pair must be one label, whatever it holds. */
 static bool is_word(const char *text)
 {
@@ -129,14 +149,8 @@ static meshping_status rule_parse(meshping_rule *rule, json_object *item, meshpi
     *rule = (meshping_rule){0};
     if (!json_object_is_type(item, json_type_object))
         return meshping_error_set(err, MESHPING_INVALID, "it must be an object");
-    json_object_object_foreach(item, key, unused)
-    {
-        (void)unused;
-        if (strcmp(key, "name") != 0 && strcmp(key, "kind") != 0 && strcmp(key, "agents") != 0 &&
-            strcmp(key, "targets") != 0)
-            return meshping_error_set(err, MESHPING_INVALID, "\"%.40s\" is not a field of a rule", key);
-    }
-    if ((status = json_body_take_text(item, "name", false, rule->name, sizeof rule->name, err)) != MESHPING_OK ||
+    if ((status = json_body_fields(item, "name kind agents targets", "a rule", err)) != MESHPING_OK ||
+        (status = json_body_take_text(item, "name", false, rule->name, sizeof rule->name, err)) != MESHPING_OK ||
         (status = json_body_take_text(item, "kind", false, kind, sizeof kind, err)) != MESHPING_OK ||
         (status = json_body_take_text(item, "agents", false, rule->agents, sizeof rule->agents, err)) != MESHPING_OK ||
         (status = json_body_take_text(item, "targets", false, rule->targets, sizeof rule->targets, err)) != MESHPING_OK)

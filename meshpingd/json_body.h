@@ -18,6 +18,12 @@ meshping_status json_body_take_text(json_object *item, const char *name, bool ne
                                     meshping_error *err);
 
 /*
+ * Whether `object` has no field but those of `fields`, words with one space between. INVALID names the first other
+ * one, as none of `of` ("a target").
+ */
+meshping_status json_body_fields(json_object *object, const char *fields, const char *of, meshping_error *err);
+
+/*
  * Labels out of {"key": "value", ...} as canonical text into out[MESHPING_LABELS_MAX]; NULL is none. INVALID, LIMIT:
  * see meshping_labels_parse.
  */

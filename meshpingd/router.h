@@ -54,6 +54,7 @@ typedef struct http_route {
     http_access access;
     unsigned flags;
     const char *action; /* what the audit log calls it; NULL where nothing is changed */
+    const char *fields; /* of the JSON object that it takes, "user password"; NULL: none, or the handler looks itself */
 } http_route;
 
 /* Whether one of this role may take it; NONE is somebody who is not known. */

@@ -55,14 +55,9 @@ static meshping_status take_pause(json_object *item, meshping_target *target, me
         return MESHPING_OK;
     if (!json_object_is_type(field, json_type_object))
         return meshping_error_set(err, MESHPING_INVALID, "\"paused\" must be an object: {\"reason\":\"moved\"}");
-    json_object_object_foreach(field, key, unused)
-    {
-        (void)unused;
-        if (strcmp(key, "reason") != 0 && strcmp(key, "until_ms") != 0)
-            return meshping_error_set(err, MESHPING_INVALID, "\"%.40s\" is not a field of a pause", key);
-    }
-    meshping_status status =
-        json_body_take_text(field, "reason", true, target->pause_reason, sizeof target->pause_reason, err);
+    meshping_status status = json_body_fields(field, "reason until_ms", "a pause", err);
+    if (status == MESHPING_OK)
+        status = json_body_take_text(field, "reason", true, target->pause_reason, sizeof target->pause_reason, err);
     if (status == MESHPING_OK && !target->pause_reason[0])
         return meshping_error_set(err, MESHPING_INVALID, "a pause needs a reason");
     if (status != MESHPING_OK || !json_object_object_get_ex(field, "until_ms", &until) || !until)
@@ -95,20 +90,12 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
         (status = take_number(item, "slow_ms", MESHPING_SLOW_MS_MAX, &target->slow_ms, err)) != MESHPING_OK ||
         (status = take_number(item, "lossy_percent", 100, &lossy, err)) != MESHPING_OK ||
         (status = take_labels(item, target->labels, err)) != MESHPING_OK ||
-        (status = take_pause(item, target, err)) != MESHPING_OK)
+        (status = take_pause(item, target, err)) != MESHPING_OK ||
+        (status = json_body_fields(item,
+                                   "address name id interval_ms timeout_ms size dscp ttl dont_fragment source "
+                                   "interface family slow_ms lossy_percent labels paused",
+                                   "a target", err)) != MESHPING_OK)
         return status;
-    json_object_object_foreach(item, key, value)
-    {
-        static const char *known[] = {
-            "address",       "name",   "id",        "interval_ms", "timeout_ms", "size",          "dscp",   "ttl",
-            "dont_fragment", "source", "interface", "family",      "slow_ms",    "lossy_percent", "labels", "paused"};
-        bool found = false;
-        (void)value;
-        for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-            found = found || strcmp(key, known[i]) == 0;
-        if (!found)
-            return meshping_error_set(err, MESHPING_INVALID, "\"%.40s\" is not a field of a target", key);
-    }
     target->size = (uint16_t)size;
     target->dscp = (uint8_t)dscp;
     target->family = (uint8_t)family; /* checked with the whole target */

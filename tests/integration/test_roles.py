@@ -16,7 +16,7 @@ import pytest
 import websockets
 
 import http_lab
-from openapi_lab import DOCUMENT, OPERATIONS, check_schema
+from openapi_lab import DOCUMENT, OPERATIONS, check_schema, resolve
 
 RANK = {"none": 0, "viewer": 1, "operator": 2, "admin": 3}
 PASSWORD = "thunder walrus ladder"
@@ -75,7 +75,7 @@ def test_every_route_of_the_server_is_in_the_file_and_the_other_way_round():
     table = {}
     for line in subprocess.run([http_lab.BIN / "meshpingd", "routes"], check=True, text=True,
                                stdout=subprocess.PIPE).stdout.splitlines():
-        method, pattern, access, action = line.split(" ", 3)
+        method, pattern, access, action, _ = line.split(" ", 4)
         role, *flags = access.split(",")
         assert (method, pattern) not in table
         table[method, pattern] = (role, "session" in flags, "fresh" in flags, None if action == "-" else action)
@@ -89,6 +89,60 @@ def test_every_route_of_the_server_is_in_the_file_and_the_other_way_round():
              "/api/v1/rules/preview"}
     for (method, pattern), (_, _, _, action) in table.items():
         assert (action is None) == (method == "GET" or pattern in quiet), pattern
+
+
+# ---- bodies ----
+
+BODIES = [(method, path, resolve(resolve(operation["requestBody"])["content"]["application/json"]["schema"]))
+          for method, path, operation in OPERATIONS if "requestBody" in operation]
+
+
+def least(schema):
+    """What the schema takes and has no more in it than it must."""
+    schema = resolve(schema)
+    if schema.get("type") == "object":
+        return {name: least(schema["properties"][name]) for name in schema.get("required", [])}
+    return schema.get("enum", [None])[0] or {"array": [], "integer": 1, "boolean": True, "string": "1" * 16}[schema["type"]]
+
+
+def with_a_stranger(schema):
+    """Bodies with a field that is in no schema, one for each object within objects and lists; what was put in."""
+    schema = resolve(schema)
+    for way in schema.get("oneOf", []):
+        yield from with_a_stranger(way)
+    if schema.get("type") == "array":
+        yield from ([item] for item in with_a_stranger(schema["items"]))
+    if schema.get("type") != "object" or "properties" not in schema:
+        return  # labels have the names that people give them
+    assert schema["additionalProperties"] is False
+    yield {**least(schema), "strange": 1}
+    for name, inner in schema["properties"].items():
+        yield from ({**least(schema), name: found} for found in with_a_stranger(inner))
+
+
+def test_a_field_that_no_body_has_is_refused_and_named(server):
+    tried = 0
+    for method, path, schema in BODIES:
+        for body in with_a_stranger(schema):
+            answer = server.call(method.upper(), fill(path), body)
+            tried += 1
+            if path == "/api/v1/agents/approve" and "strange" not in body:
+                answer = answer.json()  # each of many has its own answer
+                assert answer["approved"] == 0 and '"strange"' in answer["results"][0]["detail"], answer
+                continue
+            assert answer.status == 400 and "strange" in answer.body.decode(), (method, path, body, answer)
+            assert path.startswith("/admin") or answer.headers["Content-Type"] == "application/problem+json"
+    assert tried > len(BODIES) > 20
+
+
+def test_every_body_takes_the_fields_that_the_file_has(server):
+    for line in subprocess.run([http_lab.BIN / "meshpingd", "routes"], check=True, text=True,
+                               stdout=subprocess.PIPE).stdout.splitlines():
+        method, pattern, _, _, fields = line.split(" ", 4)
+        schema = next((s for m, path, s in BODIES if (m.upper(), re.sub(r"\{[a-z]+\}", "*", path)) == (method, pattern)), {})
+        if pattern == "/api/v1/settings":
+            continue  # has its own table
+        assert set(fields.split()) == set(schema.get("properties", {})), pattern
 
 
 def test_every_test_that_the_security_table_names_is_there():

@@ -171,6 +171,36 @@ static void test_a_wrong_item_is_named_with_its_reason(void **state)
     }
 }
 
+static void test_only_whole_names_are_fields(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *fields, *reason; /* NULL: taken */
+    } cases[] = {
+        {"{}", "", NULL},
+        {"{\"user\":1,\"password\":2}", "user password", NULL},
+        {"{\"password\":1}", "user password", NULL},
+        {"{\"user\":1,\"useR\":2}", "user password", "\"useR\" is not a field of a test"},
+        {"{\"pass\":1}", "user password", "\"pass\""},
+        {"{\"word\":1}", "user password word_of", "\"word\""},
+        {"{\"user password\":1}", "user password", "\"user password\""},
+        {"{\"\":1}", "user password", "\"\" is not"},
+        {"{\"\":1}", "", "\"\" is not"},
+        {"{\" \":1}", "user password", "\" \" is not"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_object *object = NULL;
+        meshping_error err = {0};
+        meshping_status status = json_body_parse(&object, cases[i].text, strlen(cases[i].text), &err);
+        if (status == MESHPING_OK)
+            status = json_body_fields(object, cases[i].fields, "a test", &err);
+        assert_int_equal(status, cases[i].reason ? MESHPING_INVALID : MESHPING_OK);
+        if (cases[i].reason && !strstr(err.message, cases[i].reason))
+            fail_msg("\"%s\" does not hold \"%s\"", err.message, cases[i].reason);
+        json_object_put(object);
+    }
+}
+
 static void test_the_originals_form_takes_strings_only(void **state)
 {
     (void)state;
@@ -355,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_json_nesting_is_limited),
         cmocka_unit_test(test_items_are_strings_or_objects),
         cmocka_unit_test(test_a_wrong_item_is_named_with_its_reason),
+        cmocka_unit_test(test_only_whole_names_are_fields),
         cmocka_unit_test(test_the_originals_form_takes_strings_only),
         cmocka_unit_test(test_a_name_may_stand_there_once_a_family),
         cmocka_unit_test(test_targets_that_stay_keep_what_they_have_up_to_the_limit),

@@ -24,10 +24,10 @@ static void handler(struct http_exchange *x)
 }
 
 static const http_route routes[] = {
-    {"/a", handler, HTTP_GET, HTTP_VIEWER, 0, NULL},
-    {"/a", handler, HTTP_POST, HTTP_VIEWER, 0, "x"},
-    {"/agents/*/approve", handler, HTTP_POST, HTTP_VIEWER, 0, "x"},
-    {"/monitoring/*/*", handler, HTTP_GET, HTTP_VIEWER, 0, NULL},
+    {"/a", handler, HTTP_GET, HTTP_VIEWER, 0, NULL, NULL},
+    {"/a", handler, HTTP_POST, HTTP_VIEWER, 0, "x", NULL},
+    {"/agents/*/approve", handler, HTTP_POST, HTTP_VIEWER, 0, "x", NULL},
+    {"/monitoring/*/*", handler, HTTP_GET, HTTP_VIEWER, 0, NULL, NULL},
 };
 #define ROUTES routes, sizeof routes / sizeof routes[0]
 
