@@ -268,6 +268,10 @@ static int filter(struct lws *wsi)
         log_warning("agents", "a request for %s with the agents' subprotocol: refused", path);
         return 1;
     }
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_URI_ARGS) > 0) {
+        log_warning("agents", "a request for %s with a query: refused", path);
+        return 1;
+    }
     server *s = lws_context_user(lws_get_context(wsi));
     const meshping_address *peer = peers_address(lws_get_socket_fd(wsi));
     if (s->blocked.count && peer && meshping_cidr_list_contains(&s->blocked, peer)) {

@@ -158,6 +158,11 @@ def test_silence_ends_after_the_deadline(server):
     ("/agent", "meshping.agent.v1", "Origin: https://evil.example\r\n"),
     ("/elsewhere", "meshping.agent.v1", ""),
     ("/agent", "chat", ""),
+    ("/agent?x=1", "meshping.agent.v1", ""),
+    ("/agent?=", "meshping.agent.v1", ""),
+    ("/agent/", "meshping.agent.v1", ""),
+    ("/agent/x", "meshping.agent.v1", ""),
+    ("/Agent", "meshping.agent.v1", ""),
 ])
 def test_only_the_exact_endpoint_upgrades(server, path, protocol, extra):
     _, head = upgrade(server, path, protocol, extra)
