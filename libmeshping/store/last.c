@@ -35,7 +35,7 @@ static size_t place_of(newest *n, uint64_t agent_id, uint64_t target_id, bool *f
 }
 
 static meshping_status take_entry(newest *n, uint64_t agent_id, const meshping_block_reader *reader, size_t i,
-                                  meshping_error *err)
+                                  const meshping__place *place, meshping_error *err)
 {
     meshping_block_entry entry;
     size_t count = 0;
@@ -60,12 +60,14 @@ static meshping_status take_entry(newest *n, uint64_t agent_id, const meshping_b
     if (at == SIZE_MAX)
         return meshping__no_memory(err);
     n->items[at].sample = n->samples[count - 1];
+    if (place->level == MESHPING__LEVEL_JOURNAL) /* as the agent sent it, who does not decide what is late */
+        meshping_samples_mark_late(&n->items[at].sample, 1, place->received_agent_us);
     return MESHPING_OK;
 }
 
 /* CORRUPT: some of it cannot be read; the rest is taken. */
-static meshping_status take_block(newest *n, uint64_t agent_id, const uint8_t *bytes, size_t length,
-                                  meshping_error *err)
+static meshping_status take_block(newest *n, uint64_t agent_id, const meshping__place *place, const uint8_t *bytes,
+                                  size_t length, meshping_error *err)
 {
     meshping_block_reader *reader = NULL;
     meshping_status status = meshping_block_reader_new(&reader, bytes, length, NULL);
@@ -73,7 +75,7 @@ static meshping_status take_block(newest *n, uint64_t agent_id, const uint8_t *b
         return status == MESHPING_NOMEM ? meshping__no_memory(err) : MESHPING_CORRUPT;
     bool damaged = false;
     for (size_t i = 0; status == MESHPING_OK && i < meshping_block_reader_target_count(reader); i++) {
-        status = take_entry(n, agent_id, reader, i, err);
+        status = take_entry(n, agent_id, reader, i, place, err);
         damaged = damaged || status == MESHPING_CORRUPT;
         if (status == MESHPING_CORRUPT)
             status = MESHPING_OK;
@@ -119,7 +121,7 @@ static meshping_status take_agent(newest *n, meshping__sql *sql, uint64_t agent_
         size_t length;
         status = meshping__place_bytes(&places.items[i], sql, &statement, &bytes, &length, err);
         if (status == MESHPING_OK) {
-            status = take_block(n, agent_id, bytes, length, err);
+            status = take_block(n, agent_id, &places.items[i], bytes, length, err);
             sqlite3_reset(statement);
         }
         if (status == MESHPING_CORRUPT) /* what it had is not known */
