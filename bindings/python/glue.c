@@ -62,6 +62,29 @@ int glue_append(PyObject *list, PyObject *item)
     return failed;
 }
 
+/* Two whole numbers out of a sequence of them; `what` is in the TypeError or ValueError. */
+bool glue_pair(PyObject *item, const char *what, uint64_t pair[2])
+{
+    PyObject *parts = PySequence_Fast(item, what);
+    bool good = parts != NULL && PySequence_Fast_GET_SIZE(parts) == 2;
+    if (parts != NULL && !good)
+        PyErr_SetString(PyExc_ValueError, what);
+    for (Py_ssize_t i = 0; good && i < 2; i++) {
+        PyObject *part = PySequence_Fast_GET_ITEM(parts, i);
+        good = PyLong_Check(part);
+        if (!good) {
+            PyErr_SetString(PyExc_TypeError, what);
+            break;
+        }
+        pair[i] = PyLong_AsUnsignedLongLong(part);
+        good = PyErr_Occurred() == NULL;
+        if (!good) /* OverflowError: it is negative, or over 64 bits */
+            PyErr_SetString(PyExc_ValueError, what);
+    }
+    Py_XDECREF(parts);
+    return good;
+}
+
 PyObject *glue_samples(const meshping_sample *samples, size_t count)
 {
     PyObject *list = PyList_New((Py_ssize_t)count);
@@ -308,10 +331,11 @@ PyObject *glue_store_group(meshping_store *store, PyObject *pairs, int64_t from_
         goto out;
     }
     for (size_t i = 0; i < count; i++) {
-        unsigned long long agent_id, target_id;
-        if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(items, (Py_ssize_t)i), "KK", &agent_id, &target_id))
+        uint64_t pair[2];
+        if (!glue_pair(PySequence_Fast_GET_ITEM(items, (Py_ssize_t)i),
+                       "a pair must be (agent_id, target_id), whole numbers of 0 to 2**64 - 1", pair))
             goto out;
-        list[i] = (meshping_pair){agent_id, target_id};
+        list[i] = (meshping_pair){pair[0], pair[1]};
     }
     Py_BEGIN_ALLOW_THREADS status = meshping_store_group(store, list, count, &from_us, &to_us, sum, err);
     Py_END_ALLOW_THREADS if (status != MESHPING_OK)

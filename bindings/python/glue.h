@@ -45,6 +45,7 @@ PyObject *glue_store_targets(meshping_store *store);
 
 /* Takes the item over, which may be NULL. */
 int glue_append(PyObject *list, PyObject *item);
+bool glue_pair(PyObject *item, const char *what, uint64_t pair[2]);
 
 /* glue_buffer.c */
 meshping_buffer *glue_buffer_new(uint64_t epoch, int64_t max_age_ms, size_t max_bytes, size_t max_blocks);

@@ -99,20 +99,21 @@ PyObject *glue_buffer_stats(const meshping_buffer *buffer)
 PyObject *glue_buffer_reconcile(meshping_buffer *buffer, PyObject *ranges)
 {
     meshping_range items[MESHPING_RANGES_MAX];
-    Py_ssize_t count = PySequence_Size(ranges);
-    if (count < 0)
-        return NULL;
-    if (count > MESHPING_RANGES_MAX)
-        return glue_raise(MESHPING_INVALID);
-    for (Py_ssize_t i = 0; i < count; i++) {
-        unsigned long long first, last;
-        PyObject *item = PySequence_GetItem(ranges, i);
-        bool good = item != NULL && PyArg_ParseTuple(item, "KK", &first, &last);
-        Py_XDECREF(item);
-        if (!good)
-            return NULL;
-        items[i] = (meshping_range){first, last};
+    PyObject *all = PySequence_Fast(ranges, "ranges must be a sequence of (first, last)");
+    Py_ssize_t count = all != NULL ? PySequence_Fast_GET_SIZE(all) : 0;
+    bool good = all != NULL && count <= MESHPING_RANGES_MAX;
+    if (all != NULL && !good)
+        PyErr_Format(PyExc_ValueError, "%zd ranges, at most %d are allowed", count, MESHPING_RANGES_MAX);
+    for (Py_ssize_t i = 0; good && i < count; i++) {
+        uint64_t pair[2];
+        good = glue_pair(PySequence_Fast_GET_ITEM(all, i),
+                         "a range must be (first, last), whole numbers of 0 to 2**64 - 1", pair);
+        if (good)
+            items[i] = (meshping_range){pair[0], pair[1]};
     }
+    Py_XDECREF(all);
+    if (!good)
+        return NULL;
     meshping_status status = meshping_buffer_reconcile(buffer, items, (size_t)count);
     if (status != MESHPING_OK)
         return glue_raise(status);
