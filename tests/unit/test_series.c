@@ -160,7 +160,7 @@ static void test_what_the_server_noted_is_matched_on_the_agents_clock(void **sta
     meshping_sample samples[200];
     series s = whole(samples, make_samples(samples));
     meshping_clock_note clocks[] = {{0, 100 * S, 1000}, {250 * S, 100 * S, 1000}};
-    meshping_target_pause target_pause = {103000, 296000, "moved"};
+    meshping_target_pause target_pause = {103000, 296000, "moved", 0};
     meshping_pause pause = {110 * S, 150 * S};
     (void)state;
     s.clocks = clocks;
