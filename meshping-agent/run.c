@@ -6,6 +6,7 @@
 #include "meshping-agent/run.h"
 
 #include "common/log.h"
+#include "meshping-agent/about.h"
 #include "meshping-agent/options.h"
 #include <meshping/block.h>
 #include <meshping/isolation.h>
@@ -24,6 +25,7 @@
 #define FLUSH_MS 5000
 #define URGENT_MS 200 /* a changed verdict leaves so soon, with what came meanwhile */
 #define GRACE_MARGIN_MS 1000
+#define REFUSALS_MS 5000 /* how often the host is looked at for what it lacks */
 #define LINK_FAILURES_LOGGED 3
 #define STEP_NS (1000 * MS_NS) /* between two ticks the clock is not slewed so far: it was set */
 #define LAST_WORDS_MS 2000     /* after a signal: to deliver what is measured already */
@@ -51,6 +53,9 @@ typedef struct agent {
     int64_t apart_ns; /* the wall clock from the monotonic one */
     meshping_link logged_link;
     unsigned failures;
+    load_meter load;
+    size_t refused_count;
+    int64_t refusals_at_ns;
     int64_t stop_at_ns; /* 0: running */
 } agent;
 
@@ -145,6 +150,8 @@ static void on_result(void *user, const meshping_probe_result *result)
         meshping_session_probed(a->session, result->sequence, &found);
         return;
     }
+    a->load.late_probes += (result->sample.flags & MESHPING_FLAG_LATE_SEND) != 0;
+    a->load.overloaded += result->sample.outcome == MESHPING_OUTCOME_OVERLOADED;
     meshping_isolation_add(a->isolation, result->target_id, &result->sample, result->sent_mono_ns, result->done_mono_ns,
                            result->via_loopback);
 }
@@ -188,6 +195,20 @@ static void fit_grace(agent *a, const meshping_target_list *targets)
         meshping_isolation_set_grace(a->isolation, longest_ms + GRACE_MARGIN_MS);
 }
 
+/* What this host lacks is no target's loss, nor is it found out by trying. */
+static void tell_refusals(agent *a, const meshping_target_list *targets)
+{
+    meshping_refused_target *refused = calloc(targets->count ? targets->count : 1, sizeof *refused);
+    size_t count = refused ? about_refusals(targets, refused) : SIZE_MAX;
+    if (count != SIZE_MAX && meshping_session_refuse(a->session, refused, count) == MESHPING_OK) {
+        if (count != a->refused_count)
+            log_warning("targets", "%zu of %zu targets cannot be measured from here%s%s", count, targets->count,
+                        count ? "; the first: " : "", count ? meshping_refusal_name(refused[0].why) : "");
+        a->refused_count = count;
+    }
+    free(refused);
+}
+
 static void on_targets(void *user, const meshping_target_list *targets)
 {
     agent *a = user;
@@ -195,6 +216,7 @@ static void on_targets(void *user, const meshping_target_list *targets)
     meshping_now now = meshping_now_read();
     fit_grace(a, targets);
     remember_verdicts(a, targets);
+    tell_refusals(a, targets);
     if (meshping_prober_set_targets(a->prober, targets, &now, &err) != MESHPING_OK)
         log_error("targets", "revision %llu cannot be used: %s", (unsigned long long)targets->revision, err.message);
     else
@@ -240,6 +262,18 @@ static meshping_status on_probe_now(void *user, uint64_t target_id, uint64_t tag
 {
     agent *a = user;
     return meshping_prober_probe_now(a->prober, target_id, tag);
+}
+
+static bool on_load(void *user, meshping_agent_load *out)
+{
+    agent *a = user;
+    return load_meter_read(&a->load, out);
+}
+
+static bool on_name(void *user, uint64_t target_id, meshping_address *out)
+{
+    agent *a = user;
+    return meshping_prober_target_address(a->prober, target_id, out) == MESHPING_OK;
 }
 
 /* ---- the loop ---- */
@@ -310,6 +344,10 @@ static void run_due(agent *a)
         note_step(a, &now);
         meshping_buffer_expire(a->buffer, now.unix_ns / 1000);
         a->tick_at_ns = now.mono_ns + 1000 * MS_NS;
+    }
+    if (now.mono_ns >= a->refusals_at_ns) { /* with whatever wakes us: the tick does */
+        tell_refusals(a, meshping_session_targets(a->session));
+        a->refusals_at_ns = now.mono_ns + REFUSALS_MS * MS_NS;
     }
     if (a->stop_at_ns && is_done(a, &now))
         uv_stop(&a->loop);
@@ -383,7 +421,8 @@ static meshping_status open_session(agent *a, const agent_config *config, meshpi
     options.host_name = config->host_name[0] ? config->host_name : NULL;
     options.advertise = config->advertise[0] ? config->advertise : NULL;
     options.buffer = a->buffer;
-    options.callbacks = (meshping_session_callbacks){a, on_link, on_targets, on_lost, on_answer, on_probe_now};
+    options.callbacks =
+        (meshping_session_callbacks){a, on_link, on_targets, on_lost, on_answer, on_probe_now, on_load, on_name};
     meshping_status got = agent_passphrase_read(passphrase, config, &why);
     if (got == MESHPING_OK)
         options.passphrase = passphrase;
@@ -467,6 +506,7 @@ int run_main(int argc, char **argv)
              meshping_session_fingerprint(a.session), config.state_dir);
     if (meshping_session_targets(a.session)->count)
         on_targets(&a, meshping_session_targets(a.session));
+    load_meter_start(&a.load);
     meshping_now now = meshping_now_read();
     a.flush_at_ns = now.mono_ns + FLUSH_MS * MS_NS;
     a.tick_at_ns = now.mono_ns;

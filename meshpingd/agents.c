@@ -336,10 +336,34 @@ static void on_status(agent_connection *c, const meshping_status_message *status
 {
     c->agent->buffered_samples = status->buffered_samples;
     c->agent->dropped_samples = status->dropped_samples;
+    c->agent->has_load = c->agent->has_load || status->has_load;
+    if (status->has_load)
+        c->agent->load = status->load;
+    for (size_t i = 0; i < status->resolved_count; i++)
+        if (plan_column_of(c->server->plan, status->resolved[i].target_id) != SIZE_MAX)
+            target_notes_resolve(&c->agent->notes, status->resolved[i].target_id, status->resolved[i].address);
     if (status->pong)
         take_pong(c, status);
     if (status->ping)
         send_status(c, 0, status->ping);
+}
+
+/* In parts; what it refuses may change while the list does not. Ids of no target are of one that has gone. */
+static void on_targets_applied(agent_connection *c, const meshping_targets_applied *applied)
+{
+    target_notes *notes = &c->agent->notes;
+    if (applied->part == 0) {
+        target_notes_clear_refused(notes);
+        if (applied->revision != c->push.applied) /* it tells its names' addresses anew */
+            target_notes_clear_addresses(notes);
+    }
+    for (size_t i = 0; i < applied->refused_count; i++)
+        if (plan_column_of(c->server->plan, applied->refused[i].target_id) != SIZE_MAX)
+            target_notes_refuse(notes, applied->refused[i].target_id, applied->refused[i].why);
+    if (applied->part + 1 < applied->parts)
+        return;
+    pushing_applied(c, applied->revision);
+    c->server->live_version++;
 }
 
 static void on_message(agent_connection *c, meshping_message *message)
@@ -349,8 +373,7 @@ static void on_message(agent_connection *c, meshping_message *message)
         on_status(c, &message->u.status);
         break;
     case MESHPING_EVENT_TARGETS_APPLIED:
-        pushing_applied(c, message->u.targets_applied.revision);
-        c->server->live_version++;
+        on_targets_applied(c, &message->u.targets_applied);
         break;
     case MESHPING_EVENT_MONITORING_DATA:
         if (may_send_data(c, message->u.monitoring_data.epoch)) {

@@ -281,6 +281,36 @@ void api_agents_approve(http_exchange *x)
     http_respond_json(x, 200, json);
 }
 
+/* What it says of its targets, beside samples: those of which it says something. */
+void api_agent_targets(http_exchange *x)
+{
+    uint64_t only = 0;
+    if (!http_query_only(x, "target") || !http_query_number(x, "target", 1, (UINT64_C(1) << 53) - 1, &only))
+        return;
+    agent_entry *agent = agent_of_path(x);
+    if (!agent)
+        return;
+    const plan *p = planning_now(x->server);
+    json_object *json = json_object_new_object(), *list = json_object_new_array();
+    for (size_t i = 0; i < agent->notes.count; i++) {
+        const target_note *note = &agent->notes.items[i];
+        size_t column = plan_column_of(p, note->target_id);
+        if ((only && note->target_id != only) || column == SIZE_MAX || !agent->row ||
+            !plan_pings(p, agent->row, column))
+            continue;
+        json_object *one = json_object_new_object();
+        json_object_object_add(one, "target", json_object_new_int64((int64_t)note->target_id));
+        if (note->refused)
+            json_object_object_add(one, "refused", json_object_new_string(meshping_refusal_name(note->refused)));
+        if (note->address[0])
+            json_object_object_add(one, "address", json_object_new_string(note->address));
+        json_object_array_add(list, one);
+    }
+    json_object_object_add(json, "targets_revision", json_object_new_int64((int64_t)agent->targets_revision));
+    json_object_object_add(json, "targets", list);
+    http_respond_json(x, 200, json);
+}
+
 void api_agent_quarantine(http_exchange *x)
 {
     meshping_error err = {0};

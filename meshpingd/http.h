@@ -207,6 +207,7 @@ void api_agent_rekey(http_exchange *x);
 void api_agents_approve(http_exchange *x);
 void api_agent_change(http_exchange *x);
 void api_agent_quarantine(http_exchange *x);
+void api_agent_targets(http_exchange *x);
 void api_agent_addresses(http_exchange *x);
 void api_blocked_get(http_exchange *x);
 void api_blocked_put(http_exchange *x);

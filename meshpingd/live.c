@@ -105,6 +105,19 @@ static void flag_same_names(server *s)
     free(sorted);
 }
 
+/* null until the agent told it since the server's start. */
+static json_object *load_json(const agent_entry *agent)
+{
+    if (!agent->has_load)
+        return NULL;
+    json_object *load = json_object_new_object();
+    add_number(load, "cpu_permille", agent->load.cpu_permille);
+    add_number(load, "load_permille", agent->load.load_permille);
+    add_number(load, "late_probes", (int64_t)agent->load.late_probes);
+    add_number(load, "overloaded", (int64_t)agent->load.overloaded);
+    return load;
+}
+
 /* null until it was measured since the server's start. */
 static void add_clock(json_object *object, const agent_entry *agent)
 {
@@ -151,6 +164,8 @@ json_object *live_agent_json(server *s, const agent_entry *agent)
     add_number(object, "dropped_samples", (int64_t)agent->dropped_samples);
     add_number(object, "quarantine_bytes", (int64_t)agent->quarantine_bytes);
     add_number(object, "targets_revision", (int64_t)agent->targets_revision);
+    add_number(object, "refused_targets", (int64_t)agent->notes.refused_count);
+    json_object_object_add(object, "load", load_json(agent));
     add_number(object, "revision", (int64_t)record->revision);
     add_clock(object, agent);
     json_object_object_add(object, "same_host_name", json_object_new_boolean(agent->same_host_name));

@@ -47,6 +47,7 @@ static void drop_agent(server *s, agent_entry *entry)
     s->names_changed = true;
     s->live_version++;
     live_forget(entry);
+    target_notes_dispose(&entry->notes);
     clock_notes_dispose(&entry->clocks);
     past_dispose(&entry->past);
     planning_agent(s, entry, true);

@@ -59,6 +59,7 @@ const http_route http_routes[] = {
     {API "/agents/*/reinstate", api_agent_reinstate, HTTP_POST, HTTP_ADMIN, JSON, "agent.reinstate",
      "fingerprint revision"},
     {API "/agents/*/rekey", api_agent_rekey, HTTP_POST, HTTP_ADMIN, JSON, "agent.rekey", "fingerprint revision"},
+    {API "/agents/*/targets", api_agent_targets, HTTP_GET, HTTP_VIEWER, 0, NULL, NULL},
     {API "/agents/*/quarantine", api_agent_quarantine, HTTP_GET, HTTP_ADMIN, 0, NULL, NULL},
     {API "/agents/*/addresses", api_agent_addresses, HTTP_PUT, HTTP_ADMIN, JSON, "agent.addresses",
      "addresses revision"},

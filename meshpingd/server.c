@@ -102,6 +102,7 @@ void server_dispose(server *s)
         live_forget(s->agents[i]);
         clock_notes_dispose(&s->agents[i]->clocks);
         past_dispose(&s->agents[i]->past);
+        target_notes_dispose(&s->agents[i]->notes);
         free(s->agents[i]->row);
         free(s->agents[i]);
     }

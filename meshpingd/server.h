@@ -16,6 +16,7 @@
 #include "meshpingd/rate.h"
 #include "meshpingd/revocations.h"
 #include "meshpingd/settings.h"
+#include "meshpingd/target_notes.h"
 #include "meshpingd/target_updates.h"
 #include <json-c/json.h>
 #include <meshping/cache.h>
@@ -39,10 +40,13 @@ typedef struct agent_entry {
     bool online;                                /* heard of within 15 s */
     uint64_t buffered_samples, dropped_samples; /* as the agent says */
     uint64_t targets_revision;                  /* the list it has applied */
-    int64_t heard_ms;                           /* last word, monotonic clock; 0: not since the start */
-    int64_t last_seen_ms;                       /* the same on the wall clock, for people */
-    meshping_clock clock;                       /* its clock against ours */
-    meshping_clock_note clock_noted;            /* what of it is in the store; at 0: of before the start, if at all */
+    target_notes notes;                         /* what it says of its targets */
+    bool has_load;
+    meshping_agent_load load;        /* as it says */
+    int64_t heard_ms;                /* last word, monotonic clock; 0: not since the start */
+    int64_t last_seen_ms;            /* the same on the wall clock, for people */
+    meshping_clock clock;            /* its clock against ours */
+    meshping_clock_note clock_noted; /* what of it is in the store; at 0: of before the start, if at all */
     int64_t clock_noted_mono_us;
     clock_notes clocks;        /* what the store has of it, of the time that the cache has */
     past past;                 /* the same of what it dropped, and of its starts */

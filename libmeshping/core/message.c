@@ -437,6 +437,10 @@ void meshping_message_dispose(meshping_message *message)
         meshping_target_list_dispose(&message->u.target_update.list);
         meshping__free(message->u.target_update.removed);
     }
+    if (message->event == MESHPING_EVENT_TARGETS_APPLIED)
+        meshping__free(message->u.targets_applied.refused);
+    if (message->event == MESHPING_EVENT_STATUS)
+        meshping__free(message->u.status.resolved);
     if (message->event == MESHPING_EVENT_MONITORING_DATA)
         meshping__free(message->u.monitoring_data.block);
     memset(message, 0, sizeof *message);

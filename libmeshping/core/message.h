@@ -6,6 +6,7 @@
 #include "core/json.h"
 
 #define MESHPING__ID_MAX ((UINT64_C(1) << 53) - 1)
+#define MESHPING__PARTS_MAX 4096u
 
 /* INVALID: no such type. */
 meshping_status meshping__server_message_encode(json_object *data, const meshping_message *message,

@@ -5,7 +5,6 @@
 #include "base/alloc.h"
 #include <string.h>
 
-#define PARTS_MAX 4096u
 #define PART_TARGETS_MAX 1000u
 #define TYPE_COUNT 5
 
@@ -124,7 +123,7 @@ static void removed_decode(meshping__fields *f, meshping_target_update *m)
 static void update_decode(meshping__fields *f, meshping_target_update *m)
 {
     m->revision = meshping__field_u64(f, "revision", 0, MESHPING__ID_MAX);
-    m->parts = (uint32_t)meshping__field_u64(f, "parts", 1, PARTS_MAX);
+    m->parts = (uint32_t)meshping__field_u64(f, "parts", 1, MESHPING__PARTS_MAX);
     m->part = (uint32_t)meshping__field_u64(f, "part", 0, m->parts - 1);
     json_object *array = meshping__field_array(f, "targets", PART_TARGETS_MAX);
     size_t count = array ? json_object_array_length(array) : 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The session's parts: state_dir.c (files), link.c (libwebsockets), delivery.c (what goes out), session_targets.c (what
- * is to be probed), probe_now.c (what is to be probed once), rekey.c (its key), pins.c (the server's), session.c (the
- * rest).
+ * is to be probed), probe_now.c (what is to be probed once), session_about.c (what is told of them), rekey.c (its key),
+ * pins.c (the server's), session.c (the rest).
  */
 #ifndef MESHPING_NET_INTERNAL_H
 #define MESHPING_NET_INTERNAL_H
@@ -110,7 +110,11 @@ struct meshping_session {
     size_t incoming_removed_count;
     uint32_t incoming_part;
     bool incoming_delta;
-    bool targets_told;                          /* by this connection's server: what a delta may change */
+    bool targets_told;                /* by this connection's server: what a delta may change */
+    bool applying;                    /* on_targets is being called: targets_applied comes after it */
+    meshping_refused_target *refused; /* of the targets in force */
+    size_t refused_count;
+    meshping_address *told; /* one a target in force: what the server was told that its name is; NULL: nothing yet */
     asked_probe extras[MESHPING_PROBE_NOW_MAX]; /* asked for on this connection, and not answered */
     size_t extra_count;
     uint64_t extra_tag;
@@ -192,6 +196,14 @@ void meshping__targets_forget(meshping_session *session);
 void meshping__probes_asked(meshping_session *session, const meshping_probe_now *asked);
 /* The list of targets is another one: what has gone from it will not be probed. */
 void meshping__probes_recheck(meshping_session *session);
+
+/* session_about.c: what the server is told of the targets beside samples */
+/* Says targets_applied. */
+void meshping__about_applied(meshping_session *session);
+/* The load, and addresses that have changed: resolved is the caller's (meshping__free). */
+void meshping__about_status(meshping_session *session, meshping_status_message *status);
+/* The list is another one, or who was told has gone. */
+void meshping__about_forget_told(meshping_session *session);
 
 /* pins.c: by which keys the server is known */
 /* Whether a server with this key is ours. */

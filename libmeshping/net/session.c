@@ -160,6 +160,8 @@ void meshping_session_free(meshping_session *session)
     meshping__delivery_dispose(&session->delivery);
     meshping_target_list_dispose(&session->targets);
     meshping__targets_drop_incoming(session);
+    meshping__about_forget_told(session);
+    meshping__free(session->refused);
     meshping__free(session->state_dir);
     meshping__free(session->host_name);
     OPENSSL_cleanse(session->key, sizeof session->key);
@@ -185,6 +187,7 @@ void meshping__session_lost(meshping_session *session, const char *reason)
     session->ping_id = 0;
     session->targets_told = false;
     session->extra_count = 0; /* who asked is not there to hear */
+    meshping__about_forget_told(session);
     meshping__targets_drop_incoming(session);
     snprintf(message, sizeof message, "%s; next try in %.1f s", reason, (double)delay_ms / 1000);
     if (session->options.callbacks.on_lost)
@@ -403,7 +406,8 @@ static void on_server_message(meshping_session *session, const meshping_message 
     }
 }
 
-static void send_status(meshping_session *session, uint64_t ping, uint64_t pong)
+/* regular: with what is told of the agent, not only an answer. */
+static void send_status(meshping_session *session, uint64_t ping, uint64_t pong, bool regular)
 {
     meshping_message message = {.event = MESHPING_EVENT_STATUS};
     meshping_buffer_stats stats;
@@ -414,7 +418,10 @@ static void send_status(meshping_session *session, uint64_t ping, uint64_t pong)
     message.u.status.echo_unix_us = pong ? session->now.unix_ns / 1000 : 0;
     message.u.status.buffered_samples = stats.samples;
     message.u.status.dropped_samples = stats.dropped_samples;
+    if (regular)
+        meshping__about_status(session, &message.u.status);
     meshping__link_send(session, &message);
+    meshping__free(message.u.status.resolved);
 }
 
 static void on_status(meshping_session *session, const meshping_status_message *status)
@@ -428,7 +435,7 @@ static void on_status(meshping_session *session, const meshping_status_message *
                                                  session->now.mono_ns);
     }
     if (status->ping)
-        send_status(session, 0, status->ping);
+        send_status(session, 0, status->ping, false);
 }
 
 static void on_data_received(meshping_session *session, const meshping_data_received *received)
@@ -471,11 +478,11 @@ void meshping__session_message(meshping_session *session, const char *text, size
 
 /* ---- time ---- */
 
-static void ping(meshping_session *session)
+static void ping(meshping_session *session, bool regular)
 {
     session->ping_id = ++session->ping_counter;
     session->pinged_ns = session->now.mono_ns;
-    send_status(session, session->ping_id, 0);
+    send_status(session, session->ping_id, 0, regular);
 }
 
 static void run_timers(meshping_session *session)
@@ -493,9 +500,9 @@ static void run_timers(meshping_session *session)
     if (session->status_at_ns <= now_ns) {
         session->status_at_ns = now_ns + STATUS_MS * MS_NS;
         if (session->ping_id)
-            send_status(session, 0, 0); /* the outstanding ping keeps its time */
+            send_status(session, 0, 0, true); /* the outstanding ping keeps its time */
         else
-            ping(session);
+            ping(session, true);
         if (session->delivery.open)
             send_gaps(session);
         meshping__link_want_write(session);
@@ -550,7 +557,7 @@ bool meshping_session_ping(meshping_session *session, const meshping_now *now)
     session->now = *now;
     /* one at a time: the answer of the one under way will tell */
     if (!session->ping_id && now->mono_ns - session->pinged_ns >= PING_SPACING_MS * MS_NS)
-        ping(session);
+        ping(session, false);
     return session->ping_id != 0;
 }
 

@@ -37,7 +37,6 @@ static void apply_targets(meshping_session *session)
 {
     meshping_error err = {0};
     char message[MESHPING_ERROR_MESSAGE_MAX + 64];
-    meshping_message reply = {.event = MESHPING_EVENT_TARGETS_APPLIED};
     if (complete(session, &err) != MESHPING_OK) {
         meshping__link_drop(session, err.message);
         return;
@@ -51,12 +50,13 @@ static void apply_targets(meshping_session *session)
     session->targets = session->incoming;
     session->incoming = (meshping_target_list){0};
     session->targets_told = true;
+    session->applying = true;
+    meshping__about_forget_told(session);
     if (session->options.callbacks.on_targets)
         session->options.callbacks.on_targets(session->options.callbacks.user, &session->targets);
+    session->applying = false;
     meshping__probes_recheck(session);
-    reply.u.targets_applied.revision = session->targets.revision;
-    reply.u.targets_applied.count = (uint32_t)session->targets.count;
-    meshping__link_send(session, &reply);
+    meshping__about_applied(session);
 }
 
 /* NULL: it is in. */
@@ -109,6 +109,7 @@ void meshping__targets_forget(meshping_session *session)
     session->targets_told = false;
     if (!session->targets.count)
         return;
+    meshping__about_forget_told(session);
     meshping_target_list_dispose(&session->targets);
     meshping__state_targets_save(&session->targets, session->state_dir, NULL);
     if (session->options.callbacks.on_targets)

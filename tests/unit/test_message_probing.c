@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What server and agent say of single probes. */
+/* What server and agent say of single probes; what the agent says of its targets and of itself, beside samples. */
 #include <meshping/protocol.h>
 #include <meshping/sample.h>
 #include <setjmp.h>
@@ -93,12 +93,91 @@ static void test_an_answer_has_an_outcome_or_the_reason_why_it_has_none(void **u
     assert_string_equal(meshping_unprobed_name(99), "unknown");
 }
 
+#define APPLIED(rest) "{\"event\":\"targets_applied\",\"data\":{\"revision\":12,\"count\":9" rest "}}"
+#define STATUS(rest)                                                                                                   \
+    "{\"event\":\"status\",\"data\":{\"time_us\":5,\"buffered_samples\":0,\"dropped_samples\":0,\"retry_s\":0" rest "}}"
+
+static void test_what_an_agent_refuses_comes_back_and_each_reason_is_a_known_one(void **unused)
+{
+    (void)unused;
+    char text[256];
+    for (unsigned i = MESHPING_REFUSAL_NO_IPV4; i <= MESHPING_REFUSAL_LIMIT; i++) {
+        snprintf(text, sizeof text, APPLIED(",\"part\":1,\"parts\":2,\"refused\":[{\"target\":7,\"reason\":\"%s\"}]"),
+                 meshping_refusal_name(i));
+        assert_comes_back(text);
+    }
+    assert_comes_back(
+        APPLIED(",\"part\":0,\"parts\":4096,\"refused\":[{\"target\":1,\"reason\":\"limit\"},{\"target\":" ID_MAX
+                ",\"reason\":\"no_source\"}]"));
+    assert_refused(APPLIED(",\"parts\":4097"), "\"parts\"");
+    assert_refused(APPLIED(",\"parts\":0"), "\"parts\"");
+    assert_refused(APPLIED(",\"parts\":2,\"part\":2"), "\"part\"");
+    assert_refused(APPLIED(",\"part\":1"), "\"part\"");
+    assert_refused(APPLIED(",\"refused\":{}"), "\"refused\"");
+    assert_refused(APPLIED(",\"refused\":[7]"), "\"refused\"");
+    assert_refused(APPLIED(",\"refused\":[{\"reason\":\"limit\"}]"), "\"target\"");
+    assert_refused(APPLIED(",\"refused\":[{\"target\":" ID_OVER ",\"reason\":\"limit\"}]"), "\"target\"");
+    assert_refused(APPLIED(",\"refused\":[{\"target\":7}]"), "\"reason\"");
+    assert_refused(APPLIED(",\"refused\":[{\"target\":7,\"reason\":\"mood\"}]"), "\"reason\"");
+    assert_refused(APPLIED(",\"refused\":[{\"target\":7,\"reason\":\"limit\"},{\"target\":0,\"reason\":\"limit\"}]"),
+                   "\"target\"");
+    assert_string_equal(meshping_refusal_name(0), "unknown");
+}
+
+static void test_load_and_resolved_names_come_back_and_are_whole(void **unused)
+{
+    (void)unused;
+    assert_comes_back(STATUS(""));
+    assert_comes_back(STATUS(",\"load\":{\"cpu_permille\":0,\"load_permille\":4294967295,\"late_probes\":" ID_MAX
+                             ",\"overloaded\":1}"));
+    assert_comes_back(
+        STATUS(",\"resolved\":[{\"target\":8,\"address\":\"192.0.2.8\"},{\"target\":9,\"address\":\"\"}]"));
+    assert_refused(STATUS(",\"load\":7"), "\"load\"");
+    assert_refused(STATUS(",\"load\":{\"cpu_permille\":1,\"load_permille\":1,\"late_probes\":1}"), "\"overloaded\"");
+    assert_refused(STATUS(",\"load\":{\"cpu_permille\":-1,\"load_permille\":1,\"late_probes\":1,\"overloaded\":1}"),
+                   "\"cpu_permille\"");
+    assert_refused(STATUS(",\"resolved\":7"), "\"resolved\"");
+    assert_refused(STATUS(",\"resolved\":[7]"), "\"resolved\"");
+    assert_refused(STATUS(",\"resolved\":[{\"target\":8}]"), "\"address\"");
+    assert_refused(STATUS(",\"resolved\":[{\"address\":\"a\"}]"), "\"target\"");
+}
+
+/* So many items as a part may have, and one more. */
+static void test_a_part_has_so_many_items_and_no_more_and_fits_a_frame(void **unused)
+{
+    (void)unused;
+    static char text[1 << 17];
+    for (size_t more = 0; more < 2; more++) {
+        int length = snprintf(text, sizeof text,
+                              "{\"event\":\"targets_applied\",\"data\":{\"revision\":12,\"count\":9,"
+                              "\"part\":0,\"parts\":1,\"refused\":[");
+        for (size_t i = 0; i < MESHPING_REFUSED_MAX + more; i++)
+            length += snprintf(text + length, sizeof text - (size_t)length,
+                               "%s{\"target\":" ID_MAX ",\"reason\":\"no_interface\"}", i ? "," : "");
+        length += snprintf(text + length, sizeof text - (size_t)length, "]}}");
+        assert_true(more || length <= MESHPING_JSON_MAX);
+        more ? assert_refused(text, "\"refused\"") : assert_comes_back(text);
+        length = snprintf(text, sizeof text,
+                          "{\"event\":\"status\",\"data\":{\"time_us\":5,\"buffered_samples\":0,"
+                          "\"dropped_samples\":0,\"retry_s\":0,\"resolved\":[");
+        for (size_t i = 0; i < MESHPING_RESOLVED_MAX + more; i++)
+            length += snprintf(text + length, sizeof text - (size_t)length,
+                               "%s{\"target\":" ID_MAX ",\"address\":\"%063d\"}", i ? "," : "", 0);
+        length += snprintf(text + length, sizeof text - (size_t)length, "]}}");
+        assert_true(more || length <= MESHPING_JSON_MAX);
+        more ? assert_refused(text, "\"resolved\"") : assert_comes_back(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_they_come_back_from_the_wire_as_they_were),
         cmocka_unit_test(test_a_request_names_whole_ids_and_not_too_many),
         cmocka_unit_test(test_an_answer_has_an_outcome_or_the_reason_why_it_has_none),
+        cmocka_unit_test(test_what_an_agent_refuses_comes_back_and_each_reason_is_a_known_one),
+        cmocka_unit_test(test_load_and_resolved_names_come_back_and_are_whole),
+        cmocka_unit_test(test_a_part_has_so_many_items_and_no_more_and_fits_a_frame),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

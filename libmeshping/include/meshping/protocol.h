@@ -213,10 +213,55 @@ typedef struct meshping_rekey {
     uint8_t new_signature[MESHPING_SIGNATURE_LEN];
 } meshping_rekey;
 
+/* Why an agent cannot measure a target of its list. */
+#define MESHPING_REFUSAL_MAP(XX)                                                                                       \
+    XX(1, NO_IPV4, "no_ipv4")           /* its host has no IPv4 */                                                     \
+    XX(2, NO_IPV6, "no_ipv6")           /* its host has no IPv6 */                                                     \
+    XX(3, NO_INTERFACE, "no_interface") /* of this name, of the target or of its address's zone */                     \
+    XX(4, NO_SOURCE, "no_source")       /* its host does not have the target's source address */                       \
+    XX(5, INVALID, "invalid")           /* the target makes no sense to it */                                          \
+    XX(6, LIMIT, "limit")               /* it has enough others */
+
+typedef enum meshping_refusal {
+    MESHPING_REFUSAL_NONE = 0,
+#define XX(value, name, text) MESHPING_REFUSAL_##name = (value),
+    MESHPING_REFUSAL_MAP(XX)
+#undef XX
+} meshping_refusal;
+
+MESHPING_API const char *meshping_refusal_name(unsigned refusal);
+
+#define MESHPING_REFUSED_MAX 1000 /* of one part */
+
+typedef struct meshping_refused_target {
+    uint64_t target_id;
+    meshping_refusal why;
+} meshping_refused_target;
+
+/* Part `part` of `parts`; `refused` of all parts together is all that the agent cannot measure. */
 typedef struct meshping_targets_applied {
     uint64_t revision;
-    uint32_t count;
+    uint32_t count; /* of the list, with those refused */
+    uint32_t part, parts;
+    meshping_refused_target *refused; /* owned as the list of an update is (meshping_free) */
+    size_t refused_count;
 } meshping_targets_applied;
+
+#define MESHPING_RESOLVED_MAX 500 /* of one status */
+
+/* To what a target's host name has resolved; an empty address: to none now. */
+typedef struct meshping_resolved_target {
+    uint64_t target_id;
+    char address[MESHPING_ADDRESS_TEXT_MAX];
+} meshping_resolved_target;
+
+/* An agent's own load, as measured by it. */
+typedef struct meshping_agent_load {
+    uint32_t cpu_permille;  /* time of one processor that its process took since the last status */
+    uint32_t load_permille; /* its host's load average of the last minute */
+    uint64_t late_probes;   /* since its start: sent more than 100 ms after their slot */
+    uint64_t overloaded;    /* since its start: samples of outcome overloaded */
+} meshping_agent_load;
 
 typedef struct meshping_status_message {
     int64_t time_unix_us;                       /* the sender's clock now */
@@ -225,6 +270,10 @@ typedef struct meshping_status_message {
     int64_t echo_unix_us;                       /* with pong: when the ping came, on the sender's clock; 0: none */
     uint64_t buffered_samples, dropped_samples; /* agent */
     uint32_t retry_s;                           /* server */
+    bool has_load;                              /* agent */
+    meshping_agent_load load;
+    meshping_resolved_target *resolved; /* agent: those that have changed; owned likewise */
+    size_t resolved_count;
 } meshping_status_message;
 
 /* Why there was no probe. */

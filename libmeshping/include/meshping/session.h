@@ -54,6 +54,10 @@ typedef struct meshping_session_callbacks {
      * then meshping_session_probed. NOT_FOUND: there is no such target; any other error: there are too many.
      */
     meshping_status (*on_probe_now)(void *user, uint64_t target_id, uint64_t tag);
+    /* For a regular status: the agent's own load; false: not known. */
+    bool (*on_load)(void *user, meshping_agent_load *out);
+    /* For the same: what a target's host name is now; false: nothing. */
+    bool (*on_address)(void *user, uint64_t target_id, meshping_address *out);
 } meshping_session_callbacks;
 
 typedef struct meshping_session_options {
@@ -85,6 +89,12 @@ MESHPING_API void meshping_session_wake(meshping_session *session);
  * answer may be waited for; false without a living session.
  */
 MESHPING_API bool meshping_session_ping(meshping_session *session, const meshping_now *now);
+/*
+ * All targets of the list in force that cannot be measured as they are, and why; ids ascend. From within on_targets it
+ * goes with the answer to the list; else the server is told at once when it is not what it was. NOMEM: as it was.
+ */
+MESHPING_API meshping_status meshping_session_refuse(meshping_session *session, const meshping_refused_target *refused,
+                                                     size_t count);
 /* What an extra probe found; request and target_id of the answer are filled in. An unknown tag: who asked has gone. */
 MESHPING_API void meshping_session_probed(meshping_session *session, uint64_t tag, const meshping_probe_answer *found);
 /* The list in force (the stored one before the first update). Borrowed until process() is next called. */

@@ -29,12 +29,23 @@ export interface Agent {
   buffered_samples: number;
   dropped_samples: number;
   targets_revision: number;
+  /** How many of its targets it cannot measure. */
+  refused_targets: number;
+  /** null: not told yet. */
+  load: { cpu_permille: number; load_permille: number; late_probes: number; overloaded: number } | null;
   revision: number;
   same_host_name: boolean;
   /** The agent's clock minus the server's; null: not measured. */
   clock_offset_us: number | null;
   clock_error_us: number | null;
   clock_skewed: boolean;
+}
+
+/** What an agent says of a target, beside samples. */
+export interface TargetNote {
+  target: number;
+  refused?: string;
+  address?: string;
 }
 
 /** Probes beside the schedule, and what they have found so far. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is known of one cell, with its last hour: beside the pointer, or pinned.
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { getSeries, may, message } from '../api.ts';
+import { call, getSeries, may, message } from '../api.ts';
 import { ago, duration, offset, rtt } from '../format.ts';
 import type { Graph } from '../graph.ts';
 import { liveStatus, meshTick, serverNow } from '../live.ts';
@@ -10,7 +10,7 @@ import type { Cell } from '../model.ts';
 import { gapDetail, summarise, toMarks } from '../series.ts';
 import { State, isMeasured, isPinged, stateInfo } from '../states.ts';
 import { theme } from '../theme.ts';
-import type { Series } from '../types.ts';
+import type { Series, TargetNote } from '../types.ts';
 import { StateMark } from '../widgets.tsx';
 import { ProbeNow } from './probe_now.tsx';
 
@@ -54,6 +54,29 @@ function useSeries(agent: string, target: number): { series: Series | undefined;
     };
   }, [agent, target]);
   return { series, error };
+}
+
+const refusals: Record<string, string> = {
+  no_ipv4: 'its host has no IPv4',
+  no_ipv6: 'its host has no IPv6',
+  no_interface: 'its host has no interface of this name',
+  no_source: 'its host does not have this source address',
+  invalid: 'the target makes no sense to it',
+  limit: 'it has enough others',
+};
+
+/** What the agent says of the target, beside samples; asked for again with each new series. */
+function useNote(agent: string, target: number, series: Series | undefined): TargetNote | undefined {
+  const [note, setNote] = useState<TargetNote>();
+  useEffect(() => setNote(undefined), [agent, target]);
+  useEffect(() => {
+    if (!series) return;
+    const abort = new AbortController();
+    call<{ targets: TargetNote[] }>(`/api/v1/agents/${agent}/targets?target=${target}`, { signal: abort.signal })
+      .then(({ targets: [told] }) => setNote(told), () => undefined);
+    return () => abort.abort();
+  }, [agent, target, series]);
+  return note;
 }
 
 function HourGraph({ series, label }: { series: Series; label: string }) {
@@ -154,6 +177,7 @@ export function CellCard({ cell, place, below, pinned, close }: CardProps) {
   const box = useRef<HTMLElement>(null);
   const closeButton = useFocus(pinned);
   const { series, error } = useSeries(cell.agent.id, cell.target.id);
+  const note = useNote(cell.agent.id, cell.target.id, series);
   useLayoutEffect(() => {
     if (box.current && innerWidth >= 620) placeCard(box.current, place, below);
   });
@@ -167,8 +191,9 @@ export function CellCard({ cell, place, below, pinned, close }: CardProps) {
         <h2>{agentTitle(cell.agent)} <span aria-label="to">→</span> {targetTitle(cell.target)}</h2>
         {pinned && <button ref={closeButton} type="button" class="icon" aria-label="Close" onClick={close}>✕</button>}
       </header>
-      <p class="soft mono">{cell.agent.observed_address || 'address unknown'} → {cell.target.address}</p>
+      <p class="soft mono">{cell.agent.observed_address || 'address unknown'} → {cell.target.address}{note?.address && <span data-testid="resolved"> = {note.address}</span>}</p>
       <p class="state"><StateMark state={cell.state} /> <b>{info.label}</b>: {info.words}{why}{live ? '' : '. Not live: the connection to the server is lost.'}</p>
+      {note?.refused && <p class="warn-text" data-testid="refused">Not measured by this agent: {refusals[note.refused] ?? note.refused}.</p>}
       <dl class="facts">
         <div><dt>Last round trip</dt><dd>{isMeasured(cell.state) ? rtt(cell.rttUs) : '–'}</dd></div>
         <div><dt>Lost of last 12</dt><dd>{isMeasured(cell.state) ? cell.lost : '–'}</dd></div>
