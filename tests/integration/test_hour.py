@@ -67,8 +67,8 @@ def told(server, begin_s, end_s, span_s):
 
 
 def test_why_samples_are_missing_is_told_alike_from_memory_and_from_the_disk(server):
-    now_s = int(time.time())
-    begin_s = now_s - 3000
+    end_s = int(time.time()) - 60  # what has not come by then is missing
+    begin_s = end_s - 3000
     agent = Pinger(server, "one")
     agent.send(begin_s, 20)
     agent.drop(begin_s + 100, begin_s + 495, 80, "overflow")
@@ -79,14 +79,14 @@ def test_why_samples_are_missing_is_told_alike_from_memory_and_from_the_disk(ser
     agent.come_back(restarted=False)
     agent.send(begin_s + 1400, 20)
     agent.send(begin_s + 1700, 20)
-    lab.wait_for("all is stored", 10, lambda: told(server, begin_s, now_s, 3600)[2] == 100)
+    lab.wait_for("all is stored", 10, lambda: told(server, begin_s, end_s, 3600)[2] == 100)
     wanted = [(95, 405, "connection_trouble", "overflow"), (595, 405, "agent_restarted", None),
               (1095, 305, "connection_trouble", "expired"), (1495, 205, "connection_trouble", None)]
-    hour, day = (told(server, begin_s, now_s, span_s) for span_s in (3600, 86000))
+    hour, day = (told(server, begin_s, end_s, span_s) for span_s in (3600, 86000))
     assert hour == day
     assert hour[0][:4] == wanted and len(hour[0]) == 5  # the last is what has not come since
     # what begins before the time that is asked for
-    part, longer = told(server, begin_s, now_s, 2800), told(server, begin_s, now_s, 86000)
+    part, longer = told(server, begin_s, end_s, 2800), told(server, begin_s, end_s, 86000)
     assert part[0][0] == (200, 300, "connection_trouble", "overflow") and part[0][1:] == longer[0][1:]
     # paused, and paused no more
     server.set_targets([{"address": "192.0.2.1", "paused": {"reason": "new line card"}}])
@@ -95,6 +95,6 @@ def test_why_samples_are_missing_is_told_alike_from_memory_and_from_the_disk(ser
     server.end()
     server.start("--config", server.directory / "meshpingd.conf").sign_in()
     lab.wait_for("the hour is in memory", 10, lambda: "the last hour is here" in server.daemon.text())
-    again, longer = (told(server, begin_s, now_s, span_s) for span_s in (3600, 86000))
+    again, longer = (told(server, begin_s, end_s, span_s) for span_s in (3600, 86000))
     assert again == longer
     assert again[0][:4] == wanted
