@@ -63,12 +63,28 @@ uint64_t quarantine_credit(const server *s, const agent_entry *agent)
     return left < CREDIT_BYTES ? left : CREDIT_BYTES;
 }
 
+/* As the store has it: what is told of a block may be from before a decision. */
+static void recount(const server *s, agent_entry *agent)
+{
+    meshping_quarantine_source *sources = NULL;
+    meshping_error err = {0};
+    size_t count = 0;
+    if (meshping_store_quarantine(s->store, agent->record.id, &sources, &count, &err) != MESHPING_OK) {
+        log_error("store", "the quarantine of %s cannot be read: %s", agent->record.host_name, err.message);
+        return;
+    }
+    agent->quarantine_bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        agent->quarantine_bytes += sources[i].bytes;
+    meshping_free(sources);
+}
+
 void quarantine_note(const server *s, agent_entry *agent, const meshping_block_done *done)
 {
     if (!agent || !done->quarantined)
         return;
     bool had_credit = quarantine_credit(s, agent) != 0;
-    agent->quarantine_bytes = done->quarantine_bytes;
+    recount(s, agent);
     if (had_credit && !quarantine_credit(s, agent))
         log_warning("agents", "%s: its quarantine is full (%llu MiB): it keeps the rest until it is decided upon",
                     agent->record.host_name, (unsigned long long)(s->config.quarantine_max_size >> 20));
@@ -190,7 +206,7 @@ void quarantine_delete(server *s, agent_entry *agent, const char *user)
     if (status != MESHPING_OK)
         log_error("store", "the quarantine of %s cannot be deleted: %s", agent->record.host_name, err.message);
     meshping_free(sources);
-    agent->quarantine_bytes = 0;
+    recount(s, agent);
 }
 
 /* ---- on the way ---- */
@@ -302,8 +318,7 @@ static bool finish(releasing *r)
     }
     agent_entry *agent = server_agent_by_id(s, r->source.agent_id);
     if (agent)
-        agent->quarantine_bytes -=
-            r->source.bytes < agent->quarantine_bytes ? r->source.bytes : agent->quarantine_bytes;
+        recount(s, agent);
     return true;
 }
 

@@ -138,6 +138,23 @@ def test_a_kill_on_the_way_loses_and_doubles_nothing(held):
     lab.wait_for("the quarantine is empty", 10, lambda: sources_of(server, "a") == [])
 
 
+def test_its_size_is_that_of_what_is_there_whoever_decides_meanwhile(held):
+    server, speaker, _, _ = held  # noqa: F811
+    connection = speaker.connect("resume", source="127.0.0.2")
+    speaker.join(connection)
+
+    def is_told_as_it_is():
+        return server.agents()["a"]["quarantine_bytes"] == sum(s["bytes"] for s in sources_of(server, "a"))
+
+    server.act("a", "approve")
+    server.act("a", "reject")  # what was approved is on its way, or there: it waits for the next approval
+    assert state_of(server, "a") == "blacklisted" and is_told_as_it_is()
+    server.act("a", "reinstate")
+    server.act("a", "approve")
+    lab.wait_for("the quarantine is empty", 10, lambda: sources_of(server, "a") == [])
+    lab.wait_for("and counts for nothing", 2, lambda: server.agents()["a"]["quarantine_bytes"] == 0)
+
+
 def test_a_rejection_deletes_it_and_says_so(held):
     server, _, _, _ = held  # noqa: F811
     server.act("a", "reject")
