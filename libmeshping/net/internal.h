@@ -102,6 +102,7 @@ struct meshping_session {
     server_state server;
     server_state former; /* enrolled: the server that was ours before a passphrase with a key that was not known here */
     bool server_unsaved; /* the passphrase names another address than the file */
+    bool join_unsaved;   /* the server took us, and the file does not say so yet */
     bool has_key;        /* a passphrase's key is at hand */
     uint8_t key[MESHPING_PASSPHRASE_KEY_LEN];
     meshping_target_list targets;  /* in force */

@@ -262,9 +262,10 @@ static void send_gaps(meshping_session *session)
 /* The server took us: what it is and where it was met is kept, so that the passphrase is needed no more. */
 static void note_enrolled(meshping_session *session)
 {
+    char message[MESHPING_ERROR_MESSAGE_MAX + 160];
     meshping_error err;
     meshping_status status = MESHPING_OK;
-    bool joined = !session->server.enrolled;
+    bool joined = !session->server.enrolled || session->join_unsaved;
     if (!joined && !session->server_unsaved)
         return;
     session->server.enrolled = true;
@@ -272,10 +273,18 @@ static void note_enrolled(meshping_session *session)
         status = meshping__state_targets_save(&session->targets, session->state_dir, &err);
     if (status == MESHPING_OK)
         status = meshping__state_server_save(&session->server, session->state_dir, &err);
-    if (status == MESHPING_OK)
+    session->join_unsaved = joined && status != MESHPING_OK;
+    if (status == MESHPING_OK) {
         session->server_unsaved = false;
-    else if (joined) /* a new address is tried again the next time */
-        meshping__link_drop(session, err.message);
+        return;
+    }
+    snprintf(message, sizeof message, "%s: %s", err.message,
+             joined ? "until it can be written this agent stays out, and needs its passphrase after a restart"
+                    : "the server's new address is written with a later connection");
+    if (joined)
+        meshping__link_drop(session, message);
+    else
+        meshping__session_tell(session, message);
 }
 
 static void forget_key(meshping_session *session)

@@ -50,6 +50,30 @@ def test_a_link_that_is_back_ends_the_waiting(net):
         server.end()
 
 
+def test_a_state_directory_that_takes_nothing_is_told_each_time_until_it_does(net):
+    directory, network = net
+    server = lab.Server(directory, network.host("server")).start().sign_in()
+    agent = lab.Agent(directory, "a", server.passphrase(), network.host("a"))
+    assert server.end() == 0
+    agent.start()
+    try:
+        lab.wait_for("it has a key", 15, lambda: "next try" in agent.daemon.text() or "connecting" in agent.daemon.text())
+        state = agent.directory / "state/server.json"
+        state.mkdir()  # as good as a full disk: no file can take its place
+        server.start()
+        said = "server.json.*until it can be written this agent stays out"
+        lab.wait_for("it is told again and again", 60, lambda: len(re.findall(said, agent.daemon.text())) >= 3)
+        state.rmdir()
+        lab.wait_for("it is written", 60, state.is_file)
+        agent.end()
+        agent.passphrase_file.unlink()
+        agent.start()
+        lab.wait_for("it knows its server", 15, lambda: "pending" in agent.daemon.text())
+    finally:
+        agent.end()
+        server.end()
+
+
 def family_of(server, name):
     return 6 if ":" in server.agents()[name]["observed_address"] else 4
 
