@@ -61,7 +61,8 @@ def test_the_agent_says_what_it_cannot_measure_measures_the_rest_and_notices_a_c
     series = server.series("real", "127.0.0.2")
     assert set(series["outcome"]) <= {"send_error", "isolated"} and series["gaps"] == []
 
-    lab.run("ip", "-n", host.namespace, "link", "add", "later0", "type", "dummy")
+    lab.run("ip", "-n", host.namespace, "link", "add", "later0", "type", "veth", "peer", "name",
+            "later1")
     lab.run("ip", "-n", host.namespace, "link", "set", "later0", "up")
     lab.run("ip", "-n", host.namespace, "addr", "add", "198.18.99.1/32", "dev", "lo")
     lab.run("ip", "-n", host.namespace, "addr", "add", "127.1.2.3/32", "dev", "lo")
