@@ -65,8 +65,8 @@ static bool is_name(const meshping_target *target)
     return !strchr(target->host, '%') && meshping_address_parse(&address, target->host, NULL) != MESHPING_OK;
 }
 
-/* Names that have another address than was told on this connection; room for MESHPING_RESOLVED_MAX in `out`. */
-static size_t changed_addresses(meshping_session *session, meshping_resolved_target *out)
+/* Names that have another address than was told: `told`, one a target; room for MESHPING_RESOLVED_MAX in `out`. */
+static size_t changed_addresses(const meshping_session *session, meshping_address *told, meshping_resolved_target *out)
 {
     const meshping_session_callbacks *callbacks = &session->options.callbacks;
     size_t count = 0;
@@ -77,9 +77,9 @@ static size_t changed_addresses(meshping_session *session, meshping_resolved_tar
             continue;
         if (!callbacks->on_address(callbacks->user, target->id, &now))
             now = (meshping_address){0};
-        if (meshping_address_equal(&now, &session->told[i]))
+        if (meshping_address_equal(&now, &told[i]))
             continue;
-        session->told[i] = now;
+        told[i] = now;
         out[count] = (meshping_resolved_target){.target_id = target->id};
         if (now.family)
             meshping_address_format(&now, out[count].address);
@@ -96,8 +96,7 @@ void meshping__about_status(meshping_session *session, meshping_status_message *
         return;
     if (!session->told)
         session->told = meshping__calloc(session->targets.count, sizeof *session->told);
-    if (session->told)
-        status->resolved = meshping__calloc(MESHPING_RESOLVED_MAX, sizeof *status->resolved);
+    status->resolved = session->told ? meshping__calloc(MESHPING_RESOLVED_MAX, sizeof *status->resolved) : NULL;
     if (status->resolved)
-        status->resolved_count = changed_addresses(session, status->resolved);
+        status->resolved_count = changed_addresses(session, session->told, status->resolved);
 }
