@@ -60,7 +60,7 @@ static void drop_gap(past *p, size_t at)
 /* Behind those with the same first slot, as they are in the store. */
 static void insert_gap(past *p, const meshping_stored_gap *gap)
 {
-    size_t at = p->gap_count;
+    size_t at;
     for (size_t i = 0; i < p->gap_count; i++)
         if (is_within(gap, &p->gaps[i]) && !is_within(&p->gaps[i], gap))
             return; /* a longer one has come since, which is told first when it was read from the disk */
