@@ -293,6 +293,69 @@ static void test_of_one_slot_the_sample_stored_first_stays_through_all_levels(vo
     meshping_free(samples);
 }
 
+static void test_late_data_is_marked_before_and_after_sealing(void **state)
+{
+    fixture *f = *state;
+    outcome o = {0};
+    size_t length, count;
+    meshping_sample *samples = NULL;
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    uint8_t *bytes = make_block(T0, 20, 1, &length); /* slots at 0, 5, .. 95 s, received at 100 s */
+    submit_bytes(f->store, 1, bytes, length, T0 + 20 * STEP, &o);
+    wait_done(f->store, &o, 1);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(pair_samples(f->store, AGENT, 1, 0, INT64_MAX, &samples, &count), MESHPING_OK);
+        assert_int_equal(count, 20);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(samples[i].flags, i < 14 ? MESHPING_FLAG_LATE_DATA : 0);
+        meshping_free(samples);
+        assert_int_equal(seal_now(f, T0 + HOUR, round == 0 ? 9 * HOUR : 0), round < 2);
+    }
+}
+
+static meshping_status count_late(void *user, uint64_t target_id, const meshping_sample *samples, size_t count)
+{
+    size_t *late = user;
+    (void)target_id;
+    for (size_t i = 0; i < count; i++)
+        *late += samples[i].flags & MESHPING_FLAG_LATE_DATA ? 1 : 0;
+    return MESHPING_OK;
+}
+
+static void test_late_data_is_told_on_the_agents_clock(void **state)
+{
+    fixture *f = *state;
+    const int64_t ahead_us[] = {-600000000, 0, 600000000};
+    size_t length, count;
+    meshping_sample *samples = NULL;
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    for (uint64_t i = 0; i < 3; i++) { /* the last of 20 samples was 5 s old when they came */
+        outcome o = {0};
+        meshping_block_write write = {.agent_id = AGENT,
+                                      .epoch = EPOCH,
+                                      .sequence = i + 1,
+                                      .received_unix_us = T0 + 20 * STEP,
+                                      .clock = {.offset_us = ahead_us[i]}};
+        write.bytes = make_block(T0 + ahead_us[i], 20, 1, &length);
+        write.length = length;
+        assert_int_equal(meshping_store_submit_block(f->store, &write, on_done, &o, NULL), MESHPING_OK);
+        wait_done(f->store, &o, 1);
+        assert_int_equal(o.status, MESHPING_OK);
+    }
+    for (int round = 0; round < 3; round++) {
+        size_t late = 0;
+        assert_int_equal(pair_samples(f->store, AGENT, 1, 0, INT64_MAX, &samples, &count), MESHPING_OK);
+        assert_int_equal(count, 60);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(samples[i].flags, i % 20 < 14 ? MESHPING_FLAG_LATE_DATA : 0);
+        meshping_free(samples);
+        assert_int_equal(meshping_store_scan(f->store, AGENT, INT64_MIN, INT64_MAX, count_late, NULL, &late, NULL),
+                         MESHPING_OK);
+        assert_int_equal(late, 3 * 14);
+        assert_int_equal(seal_now(f, T0 + HOUR, round == 0 ? 9 * HOUR : 0), round < 2);
+    }
+}
+
 /* The bytes of two samples of one target, the second's outcome not known here: it is of a newer agent. */
 static void test_an_outcome_of_a_newer_agent_is_sealed_as_it_is(void **state)
 {
@@ -490,6 +553,8 @@ int main(void)
         T(test_sealing_that_fails_is_told_and_tried_again),
         T(test_blocks_that_go_while_they_are_joined_stay_gone),
         T(test_of_one_slot_the_sample_stored_first_stays_through_all_levels),
+        T(test_late_data_is_marked_before_and_after_sealing),
+        T(test_late_data_is_told_on_the_agents_clock),
         T(test_an_outcome_of_a_newer_agent_is_sealed_as_it_is),
         T(test_many_small_blocks_do_not_wait_for_their_time),
         cmocka_unit_test(test_joining_many_targets_comes_in_small_steps),
