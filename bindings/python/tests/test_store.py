@@ -104,7 +104,7 @@ def test_a_group_the_worst_and_the_last(filled):
     assert [(agent, target) for agent, target, _ in last] == [(9, 1), (9, 2)]
     assert last[1][2].rtt_us == 90000
     for bad in ([], [(1,)], 7, [("a", 1)]):
-        with pytest.raises((meshping.Error, TypeError)):
+        with pytest.raises((meshping.Error, TypeError, ValueError)):
             filled.group(bad, START_US, end_us)
 
 
