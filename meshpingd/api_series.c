@@ -45,6 +45,16 @@ static int64_t newest_before(meshping_store *store, const series *out)
     return INT64_MIN;
 }
 
+/* By how much the agent's clock was behind and ahead at most: a window on it is elsewhere by the server's clock. */
+static void clock_span_us(const meshping_clock_note *clocks, size_t count, int64_t *least_us, int64_t *most_us)
+{
+    *least_us = *most_us = 0;
+    for (size_t i = 0; i < count; i++) {
+        *least_us = i && *least_us < clocks[i].offset_us ? *least_us : clocks[i].offset_us;
+        *most_us = i && *most_us > clocks[i].offset_us ? *most_us : clocks[i].offset_us;
+    }
+}
+
 /* What explains the stretches without samples, if any, from the newest before the window to its end; the clock. */
 static meshping_status explain(meshping_store *store, series *out, meshping_error *err)
 {
@@ -55,14 +65,11 @@ static meshping_status explain(meshping_store *store, series *out, meshping_erro
     meshping_target_pause *target_pauses = NULL;
     int64_t from_us = (out->before_ms != INT64_MIN ? out->before_ms : out->from_ms) * 1000, to_us = out->to_ms * 1000;
     const bool gaps = series_has_gaps(out);
-    /* by the server's clock; a window on the agent's may be elsewhere */
+    int64_t least_us = 0, most_us = 0;
     meshping_status status =
         meshping_store_clocks(store, out->agent_id, from_us, INT64_MAX, &clocks, &out->clock_count, err);
-    int64_t least_us = 0, most_us = 0; /* by how much the agent's clock was behind and ahead */
-    for (size_t i = 0; i < out->clock_count && status == MESHPING_OK; i++) {
-        least_us = i && least_us < clocks[i].offset_us ? least_us : clocks[i].offset_us;
-        most_us = i && most_us > clocks[i].offset_us ? most_us : clocks[i].offset_us;
-    }
+    if (status == MESHPING_OK)
+        clock_span_us(clocks, out->clock_count, &least_us, &most_us);
     if (gaps && status == MESHPING_OK)
         status = meshping_store_gaps(store, out->agent_id, from_us, to_us, &dropped, &out->dropped_count, err);
     if (gaps && status == MESHPING_OK)
@@ -164,12 +171,13 @@ static void take_target_pauses(const server *s, series *out)
 static bool explain_at_once(const server *s, const agent_entry *agent, series *out)
 {
     past_view view;
-    int64_t from_us = (out->before_ms != INT64_MIN ? out->before_ms : out->from_ms) * 1000;
+    int64_t least_us, most_us, from_us = (out->before_ms != INT64_MIN ? out->before_ms : out->from_ms) * 1000;
     if (!clock_notes_from(&agent->clocks, from_us, &out->clocks, &out->clock_count))
         return false;
     if (!series_has_gaps(out))
         return true;
-    if (!s->target_pauses_known || from_us < samples_oldest_us(s) ||
+    clock_span_us(out->clocks, out->clock_count, &least_us, &most_us);
+    if (!s->target_pauses_known || from_us < samples_oldest_us(s) || from_us - most_us < samples_oldest_us(s) ||
         !past_read(&agent->past, from_us, out->to_ms * 1000, &view))
         return false;
     out->dropped = view.gaps;
