@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshping-agent/about.h"
 
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- load ---- */
 
@@ -40,20 +43,29 @@ bool load_meter_read(load_meter *meter, meshping_agent_load *out)
 
 /* ---- targets ---- */
 
-static bool has_address(const struct ifaddrs *all, const meshping_address *address)
+/* The kernel's word: it takes addresses that are on no interface, too, such as all of 127/8. */
+static bool may_send_from(const meshping_address *source)
 {
-    for (const struct ifaddrs *one = all; one; one = one->ifa_next) {
-        const struct sockaddr *name = one->ifa_addr;
-        if (!name)
-            continue;
-        if (address->family == MESHPING_FAMILY_IPV4 && name->sa_family == AF_INET &&
-            memcmp(&((const struct sockaddr_in *)(const void *)name)->sin_addr, address->bytes, 4) == 0)
-            return true;
-        if (address->family == MESHPING_FAMILY_IPV6 && name->sa_family == AF_INET6 &&
-            memcmp(&((const struct sockaddr_in6 *)(const void *)name)->sin6_addr, address->bytes, 16) == 0)
-            return true;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } name = {0};
+    bool v4 = source->family == MESHPING_FAMILY_IPV4;
+    if (v4) {
+        name.v4.sin_family = AF_INET;
+        memcpy(&name.v4.sin_addr, source->bytes, 4);
+    } else {
+        name.v6.sin6_family = AF_INET6;
+        name.v6.sin6_scope_id = source->scope_id;
+        memcpy(&name.v6.sin6_addr, source->bytes, 16);
     }
-    return false;
+    int fd = socket(name.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return true; /* nothing is known of it */
+    bool refused = bind(fd, &name.any, v4 ? sizeof name.v4 : sizeof name.v6) != 0 && errno == EADDRNOTAVAIL;
+    close(fd);
+    return !refused;
 }
 
 static bool has_family(const struct ifaddrs *all, int family)
@@ -65,7 +77,7 @@ static bool has_family(const struct ifaddrs *all, int family)
 }
 
 /* An interface that is there and down is no reason: what is sent to it comes to nothing, which is told as that. */
-static meshping_refusal why_not(const struct ifaddrs *all, const meshping_target *target, bool v4, bool v6)
+static meshping_refusal why_not(const meshping_target *target, bool v4, bool v6, bool source)
 {
     meshping_address address = {0};
     bool literal = meshping_address_parse(&address, target->host, NULL) == MESHPING_OK;
@@ -78,8 +90,7 @@ static meshping_refusal why_not(const struct ifaddrs *all, const meshping_target
         return MESHPING_REFUSAL_NO_IPV4;
     if (family == MESHPING_FAMILY_IPV6 && !v6)
         return MESHPING_REFUSAL_NO_IPV6;
-    return target->source.family && !has_address(all, &target->source) ? MESHPING_REFUSAL_NO_SOURCE
-                                                                       : MESHPING_REFUSAL_NONE;
+    return source ? MESHPING_REFUSAL_NONE : MESHPING_REFUSAL_NO_SOURCE;
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -95,15 +106,21 @@ size_t about_refusals(const meshping_target_list *list, meshping_refused_target 
     if (getifaddrs(&all) != 0)
         return SIZE_MAX;
     bool v4 = has_family(all, AF_INET), v6 = has_family(all, AF_INET6);
+    freeifaddrs(all);
+    meshping_address asked = {0}; /* targets with the same source mostly lie together */
+    bool source = true;
     for (size_t i = 0; i < list->count; i++) {
         const meshping_target *target = &list->items[i];
         if (v4 && v6 && !target->interface[0] && !target->source.family && !strchr(target->host, '%'))
             continue; /* as most are */
-        meshping_refusal why = why_not(all, target, v4, v6);
+        if (!meshping_address_equal(&target->source, &asked)) {
+            asked = target->source;
+            source = !asked.family || may_send_from(&asked);
+        }
+        meshping_refusal why = why_not(target, v4, v6, source);
         if (why)
             refused[count++] = (meshping_refused_target){target->id, why};
     }
-    freeifaddrs(all);
     qsort(refused, count, sizeof *refused, compare_ids);
     return count;
 }

@@ -143,8 +143,10 @@ static void on_result(void *user, const meshping_probe_result *result)
         meshping_probe_answer found = {
             .outcome = result->sample.outcome,
             .rtt_us = result->sample.rtt_us,
-            .sent_unix_us = result->sent_unix_ns / 1000,
+            .sent_unix_us = result->sys_errno ? 0 : result->sent_unix_ns / 1000, /* refused: nothing was sent */
         };
+        if (!result->target_id && !result->sent_mono_ns)
+            found = (meshping_probe_answer){.unprobed = MESHPING_UNPROBED_UNKNOWN_TARGET};
         if (result->address.family)
             meshping_address_format(&result->address, found.address);
         meshping_session_probed(a->session, result->sequence, &found);

@@ -332,38 +332,56 @@ static void on_gap(agent_connection *c, const meshping_gap_message *message)
         tell_gap(c, &message->gap);
 }
 
-static void on_status(agent_connection *c, const meshping_status_message *status)
+/* A target that it is to ping: of others it has nothing to say. */
+static bool is_its(const agent_connection *c, uint64_t target_id)
 {
-    c->agent->buffered_samples = status->buffered_samples;
-    c->agent->dropped_samples = status->dropped_samples;
+    size_t column = plan_column_of(c->server->plan, target_id);
+    return column != SIZE_MAX && c->agent->row && plan_pings(c->server->plan, c->agent->row, column);
+}
+
+static void take_words(agent_connection *c, const meshping_status_message *status)
+{
     c->agent->has_load = c->agent->has_load || status->has_load;
     if (status->has_load)
         c->agent->load = status->load;
     for (size_t i = 0; i < status->resolved_count; i++)
-        if (plan_column_of(c->server->plan, status->resolved[i].target_id) != SIZE_MAX)
+        if (is_its(c, status->resolved[i].target_id))
             target_notes_resolve(&c->agent->notes, status->resolved[i].target_id, status->resolved[i].address);
+}
+
+static void on_status(agent_connection *c, const meshping_status_message *status)
+{
+    c->agent->buffered_samples = status->buffered_samples;
+    c->agent->dropped_samples = status->dropped_samples;
+    if (server_agent_has_row(c->agent))
+        take_words(c, status);
     if (status->pong)
         take_pong(c, status);
     if (status->ping)
         send_status(c, 0, status->ping);
 }
 
-/* In parts; what it refuses may change while the list does not. Ids of no target are of one that has gone. */
+/* In parts; what it refuses may change while the list does not. Ids of no target of its are of one that has gone. */
 static void on_targets_applied(agent_connection *c, const meshping_targets_applied *applied)
 {
     target_notes *notes = &c->agent->notes;
+    if (!server_agent_has_row(c->agent))
+        return;
     if (applied->part == 0) {
+        c->refused_before = notes->refused_count;
         target_notes_clear_refused(notes);
-        if (applied->revision != c->push.applied) /* it tells its names' addresses anew */
+        if (applied->revision != c->noted_revision) /* it tells its names' addresses anew */
             target_notes_clear_addresses(notes);
     }
     for (size_t i = 0; i < applied->refused_count; i++)
-        if (plan_column_of(c->server->plan, applied->refused[i].target_id) != SIZE_MAX)
+        if (is_its(c, applied->refused[i].target_id))
             target_notes_refuse(notes, applied->refused[i].target_id, applied->refused[i].why);
     if (applied->part + 1 < applied->parts)
         return;
     pushing_applied(c, applied->revision);
-    c->server->live_version++;
+    if (applied->revision != c->noted_revision || notes->refused_count != c->refused_before)
+        c->server->live_version++;
+    c->noted_revision = applied->revision;
 }
 
 static void on_message(agent_connection *c, meshping_message *message)

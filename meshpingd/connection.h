@@ -31,9 +31,11 @@ typedef struct agent_connection {
     size_t outbox_count;
     bool targets_due; /* there may be something to tell: pushing.h */
     target_push push;
-    bool paused;       /* storing.c: no credit for now, and what comes is not taken */
-    int64_t resume_ms; /* monotonic; 0: when the store works again */
-    bool ack_due;      /* ranges below are to be told */
+    uint64_t noted_revision; /* of the last targets_applied; 0: none */
+    size_t refused_before;   /* how many it refused before the one that is coming in */
+    bool paused;             /* storing.c: no credit for now, and what comes is not taken */
+    int64_t resume_ms;       /* monotonic; 0: when the store works again */
+    bool ack_due;            /* ranges below are to be told */
     meshping_range ranges[MESHPING_RANGES_MAX];
     size_t range_count;
 

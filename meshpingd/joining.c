@@ -270,6 +270,7 @@ static void become(agent_connection *c, agent_entry *agent, uint64_t epoch)
     c->epoch = epoch;
     agents_heard(c);
     server_clock_recall(c->server, agent);
+    agent->has_load = false;
     agent->online = true; /* now, not with the next tick: what it sends in between is live */
     c->status_ms = 0;     /* but with that its clock is asked for */
 }

@@ -71,8 +71,8 @@ static meshping_status pairs_of_target(server *s, const plan *p, probing_request
     size_t column = plan_column_of(p, target_id);
     for (size_t i = 0; i < s->agent_count; i++) {
         const agent_entry *agent = s->agents[i];
-        if (agent->row && !why_not(agent) && plan_pings(p, agent->row, column) &&
-            !add_pair(request, agent->record.id, target_id))
+        if (agent->row && !why_not(agent) && agent->connection->probe_count < MESHPING_PROBE_NOW_MAX &&
+            plan_pings(p, agent->row, column) && !add_pair(request, agent->record.id, target_id))
             return too_many(err);
     }
     return request->count
@@ -167,6 +167,8 @@ meshping_status probing_ask(server *s, uint64_t agent_id, uint64_t target_id, co
         if (target->timeout_ms > longest_ms)
             longest_ms = target->timeout_ms;
     }
+    if (!all->last_id)
+        all->last_id = (uint64_t)server_unix_ms(); /* who still asks for one of before the start finds none */
     request->id = ++all->last_id;
     request->asked_ms = server_unix_ms();
     request->deadline_ms = server_mono_ms() + longest_ms + ANSWER_MS;

@@ -334,6 +334,9 @@ static meshping_status succeed(server *s, agent_entry *agent, const agent_decisi
     old->online = agent->online;
     old->buffered_samples = agent->buffered_samples;
     old->dropped_samples = agent->dropped_samples;
+    old->has_load = agent->has_load;
+    old->load = agent->load;
+    target_notes_dispose(&old->notes); /* told anew, with its list */
     old->clock = agent->clock;
     old->clock_noted = agent->clock_noted;
     old->clock_noted_mono_us = agent->clock_noted_mono_us;

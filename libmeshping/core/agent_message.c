@@ -3,6 +3,7 @@
 #include "core/message.h"
 
 #include "base/alloc.h"
+#include "core/address.h"
 #include <meshping/sample.h>
 #include <string.h>
 
@@ -153,6 +154,22 @@ static void load_decode(meshping__fields *parent, meshping_agent_load *load)
         parent->status = f.status;
 }
 
+/* With its zone, which is the agent's and need not be here. */
+static void address_decode(meshping__fields *f, char out[MESHPING_ADDRESS_TEXT_MAX], bool required)
+{
+    char plain[MESHPING_ADDRESS_TEXT_MAX];
+    meshping_address address;
+    meshping__field_text(f, "address", out, MESHPING_ADDRESS_TEXT_MAX, required);
+    if (f->status != MESHPING_OK || !out[0])
+        return;
+    size_t length = strcspn(out, "%");
+    memcpy(plain, out, length);
+    plain[length] = 0;
+    if (meshping_address_parse(&address, plain, NULL) != MESHPING_OK ||
+        (out[length] && !meshping__interface_name_ok(out + length + 1)))
+        meshping__field_fail(f, "address", "is not an IP address");
+}
+
 static void resolved_target_decode(meshping__fields *parent, json_object *object, meshping_resolved_target *out)
 {
     meshping__fields f = {object, parent->err, MESHPING_OK};
@@ -161,7 +178,7 @@ static void resolved_target_decode(meshping__fields *parent, json_object *object
         return;
     }
     out->target_id = meshping__field_u64(&f, "target", 1, MESHPING__ID_MAX);
-    meshping__field_text(&f, "address", out->address, sizeof out->address, true);
+    address_decode(&f, out->address, true);
     parent->status = f.status;
 }
 
@@ -237,5 +254,5 @@ void meshping__probe_answer_decode(meshping__fields *f, meshping_probe_answer *m
     if (m->outcome == MESHPING_OUTCOME_OK)
         m->rtt_us = (uint32_t)meshping__field_u64(f, "rtt_us", 0, MESHPING_RTT_US_MAX);
     m->sent_unix_us = meshping__field_time(f, "sent_us", false);
-    meshping__field_text(f, "address", m->address, sizeof m->address, false);
+    address_decode(f, m->address, false);
 }

@@ -488,8 +488,17 @@ static bool send_extras(meshping_prober *prober)
     prober->extra_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = meshping__idmap_get(&prober->by_id, extras[i].target_id);
-        if (index != MESHPING__IDMAP_NONE)
+        if (index != MESHPING__IDMAP_NONE) {
             send_extra(prober, index, extras[i].tag);
+            continue;
+        }
+        meshping_probe_result gone = {
+            .sequence = extras[i].tag,
+            .extra = true,
+            .sample = {.outcome = MESHPING_OUTCOME_UNRESOLVED},
+            .done_mono_ns = prober->now_mono_ns,
+        };
+        prober->options.on_result(prober->options.user, &gone);
     }
     return true;
 }

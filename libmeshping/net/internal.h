@@ -195,8 +195,6 @@ void meshping__targets_forget(meshping_session *session);
 
 /* probe_now.c: probes beside the schedule */
 void meshping__probes_asked(meshping_session *session, const meshping_probe_now *asked);
-/* The list of targets is another one: what has gone from it will not be probed. */
-void meshping__probes_recheck(meshping_session *session);
 
 /* session_about.c: what the server is told of the targets beside samples */
 /* Says targets_applied. */

@@ -40,21 +40,6 @@ void meshping__probes_asked(meshping_session *session, const meshping_probe_now 
     }
 }
 
-static bool is_target(const meshping_session *session, uint64_t id)
-{
-    for (size_t i = 0; i < session->targets.count; i++)
-        if (session->targets.items[i].id == id)
-            return true;
-    return false;
-}
-
-void meshping__probes_recheck(meshping_session *session)
-{
-    for (size_t i = session->extra_count; i-- > 0;)
-        if (!is_target(session, session->extras[i].target_id))
-            unprobed(session, i, MESHPING_UNPROBED_UNKNOWN_TARGET);
-}
-
 void meshping_session_probed(meshping_session *session, uint64_t tag, const meshping_probe_answer *found)
 {
     meshping_probe_answer copy = *found;

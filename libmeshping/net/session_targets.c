@@ -55,7 +55,6 @@ static void apply_targets(meshping_session *session)
     if (session->options.callbacks.on_targets)
         session->options.callbacks.on_targets(session->options.callbacks.user, &session->targets);
     session->applying = false;
-    meshping__probes_recheck(session);
     meshping__about_applied(session);
 }
 

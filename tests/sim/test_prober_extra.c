@@ -65,7 +65,7 @@ static void test_an_extra_probe_that_nobody_answers_times_out_and_what_has_no_ad
     engine_close(&e);
 }
 
-static void test_so_many_wait_and_no_more_and_a_target_that_goes_takes_its_probe_along(void **state)
+static void test_so_many_wait_and_no_more_and_one_whose_target_went_before_is_told(void **state)
 {
     (void)state;
     engine e;
@@ -85,7 +85,10 @@ static void test_so_many_wait_and_no_more_and_a_target_that_goes_takes_its_probe
     assert_int_equal(meshping_prober_remove_target(e.prober, 1), MESHPING_OK);
     size_t count = e.count;
     sim_run(&e.net, e.prober, 5 * SECOND);
-    assert_int_equal(e.count, count);
+    assert_int_equal(e.count, count + 1);
+    const meshping_probe_result *last = &e.results[count];
+    assert_true(last->extra && last->sequence == 100 && last->target_id == 0 && last->sent_mono_ns == 0);
+    assert_int_equal(last->sample.outcome, MESHPING_OUTCOME_UNRESOLVED);
     engine_close(&e);
 }
 
@@ -111,7 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_extra_probe_is_told_as_one_and_the_schedule_does_not_move),
         cmocka_unit_test(test_an_extra_probe_that_nobody_answers_times_out_and_what_has_no_address_is_told),
-        cmocka_unit_test(test_so_many_wait_and_no_more_and_a_target_that_goes_takes_its_probe_along),
+        cmocka_unit_test(test_so_many_wait_and_no_more_and_one_whose_target_went_before_is_told),
         cmocka_unit_test(test_what_was_sent_is_told_also_when_its_target_has_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

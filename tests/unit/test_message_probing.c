@@ -139,6 +139,9 @@ static void test_load_and_resolved_names_come_back_and_are_whole(void **unused)
     assert_refused(STATUS(",\"resolved\":7"), "\"resolved\"");
     assert_refused(STATUS(",\"resolved\":[7]"), "\"resolved\"");
     assert_refused(STATUS(",\"resolved\":[{\"target\":8}]"), "\"address\"");
+    assert_comes_back(STATUS(",\"resolved\":[{\"target\":8,\"address\":\"fe80::1%eth0\"}]"));
+    assert_refused(STATUS(",\"resolved\":[{\"target\":8,\"address\":\"192.0.2.8 (checked)\"}]"), "\"address\"");
+    assert_refused(STATUS(",\"resolved\":[{\"target\":8,\"address\":\"fe80::1%a b\"}]"), "\"address\"");
     assert_refused(STATUS(",\"resolved\":[{\"address\":\"a\"}]"), "\"target\"");
 }
 
@@ -162,7 +165,9 @@ static void test_a_part_has_so_many_items_and_no_more_and_fits_a_frame(void **un
                           "\"dropped_samples\":0,\"retry_s\":0,\"resolved\":[");
         for (size_t i = 0; i < MESHPING_RESOLVED_MAX + more; i++)
             length += snprintf(text + length, sizeof text - (size_t)length,
-                               "%s{\"target\":" ID_MAX ",\"address\":\"%063d\"}", i ? "," : "", 0);
+                               "%s{\"target\":" ID_MAX
+                               ",\"address\":\"fe80:0000:0000:0000:0000:0000:0000:0001%%abcdefghijklmno\"}",
+                               i ? "," : "");
         length += snprintf(text + length, sizeof text - (size_t)length, "]}}");
         assert_true(more || length <= MESHPING_JSON_MAX);
         more ? assert_refused(text, "\"resolved\"") : assert_comes_back(text);

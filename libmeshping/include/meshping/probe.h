@@ -129,9 +129,9 @@ MESHPING_API meshping_status meshping_prober_remove_target(meshping_prober *prob
 
 /*
  * One probe more, beside the schedule, which stays as it is: sent with the next process(), which wants to run at once.
- * Its result has `extra` and the tag as its sequence, and comes also when the target has gone or has another host
- * meanwhile (target_id 0), unless that was before it was sent. NOT_FOUND: no such target; LIMIT: MESHPING_EXTRA_MAX
- * wait.
+ * There is one result for each, with `extra` and the tag as its sequence, also when the target has gone or has another
+ * host meanwhile: then target_id is 0, and the outcome `unresolved` with nothing sent if it went before. NOT_FOUND: no
+ * such target; LIMIT: MESHPING_EXTRA_MAX wait.
  */
 MESHPING_API meshping_status meshping_prober_probe_now(meshping_prober *prober, uint64_t target_id, uint64_t tag);
 /* Makes the set equal to the list: unchanged targets keep schedule and flights. On error nothing is changed. */

@@ -41,9 +41,9 @@ function Delivery({ agent }: { agent: Agent }) {
       {agent.buffered_samples.toLocaleString('en')} kept
       {agent.dropped_samples > 0 && <div class="warn-text" title="Told as gaps: connection trouble with the agent">{agent.dropped_samples.toLocaleString('en')} dropped</div>}
       {agent.quarantine_bytes > 0 && <div class="warn-text" title="What it sent on hold, until you decide">{bytes(agent.quarantine_bytes)} in quarantine</div>}
-      {agent.refused_targets > 0 && <div class="warn-text" data-testid="refused-targets" title="Its cells say why">{agent.refused_targets.toLocaleString('en')} {agent.refused_targets === 1 ? 'target' : 'targets'} not measurable</div>}
-      {agent.load && <div class="soft" data-testid="load" title="Of one processor, by the agent itself; and its host's load of the last minute">CPU {(agent.load.cpu_permille / 10).toFixed(1)} %, load {(agent.load.load_permille / 1000).toFixed(2)}</div>}
-      {agent.load && agent.load.late_probes + agent.load.overloaded > 0 && (
+      {agent.online && agent.refused_targets > 0 && <div class="warn-text" data-testid="refused-targets" title="Its cells say why">{agent.refused_targets.toLocaleString('en')} {agent.refused_targets === 1 ? 'target' : 'targets'} not measurable</div>}
+      {agent.online && agent.load && <div class="soft" data-testid="load" title="Of one processor, by the agent itself; and its host's load of the last minute">CPU {(agent.load.cpu_permille / 10).toFixed(1)} %, load {(agent.load.load_permille / 1000).toFixed(2)}</div>}
+      {agent.online && agent.load && agent.load.late_probes + agent.load.overloaded > 0 && (
         <div class="soft" title="Since its start: sent over 100 ms late; samples that it could not vouch for">{agent.load.late_probes.toLocaleString('en')} late, {agent.load.overloaded.toLocaleString('en')} overloaded</div>
       )}
     </>
