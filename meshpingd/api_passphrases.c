@@ -2,6 +2,7 @@
 #include "meshpingd/http.h"
 
 #include "common/hex.h"
+#include "meshpingd/looks.h"
 #include <meshping/protocol.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -102,6 +103,10 @@ void api_passphrase_create(http_exchange *x)
         request.advertise = NULL;
     if (!request.advertise && !x->server->config.advertise[0]) {
         http_respond_problem(x, 400, "say where agents find this server: \"advertise\": \"HOST:PORT\"");
+        return;
+    }
+    if (request.label && looks_turned(request.label)) {
+        http_respond_problem(x, 400, "\"label\" holds a character that turns around what follows it");
         return;
     }
     if (request.label && strlen(request.label) >= sizeof record.label) {

@@ -177,8 +177,8 @@ static bool explain_at_once(const server *s, const agent_entry *agent, series *o
     if (!series_has_gaps(out))
         return true;
     clock_span_us(out->clocks, out->clock_count, &least_us, &most_us);
-    if (!s->target_pauses_known || from_us < samples_oldest_us(s) || from_us - most_us < samples_oldest_us(s) ||
-        !past_read(&agent->past, from_us, out->to_ms * 1000, &view))
+    if (!s->pauses_known || !s->target_pauses_known || from_us < samples_oldest_us(s) ||
+        from_us - most_us < samples_oldest_us(s) || !past_read(&agent->past, from_us, out->to_ms * 1000, &view))
         return false;
     out->dropped = view.gaps;
     out->dropped_count = view.gap_count;

@@ -2,6 +2,7 @@
 /* API tokens: for programs, in the name of a user and with his role or a lower one. */
 #include "meshpingd/auth.h"
 #include "meshpingd/http_text.h"
+#include "meshpingd/looks.h"
 
 #include <inttypes.h>
 #include <openssl/crypto.h>
@@ -77,6 +78,10 @@ void api_token_create(http_exchange *x)
         return;
     if (!name || password_check_name(name, strlen(name), &err) != MESHPING_OK) {
         http_respond_problem(x, 400, "\"name\" must have 1 to 64 bytes of text");
+        return;
+    }
+    if (looks_turned(name)) {
+        http_respond_problem(x, 400, "\"name\" holds a character that turns around what follows it");
         return;
     }
     if (!role || meshping_role_parse(&token.role, role) != MESHPING_OK) {

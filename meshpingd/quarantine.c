@@ -84,7 +84,9 @@ void quarantine_note(const server *s, agent_entry *agent, const meshping_block_d
     if (!agent || !done->quarantined)
         return;
     bool had_credit = quarantine_credit(s, agent) != 0;
-    recount(s, agent);
+    agent->quarantine_bytes = done->quarantine_bytes;
+    agent->quarantine_stale =
+        true; /* once for all of a second, and not at each block, which is a reading of the disk */
     if (had_credit && !quarantine_credit(s, agent))
         log_warning("agents", "%s: its quarantine is full (%llu MiB): it keeps the rest until it is decided upon",
                     agent->record.host_name, (unsigned long long)(s->config.quarantine_max_size >> 20));
@@ -336,8 +338,18 @@ static bool has_to_wait(const releasing *gaps)
     return false;
 }
 
+static void recount_stale(server *s)
+{
+    for (size_t i = 0; i < s->agent_count; i++)
+        if (s->agents[i]->quarantine_stale) {
+            s->agents[i]->quarantine_stale = false;
+            recount(s, s->agents[i]);
+        }
+}
+
 void quarantine_tick(server *s)
 {
+    recount_stale(s);
     for (releasing **at = &first; *at;) {
         releasing *r = *at;
         const agent_entry *agent = server_agent_by_id(s, r->source.agent_id);

@@ -210,6 +210,11 @@ meshping_status samples_load(server *s, meshping_error *err)
     meshping_status status = load_cells(s, since_us, err);
     if (status == MESHPING_OK)
         status = meshping_store_pauses(s->store, since_us, INT64_MAX, &s->pauses, &s->pause_count, err);
+    s->pauses_known = status == MESHPING_OK;
+    if (status == MESHPING_CORRUPT) { /* the disk tells what it still can */
+        storing_unreadable(s, err->message);
+        status = MESHPING_OK;
+    }
     if (status != MESHPING_OK)
         return status;
     samples_take_pauses(s);

@@ -51,6 +51,7 @@ typedef struct agent_entry {
     clock_notes clocks;        /* what the store has of it, of the time that the cache has */
     past past;                 /* the same of what it dropped, and of its starts */
     uint64_t quarantine_bytes; /* what it sent on hold */
+    bool quarantine_stale;     /* to be counted anew */
     bool clock_skewed;         /* by more than a second */
     meshping_pins pins;        /* by which it knows the server, as it said last; pin_change.c */
     bool pins_known;           /* it said so */
@@ -103,6 +104,7 @@ typedef struct server {
     meshping_target_pause *target_pauses; /* the same of targets, by target; samples_take_pauses */
     size_t target_pause_count;
     bool target_pauses_known; /* else the disk tells them */
+    bool pauses_known;        /* the same of `pauses` */
     meshping_rule *rules;
     size_t rule_count;
     uint64_t rules_revision;

@@ -80,7 +80,7 @@ def test_a_pending_agent_is_approved_as_it_was_seen(server, agent):
                          "observed_address", "approved_addresses", "reason", "first_seen_ms", "last_seen_ms",
                          "state_changed_ms", "buffered_samples", "dropped_samples", "targets_revision", "revision",
                          "same_host_name", "clock_offset_us", "clock_error_us", "clock_skewed", "name", "labels",
-                         "advertised_address"}
+                         "advertised_address", "load", "refused_targets"}
     for wrong in ({"fingerprint": "0000 1111"}, {"revision": seen["revision"] + 1},
                   {"fingerprint": seen["fingerprint"], "revision": seen["revision"] + 1}):
         assert act(server, agent, "approve", wrong).status == 409, wrong
