@@ -65,10 +65,9 @@ void meshping__targets_applied_encode(json_object *data, const meshping_targets_
 static void *make_room(meshping__fields *f, const json_object *array, size_t size, size_t *count)
 {
     *count = array ? json_object_array_length(array) : 0;
-    void *room = *count && f->status == MESHPING_OK ? meshping__calloc(*count, size) : NULL;
-    if (!room) {
-        if (*count && f->status == MESHPING_OK)
-            f->status = meshping_error_set(f->err, MESHPING_NOMEM, "out of memory");
+    void *room = *count ? meshping__calloc(*count, size) : NULL;
+    if (*count && !room) {
+        f->status = meshping_error_set(f->err, MESHPING_NOMEM, "out of memory");
         *count = 0;
     }
     return room;

@@ -121,6 +121,10 @@ static void test_what_an_agent_refuses_comes_back_and_each_reason_is_a_known_one
     assert_refused(APPLIED(",\"refused\":[{\"target\":7,\"reason\":\"mood\"}]"), "\"reason\"");
     assert_refused(APPLIED(",\"refused\":[{\"target\":7,\"reason\":\"limit\"},{\"target\":0,\"reason\":\"limit\"}]"),
                    "\"target\"");
+    /* the first that is wrong is named, whatever comes after it */
+    assert_refused(APPLIED(",\"refused\":[{\"target\":0,\"reason\":\"limit\"},{\"target\":7,\"reason\":\"limit\"}]"),
+                   "\"target\"");
+    assert_refused(APPLIED(",\"parts\":0,\"refused\":[{\"target\":7,\"reason\":\"mood\"}]"), "\"parts\"");
     assert_string_equal(meshping_refusal_name(0), "unknown");
 }
 
@@ -143,6 +147,8 @@ static void test_load_and_resolved_names_come_back_and_are_whole(void **unused)
     assert_refused(STATUS(",\"resolved\":[{\"target\":8,\"address\":\"192.0.2.8 (checked)\"}]"), "\"address\"");
     assert_refused(STATUS(",\"resolved\":[{\"target\":8,\"address\":\"fe80::1%a b\"}]"), "\"address\"");
     assert_refused(STATUS(",\"resolved\":[{\"address\":\"a\"}]"), "\"target\"");
+    assert_refused(STATUS(",\"resolved\":[{\"target\":0,\"address\":\"\"},{\"target\":8,\"address\":\"\"}]"),
+                   "\"target\"");
 }
 
 /* So many items as a part may have, and one more. */
