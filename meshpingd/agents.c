@@ -470,7 +470,8 @@ static void look_at(agent_connection *c, int64_t now_ms)
         connection_refuse(c, 1008, "it did not confirm its join ticket within %d s", CONFIRMATION_MS / 1000);
         return;
     }
-    if (spread_is_due(now_ms, c->status_ms, c->agent->record.id, status_every_ms(s))) {
+    /* the answer to the handshake comes first, and waits until its ticket is durable */
+    if (!c->ticket_due && spread_is_due(now_ms, c->status_ms, c->agent->record.id, status_every_ms(s))) {
         c->status_ms = now_ms;
         send_status(c, ++c->ping_counter, 0);
     }

@@ -441,3 +441,12 @@ def test_the_secrets_are_the_owners_alone(server):
     modes = {name: os.stat(server.state / name).st_mode & 0o777 for name in ("seal.key", "ticket.key", "server.key")}
     assert modes == {"seal.key": 0o400, "ticket.key": 0o400, "server.key": 0o600}
     assert os.stat(server.state).st_mode & 0o777 == 0o700
+
+
+def test_the_answer_to_the_handshake_is_the_first_word_however_often_an_agent_comes(server):
+    speaker, connection = join(server, "one")
+    for _ in range(40):  # its ticket is stored meanwhile, and its clock is to be asked for
+        connection.ssl.close()
+        connection = speaker.connect("resume")
+        event, data = connection.next()
+        assert (event, data["status"]) == ("registration_status", "approved")
