@@ -85,8 +85,7 @@ void quarantine_note(const server *s, agent_entry *agent, const meshping_block_d
         return;
     bool had_credit = quarantine_credit(s, agent) != 0;
     agent->quarantine_bytes = done->quarantine_bytes;
-    agent->quarantine_stale =
-        true; /* once for all of a second, and not at each block, which is a reading of the disk */
+    agent->quarantine_stale = true; /* counted with the next tick: at each block it would be a reading of the disk */
     if (had_credit && !quarantine_credit(s, agent))
         log_warning("agents", "%s: its quarantine is full (%llu MiB): it keeps the rest until it is decided upon",
                     agent->record.host_name, (unsigned long long)(s->config.quarantine_max_size >> 20));

@@ -29,7 +29,7 @@ typedef struct meshping_probe_result {
     uint8_t icmp_type, icmp_code; /* of the ICMP error behind the outcome, else 0 */
     uint16_t mtu;                 /* next-hop MTU of a too_big, else 0 */
     int sys_errno;                /* of a send error, else 0 */
-    int64_t sent_unix_ns;         /* 0 when nothing was sent */
+    int64_t sent_unix_ns;         /* 0: not tried; with sys_errno it was tried, and nothing left */
     int64_t sent_mono_ns;
     int64_t done_mono_ns; /* when the verdict fell */
     bool via_loopback;    /* the reply came over the loopback interface: it says nothing of the agent's network */

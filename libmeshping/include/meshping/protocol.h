@@ -215,10 +215,10 @@ typedef struct meshping_rekey {
 
 /* Why an agent cannot measure a target of its list. */
 #define MESHPING_REFUSAL_MAP(XX)                                                                                       \
-    XX(1, NO_IPV4, "no_ipv4")           /* its host has no IPv4 */                                                     \
-    XX(2, NO_IPV6, "no_ipv6")           /* its host has no IPv6 */                                                     \
+    XX(1, NO_IPV4, "no_ipv4")           /* its host has no such address */                                             \
+    XX(2, NO_IPV6, "no_ipv6")           /* its host has no such address */                                             \
     XX(3, NO_INTERFACE, "no_interface") /* of this name, of the target or of its address's zone */                     \
-    XX(4, NO_SOURCE, "no_source")       /* its host does not have the target's source address */                       \
+    XX(4, NO_SOURCE, "no_source")       /* its host does not send from the target's source */                          \
     XX(5, INVALID, "invalid")           /* the target makes no sense to it */                                          \
     XX(6, LIMIT, "limit")               /* it has enough others */
 
