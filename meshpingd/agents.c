@@ -447,7 +447,6 @@ void agents_message(agent_connection *c, const char *text, size_t length)
 void agents_closed(agent_connection *c)
 {
     agent_entry *agent = c->agent;
-    joining_closed(c);
     if (!agent || agent->connection != c)
         return;
     agent->connection = NULL;

@@ -40,12 +40,10 @@ typedef struct agent_connection {
     size_t range_count;
 
     /* joining.c */
-    bool ticket_due;         /* a ticket was issued: to be committed, then told */
+    bool ticket_due;         /* a ticket was issued: to be stored, then told */
     bool ticket_given;       /* on this connection */
-    bool ticket_listed;      /* in the list of what is to be committed */
     uint64_t ticket_serial;  /* told and not confirmed; 0: none */
     int64_t ticket_since_ms; /* monotonic */
-    struct agent_connection *next_listed;
 
     meshping_pins pins_told; /* pin_change.c: on this connection */
 

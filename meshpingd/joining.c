@@ -7,104 +7,64 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define REFUSED_RETRY_S 30
 #define RATE_RETRY_S 60
-#define TICKETS_MAX 256       /* in one transaction */
-#define COMMIT_MS 10          /* tickets to be given out wait for company */
-#define COMMIT_REST 4         /* and four times as long as the last commit took: this thread has other things to do */
-#define COMMIT_JOINED_MS 1000 /* confirmed ones are in no hurry: until then the one before is good as well */
 #define CLOSE_TRY_AGAIN 1013
 
-/* ---- tickets: committed many at once, and told after the commit ---- */
+/* ---- tickets: stored, then told ---- */
 
-static uv_timer_t commit_timer;
-static agent_connection *listed; /* with a ticket to commit: issued, or confirmed */
-static uint64_t rest_ms;
+typedef struct stored_ticket {
+    server *server;
+    uint64_t agent_id, serial;
+} stored_ticket;
 
-static void on_commit_timer(uv_timer_t *timer);
-
-void joining_start(server *s)
+static void on_stored(void *user, meshping_status status, const char *error)
 {
-    uv_timer_init(&s->loop, &commit_timer);
-    commit_timer.data = s;
-}
-
-static void arm(uint64_t delay_ms)
-{
-    delay_ms = delay_ms > rest_ms ? delay_ms : rest_ms;
-    if (!uv_is_active((uv_handle_t *)&commit_timer) || uv_timer_get_due_in(&commit_timer) > delay_ms)
-        uv_timer_start(&commit_timer, on_commit_timer, delay_ms, 0);
-}
-
-static void list(agent_connection *c, uint64_t delay_ms)
-{
-    if (!c->ticket_listed) {
-        c->ticket_listed = true;
-        c->next_listed = listed;
-        listed = c;
-    }
-    arm(delay_ms);
-}
-
-static void commit_tickets(server *s)
-{
-    meshping_ticket_record tickets[TICKETS_MAX];
-    agent_connection *taken[TICKETS_MAX];
-    meshping_error err;
-    size_t count = 0;
-    while (listed && count < TICKETS_MAX) {
-        agent_connection *c = listed;
-        listed = c->next_listed;
-        c->ticket_listed = false;
-        if (!c->agent || c->agent->connection != c)
-            continue;
-        const meshping_agent_record *record = &c->agent->record;
-        tickets[count] = (meshping_ticket_record){record->id, record->ticket_issued, record->ticket_confirmed};
-        taken[count++] = c;
-    }
-    int64_t began_ms = server_mono_ms();
-    meshping_status status = count ? meshping_store_tickets_save(s->store, tickets, count, &err) : MESHPING_OK;
-    rest_ms = COMMIT_REST * (uint64_t)(server_mono_ms() - began_ms);
+    const stored_ticket stored = *(stored_ticket *)user;
+    agent_entry *agent = server_agent_by_id(stored.server, stored.agent_id);
+    agent_connection *c = agent ? agent->connection : NULL;
+    free(user);
     if (status != MESHPING_OK)
-        log_error("store", "join tickets cannot be stored: %s", err.message);
-    for (size_t i = 0; i < count; i++) {
-        agent_connection *c = taken[i];
-        if (!c->ticket_due)
-            continue;
-        c->ticket_due = false;
-        c->ticket_serial = tickets[i].issued;
-        if (status == MESHPING_OK)
-            agents_tell_state(s, c->agent);
-        else
-            connection_refuse(c, CLOSE_TRY_AGAIN, "its join ticket cannot be stored");
-    }
-    if (listed)
-        arm(0);
-}
-
-static void on_commit_timer(uv_timer_t *timer)
-{
-    commit_tickets(timer->data);
-}
-
-void joining_stop(server *s)
-{
-    if (commit_timer.data != s)
-        return;
-    commit_tickets(s);
-    uv_close((uv_handle_t *)&commit_timer, NULL);
-    commit_timer.data = NULL;
+        log_error("store", "a join ticket cannot be stored: %s", error);
+    if (!c || !c->ticket_due || agent->record.ticket_issued != stored.serial)
+        return; /* it went meanwhile, or has a newer one */
+    c->ticket_due = false;
+    c->ticket_serial = stored.serial;
+    if (status == MESHPING_OK)
+        agents_tell_state(stored.server, agent);
+    else
+        connection_refuse(c, CLOSE_TRY_AGAIN, "its join ticket cannot be stored");
 }
 
 static void issue(agent_connection *c, uint64_t presented)
 {
     meshping_agent_record *record = &c->agent->record;
+    meshping_error err = {0};
     record->ticket_issued = meshping_ticket_next(record->ticket_issued, presented, meshping_now_read().unix_ns / 1000);
     c->ticket_due = c->ticket_given = true;
     c->ticket_since_ms = server_mono_ms();
-    list(c, COMMIT_MS);
+    stored_ticket *wait = malloc(sizeof *wait);
+    meshping_status status = wait ? MESHPING_OK : meshping_error_set(&err, MESHPING_NOMEM, "out of memory");
+    if (wait) {
+        *wait = (stored_ticket){c->server, record->id, record->ticket_issued};
+        status = meshping_store_submit_ticket(c->server->store, record, on_stored, wait, &err);
+    }
+    if (status == MESHPING_OK)
+        return;
+    free(wait);
+    log_error("store", "a join ticket cannot be stored: %s", err.message);
+    connection_refuse(c, CLOSE_TRY_AGAIN, "its join ticket cannot be stored");
+}
+
+/* Nobody waits for it: until it is written the one before is good as well. */
+static void keep_confirmed(const agent_connection *c)
+{
+    meshping_error err;
+    if (meshping_store_submit_ticket(c->server->store, &c->agent->record, NULL, NULL, &err) != MESHPING_OK)
+        log_error("store", "a confirmed join ticket is not stored: %s", err.message);
 }
 
 bool joining_is_waiting(const agent_connection *c)
@@ -133,25 +93,8 @@ void joining_joined(agent_connection *c, const meshping_joined *joined)
     }
     c->ticket_serial = 0;
     c->agent->record.ticket_confirmed = joined->serial;
-    list(c, COMMIT_JOINED_MS);
+    keep_confirmed(c);
     agents_tell_state(c->server, c->agent);
-}
-
-void joining_closed(agent_connection *c)
-{
-    if (!c->ticket_listed)
-        return;
-    if (c->agent && c->agent->connection == c && !c->ticket_due) {
-        meshping_ticket_record ticket = {c->agent->record.id, c->agent->record.ticket_issued,
-                                         c->agent->record.ticket_confirmed};
-        meshping_store_tickets_save(c->server->store, &ticket, 1, NULL);
-    }
-    for (agent_connection **at = &listed; *at; at = &(*at)->next_listed)
-        if (*at == c) {
-            *at = c->next_listed;
-            break;
-        }
-    c->ticket_listed = false;
 }
 
 /* ---- refusing ---- */
@@ -324,7 +267,7 @@ static void let_in(agent_connection *c, agent_entry *agent, const meshping_agent
         (admission->state == MESHPING_AGENT_APPROVED || admission->state == MESHPING_AGENT_HOLD))
         issue(c, arrival->presented);
     else if (confirmed)
-        list(c, COMMIT_JOINED_MS);
+        keep_confirmed(c);
     bool moves = admission->entry == MESHPING_ENTRY_MOVED || admission->entry == MESHPING_ENTRY_COPY;
     if (moves)
         status = hold(c, admission->entry, &err); /* the move tells it */

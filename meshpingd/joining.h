@@ -5,10 +5,6 @@
 
 #include "meshpingd/connection.h"
 
-void joining_start(server *s);
-/* Closes its handle; run the loop once more afterwards. */
-void joining_stop(server *s);
-
 void joining_handshake(agent_connection *c, const meshping_handshake *handshake);
 void joining_joined(agent_connection *c, const meshping_joined *joined);
 /* True while the agent has a ticket that it has not confirmed: it is told, and its data taken, only after that. */
@@ -21,7 +17,5 @@ void joining_renew(agent_connection *c);
 meshping_status joining_check_address(agent_connection *c, meshping_error *err);
 /* Ends the connections that come from blocked addresses. */
 void joining_drop_blocked(server *s);
-/* The connection ends. */
-void joining_closed(agent_connection *c);
 
 #endif

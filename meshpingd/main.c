@@ -3,7 +3,6 @@
 #include "meshpingd/admin_cli.h"
 #include "meshpingd/breached.h"
 #include "meshpingd/filling.h"
-#include "meshpingd/joining.h"
 #include "meshpingd/keys.h"
 #include "meshpingd/listener.h"
 #include "meshpingd/maintain.h"
@@ -283,12 +282,9 @@ static int serve(server *s)
     if (status == MESHPING_OK)
         status = watch(&watching, s, w);
     if (status == MESHPING_OK)
-        joining_start(s);
-    if (status == MESHPING_OK)
         run(s, port);
     else
         log_error("server", "%s", err.message[0] ? err.message : meshping_status_text(status));
-    joining_stop(s);
     filling_stop(s);
     http_stop(s);
     web_stop(w);

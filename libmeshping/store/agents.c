@@ -140,33 +140,20 @@ meshping_status meshping_store_agent_delete(meshping_store *store, uint64_t agen
     return status;
 }
 
-static meshping_status save_ticket(meshping__sql *sql, const meshping_ticket_record *ticket, meshping_error *err)
+meshping_status meshping__ticket_save(meshping__sql *sql, const meshping_agent_record *record, meshping_error *err)
 {
     return meshping__sql_run(sql, err,
-                             "INSERT INTO tickets(agent_id, issued, confirmed) VALUES(?1, ?2, ?3)"
+                             "INSERT INTO tickets(agent_id, issued, confirmed) SELECT id, ?3, ?4 FROM agents"
+                             " WHERE id = ?1 AND public_key = ?2 AND NOT leaving"
                              " ON CONFLICT(agent_id) DO UPDATE SET issued = excluded.issued,"
                              " confirmed = excluded.confirmed",
-                             "iii", (int64_t)ticket->agent_id, (int64_t)ticket->issued, (int64_t)ticket->confirmed);
-}
-
-meshping_status meshping_store_tickets_save(meshping_store *store, const meshping_ticket_record *tickets, size_t count,
-                                            meshping_error *err)
-{
-    meshping_status status = meshping__sql_begin(&store->sql, err);
-    if (status != MESHPING_OK)
-        return status;
-    for (size_t i = 0; status == MESHPING_OK && i < count; i++) {
-        status = save_ticket(&store->sql, &tickets[i], err);
-        if (status == MESHPING_EXISTS) /* the foreign key: forgotten meanwhile */
-            status = MESHPING_OK;
-    }
-    return meshping__sql_end(&store->sql, status, err);
+                             "ibii", (int64_t)record->id, record->public_key, sizeof record->public_key,
+                             (int64_t)record->ticket_issued, (int64_t)record->ticket_confirmed);
 }
 
 static meshping_status succeed(meshping__sql *sql, uint64_t successor_id, const meshping_agent_record *record,
                                meshping_error *err)
 {
-    meshping_ticket_record ticket = {record->id, record->ticket_issued, record->ticket_confirmed};
     meshping_status status = MESHPING_OK;
     if (successor_id)
         status = meshping__remove_mark_agent(sql, successor_id, err);
@@ -175,7 +162,7 @@ static meshping_status succeed(meshping__sql *sql, uint64_t successor_id, const 
     if (status == MESHPING_OK)
         status = save(sql, record, err);
     if (status == MESHPING_OK)
-        status = save_ticket(sql, &ticket, err);
+        status = meshping__ticket_save(sql, record, err);
     return status;
 }
 

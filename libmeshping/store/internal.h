@@ -126,6 +126,8 @@ void meshping__apply(meshping__sql *sql, meshping__write *list, int64_t *last_id
 /* requests.c: in the transaction of its group; an error is the database's, and so the whole group's. */
 meshping_status meshping__request_run(meshping__sql *sql, const meshping__request *request, meshping_error *err);
 void meshping__request_tell(const meshping__write *item);
+/* agents.c: the ticket serials in it, when its key is still this one. */
+meshping_status meshping__ticket_save(meshping__sql *sql, const meshping_agent_record *record, meshping_error *err);
 /* events.c */
 meshping_status meshping__setting_save(meshping__sql *sql, const char *key, const char *value, meshping_error *err);
 /* quarantine.c: the write of an agent on hold, whose epoch's own ranges are in item->ranges. */

@@ -99,3 +99,25 @@ meshping_status meshping_store_submit_seen(meshping_store *store, const meshping
     }
     return submit(store, request, bytes, fn, user, err);
 }
+
+/* ---- join tickets ---- */
+
+static meshping_status save_ticket(meshping__sql *sql, const meshping__request *request, meshping_error *err)
+{
+    meshping_agent_record record;
+    memcpy(&record, request->data, sizeof record);
+    return meshping__ticket_save(sql, &record, err);
+}
+
+meshping_status meshping_store_submit_ticket(meshping_store *store, const meshping_agent_record *record,
+                                             meshping_done_fn fn, void *user, meshping_error *err)
+{
+    size_t bytes = sizeof(meshping__request) + sizeof *record;
+    meshping__request *request = meshping__malloc(bytes);
+    if (request) {
+        request->run = save_ticket;
+        request->count = 1;
+        memcpy(request->data, record, sizeof *record);
+    }
+    return submit(store, request, bytes, fn, user, err);
+}

@@ -5,7 +5,6 @@
 #include "common/log.h"
 #include "meshpingd/auth.h"
 #include "meshpingd/http_text.h"
-#include "meshpingd/joining.h"
 #include "meshpingd/json_body.h"
 #include "meshpingd/keys.h"
 #include "meshpingd/peers.h"
@@ -143,7 +142,6 @@ static void start(void)
     must(http_start(&s, &err), &err);
     must(web_start(&w, &s, &keys, &port, &err), &err);
     set_targets(&err);
-    joining_start(&s);
     uv_poll_init(&s.loop, &store_poll, meshping_store_fd(s.store));
     uv_poll_start(&store_poll, UV_READABLE, on_store);
     auth_token_hash(session_hash, strchr(FUZZ_COOKIE, '=') + 1);

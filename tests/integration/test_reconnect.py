@@ -33,17 +33,16 @@ def test_a_link_that_is_back_ends_the_waiting(net):
         server.act("a", "approve")
         lab.wait_for("it is in", 10, lambda: approved_since(agent, 0))
         assert server.end() == 0
-        # nobody answers: the agent waits longer and longer
-        lab.wait_for("it waits for long", 120, lambda: [float(s) for s in re.findall(
-            r"next try in ([0-9.]+) s", agent.daemon.text())][-1:] > [6.0], every=0.05)
-        mark, began = len(agent.daemon.text()), time.monotonic()
-        server.start()
+        # its link is gone: it waits longer and longer, and does not see that the server is there again
         agent.host.set_carrier(False)
-        time.sleep(0.3)
+        server.start()
+        mark = len(agent.daemon.text())
+        lab.wait_for("it waits for long", 120, lambda: [float(s) for s in re.findall(
+            r"next try in ([0-9.]+) s", agent.daemon.text()[mark:])][-1:] > [6.0], every=0.05)
         assert not approved_since(agent, mark)
+        mark = len(agent.daemon.text())
         agent.host.set_carrier(True)
         lab.wait_for("it is back", 5, lambda: approved_since(agent, mark))
-        assert time.monotonic() - began < 6
         assert "the network may be back" in agent.daemon.text()[mark:]
     finally:
         agent.end()

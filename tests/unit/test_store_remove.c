@@ -75,7 +75,6 @@ static void store_of(const fixture *f, uint64_t agent_id, uint64_t sequence, con
 static void fill(fixture *f, uint64_t agent_id, int hours)
 {
     meshping_agent_record record = add_agent(f->store, agent_id, MESHPING_AGENT_APPROVED);
-    const meshping_ticket_record ticket = {.agent_id = agent_id, .issued = 1};
     const meshping_gap gap = {.first_sequence = 1000,
                               .last_sequence = 1001,
                               .first_unix_us = START,
@@ -83,7 +82,8 @@ static void fill(fixture *f, uint64_t agent_id, int hours)
                               .reason = MESHPING_GAP_OVERFLOW};
     meshping_block_write write = {.agent_id = agent_id, .epoch = EPOCH, .received_unix_us = START};
     outcome o = {0};
-    assert_int_equal(meshping_store_tickets_save(f->store, &ticket, 1, NULL), MESHPING_OK);
+    record.ticket_issued = 1;
+    assert_int_equal(meshping_store_submit_ticket(f->store, &record, NULL, NULL, NULL), MESHPING_OK);
     for (int hour = 1; hour <= hours; hour++)
         store_of(f, agent_id, (uint64_t)hour, "");
     seal_now(f, END, 12 * HOUR);

@@ -231,6 +231,7 @@ static void live(life *l)
     l->setting_saved = meshping_store_setting_save(l->f.store, "k", "value", NULL) == MESHPING_OK;
     l->submitted += meshping_store_submit_setting(l->f.store, "q", "value", on_setting, l, NULL) == MESHPING_OK;
     meshping_store_submit_seen(l->f.store, &(meshping_agent_seen){AGENT, 1}, 1, NULL, NULL, NULL);
+    meshping_store_submit_ticket(l->f.store, &l->agent, NULL, NULL, NULL);
     seal(l);
     for (uint64_t i = BLOCKS / 2 + 1; i <= BLOCKS; i++)
         submit_made(l, i);

@@ -404,12 +404,8 @@ typedef struct meshping_agent_record {
     char advertised_address[MESHPING_ADDRESS_TEXT_MAX]; /* where it wants to be pinged, as it says; may be empty */
     uint8_t tid[8];                                     /* of the passphrase that it joined with */
     bool has_tid;
-    uint64_t ticket_issued, ticket_confirmed; /* serials; 0: none. Saved by meshping_store_tickets_save only */
+    uint64_t ticket_issued, ticket_confirmed; /* serials; 0: none. Saved by meshping_store_submit_ticket only */
 } meshping_agent_record;
-
-typedef struct meshping_ticket_record {
-    uint64_t agent_id, issued, confirmed;
-} meshping_ticket_record;
 
 /* All agents by first_seen; *records is the caller's (meshping_free). */
 MESHPING_API meshping_status meshping_store_agents(meshping_store *store, meshping_agent_record **records,
@@ -434,9 +430,12 @@ typedef struct meshping_agent_seen {
 MESHPING_API meshping_status meshping_store_submit_seen(meshping_store *store, const meshping_agent_seen *seen,
                                                         size_t count, meshping_done_fn fn, void *user,
                                                         meshping_error *err);
-/* Last tickets of many agents, in one transaction. An agent that is not there any more is passed over. */
-MESHPING_API meshping_status meshping_store_tickets_save(meshping_store *store, const meshping_ticket_record *tickets,
-                                                         size_t count, meshping_error *err);
+/*
+ * Queues the agent's ticket serials, as meshping_store_submit_setting. The revision stays; an agent that is gone, or
+ * has another key by then, is passed over.
+ */
+MESHPING_API meshping_status meshping_store_submit_ticket(meshping_store *store, const meshping_agent_record *record,
+                                                          meshping_done_fn fn, void *user, meshping_error *err);
 /*
  * In one transaction: the row successor_id (0: none) goes, and record, with that one's key, takes the place of the row
  * record->id, its ticket serials with it. Errors as of meshping_store_agent_save.
