@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "meshpingd/pushing.h"
+#include <meshping/utf8.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,12 +41,7 @@ static void dispose_peers(peer_list *list)
 static void title_of(const agent_entry *agent, char out[MESHPING_TARGET_NAME_MAX])
 {
     const char *text = agent->record.name[0] ? agent->record.name : agent->record.host_name;
-    size_t length = strlen(text);
-    if (length >= MESHPING_TARGET_NAME_MAX) {
-        length = MESHPING_TARGET_NAME_MAX - 1;
-        while (length && ((unsigned char)text[length] & 0xc0) == 0x80)
-            length--;
-    }
+    size_t length = meshping_utf8_fit(text, strlen(text), MESHPING_TARGET_NAME_MAX);
     memcpy(out, text, length);
     out[length] = 0;
 }

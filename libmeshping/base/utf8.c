@@ -19,6 +19,16 @@ size_t meshping_utf8_read(uint32_t *character, const char *text)
     return length;
 }
 
+size_t meshping_utf8_fit(const char *text, size_t length, size_t size)
+{
+    if (length < size)
+        return length;
+    length = size - 1;
+    while (length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80)
+        length--;
+    return length;
+}
+
 bool meshping_utf8_is_control(uint32_t character)
 {
     return character < 0x20 || (character >= 0x7f && character < 0xa0);

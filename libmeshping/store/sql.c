@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "store/lazy.h"
+#include <meshping/utf8.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -314,13 +315,8 @@ meshping_status meshping__sql_end(meshping__sql *sql, meshping_status status, me
 
 void meshping__sql_text(sqlite3_stmt *statement, int column, char *out, size_t size)
 {
-    const unsigned char *text = sqlite3_column_text(statement, column);
-    size_t length = text ? (size_t)sqlite3_column_bytes(statement, column) : 0;
-    if (text && length >= size) {
-        length = size - 1;
-        while (length > 0 && (text[length] & 0xc0) == 0x80) /* not in the middle of a UTF-8 character */
-            length--;
-    }
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+    size_t length = text ? meshping_utf8_fit(text, (size_t)sqlite3_column_bytes(statement, column), size) : 0;
     if (length)
         memcpy(out, text, length);
     out[length] = 0;

@@ -148,6 +148,7 @@ class Server:
         self.state.mkdir(mode=0o700, exist_ok=True)
         self.daemon = None
         self.cookie = self.csrf = None
+        self.mark = 0  # of the log: what came before is not looked at
         password = self.directory / "password"
         password.write_text(self.PASSWORD + "\n")
         run(str(BIN / "meshpingd"), "admin", "create", "--name", self.USER, "--password-file", str(password),
@@ -270,6 +271,12 @@ class Agent:
         return self.daemon.end(number) if self.daemon else None
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @contextlib.contextmanager
 def directory():
     path = tempfile.mkdtemp(prefix="meshping-test-")
@@ -277,6 +284,17 @@ def directory():
         yield pathlib.Path(path)
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def lone_server():
+    """On loopback, signed in; its agents are the test's own clients."""
+    with directory() as folder:
+        one = Server(folder, port=free_port()).start().sign_in()
+        try:
+            yield one
+        finally:
+            assert one.end() == 0, one.daemon.text()
 
 
 def join(server, agent):

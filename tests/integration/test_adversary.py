@@ -14,7 +14,7 @@ import pytest
 from OpenSSL import SSL
 
 import lab
-from test_identity import free_port, join, state_of
+from test_identity import join, state_of
 from wire import Connection, Speaker, b64, block_of, hkdf, read_passphrase, unb64
 
 P = 2**255 - 19
@@ -26,7 +26,7 @@ SMALL = [0, 1, P - 1, P, P + 1, int.from_bytes(ORDER_8, "little"),
 @pytest.fixture(scope="module")
 def server():
     with lab.directory() as directory:
-        one = lab.Server(directory, port=free_port())
+        one = lab.Server(directory, port=lab.free_port())
         (directory / "conf").write_text("failed_enrolments_max = 250\n")
         one.start("--config", directory / "conf").sign_in()
         try:
@@ -334,7 +334,7 @@ def test_a_slow_handshake_ends_after_ten_seconds(server):
 
 def test_five_failed_enrolments_a_minute_from_an_address(server):
     with lab.directory() as directory:
-        strict = lab.Server(directory, port=free_port()).start().sign_in()
+        strict = lab.Server(directory, port=lab.free_port()).start().sign_in()
         try:
             speaker = Speaker(strict.passphrase(), "guesser")
             good, speaker.k = speaker.k, bytes(16)

@@ -5,20 +5,15 @@ import pytest
 
 import lab
 from test_adversary import ending
-from test_identity import free_port, join
+from test_identity import join
 
 IPV6_OFF = "/proc/sys/net/ipv6/conf/all/disable_ipv6"
 
 
 @pytest.fixture
 def server():
-    with lab.directory() as directory:
-        one = lab.Server(directory, port=free_port()).start().sign_in()
-        one.mark = 0
-        try:
-            yield one
-        finally:
-            assert one.end() == 0, one.daemon.text()
+    with lab.lone_server() as one:
+        yield one
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 
 import hashlib
 import signal
-import socket
 import ssl
 import subprocess
 
@@ -44,19 +43,13 @@ def pin(certificate):
     return hashlib.sha256(spki).digest()[:16].hex()
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def configured():
     with lab.directory() as directory:
         certificate, key = make_pair(directory, "one")
         config = directory / "meshpingd.conf"
         config.write_text(f"certificate_file = {certificate}\nkey_file = {key}\n")
-        server = lab.Server(directory, port=free_port()).start("--config", config).sign_in()
+        server = lab.Server(directory, port=lab.free_port()).start("--config", config).sign_in()
         try:
             yield server, directory, certificate, key
         finally:
@@ -114,5 +107,5 @@ def test_a_pair_that_cannot_be_used_is_told_at_the_start(text, word):
         config = directory / "meshpingd.conf"
         config.write_text(text.format(certificate=certificate, key=key, other=other) + "\n")
         done = subprocess.run([lab.BIN / "meshpingd", "--config", config, "--state-dir", directory / "s", "--listen",
-                               f"127.0.0.1:{free_port()}"], capture_output=True, text=True, timeout=20)
+                               f"127.0.0.1:{lab.free_port()}"], capture_output=True, text=True, timeout=20)
         assert done.returncode != 0 and word in done.stdout + done.stderr

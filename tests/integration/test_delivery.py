@@ -2,7 +2,6 @@
 """Delivery when something goes back in time: a restored database, a sequence that was never given."""
 
 import shutil
-import socket
 import sqlite3
 import struct
 import time
@@ -14,18 +13,12 @@ import lab
 INTERVAL_MS = 500
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def mesh():
     with lab.directory() as directory:
         config = directory / "meshpingd.conf"
         config.write_text(f"interval_ms = {INTERVAL_MS}\ntimeout_ms = {INTERVAL_MS}\n")
-        server = lab.Server(directory, port=free_port())
+        server = lab.Server(directory, port=lab.free_port())
         server.options = ["--config", config]
         server.start(*server.options).sign_in()
         server.set_targets(["127.0.0.1"])

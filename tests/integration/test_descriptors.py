@@ -14,7 +14,7 @@ import pytest
 from OpenSSL import SSL
 
 import lab
-from test_identity import free_port, join
+from test_identity import join
 from wire import Connection, Speaker
 
 LIMIT, RESERVED = 160, 40
@@ -25,7 +25,7 @@ AGENTS_BELOW = LIMIT - RESERVED
 def small():
     """A server with few descriptors."""
     with lab.directory() as directory:
-        server = lab.Server(directory, port=free_port())
+        server = lab.Server(directory, port=lab.free_port())
         (directory / "conf").write_text(f"descriptors_reserved = {RESERVED}\noffline_s = 600\n")  # its agents say nothing
         server.start("--config", directory / "conf", under=("prlimit", f"--nofile=64:{LIMIT}")).sign_in()
         opened = []
@@ -185,7 +185,7 @@ def readable(server):
 
 def test_strangers_that_upgrade_and_say_nothing_keep_no_agent_out():
     with lab.directory() as directory:
-        server = lab.Server(directory, port=free_port())
+        server = lab.Server(directory, port=lab.free_port())
         (directory / "conf").write_text("unauthenticated_max = 5\nauthentication_s = 60\n")
         server.start("--config", directory / "conf").sign_in()
         try:
@@ -243,7 +243,7 @@ def begin_frame(connection, opcode, length):
 
 def test_all_frames_in_reassembly_share_one_budget():
     with lab.directory() as directory:
-        server = lab.Server(directory, port=free_port())
+        server = lab.Server(directory, port=lab.free_port())
         (directory / "conf").write_text("reassembly_max_size = 2M\n")
         server.start("--config", directory / "conf").sign_in()
         try:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """History over HTTP, docs/API.md: an agent delivers three days late, and every sample is in every answer once."""
 
-import json
 import socket
 import sqlite3
 import time

@@ -5,7 +5,6 @@ import concurrent.futures
 import json
 import os
 import shutil
-import socket
 import sqlite3
 import threading
 import time
@@ -18,20 +17,10 @@ from wire import Speaker, unb64
 DATABASE = "meshping.db"
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def server():
-    with lab.directory() as directory:
-        one = lab.Server(directory, port=free_port()).start().sign_in()
-        try:
-            yield one
-        finally:
-            assert one.end() == 0, one.daemon.text()
+    with lab.lone_server() as one:
+        yield one
 
 
 def state_of(server, name):

@@ -7,7 +7,6 @@ MESHPING_KILLS and MESHPING_SEED ask for more kills, or for others.
 import os
 import random
 import signal
-import socket
 import sys
 import time
 
@@ -22,18 +21,12 @@ TARGETS = ["127.0.0.1", "127.0.0.2", "::1"]
 AGENTS = ["steady", "killed-1", "killed-2"]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Mesh:
     def __init__(self, directory):
         config = directory / "meshpingd.conf"
         config.write_text(f"interval_ms = {INTERVAL_MS}\ntimeout_ms = {INTERVAL_MS}\n")
         self.options = ["--config", config]
-        self.server = lab.Server(directory, port=free_port()).start(*self.options).sign_in()
+        self.server = lab.Server(directory, port=lab.free_port()).start(*self.options).sign_in()
         self.server.set_targets(TARGETS)
         self.agents = {name: lab.join(self.server, lab.Agent(directory, name, self.server.passphrase()))
                        for name in AGENTS}

@@ -10,7 +10,6 @@ import pty
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import time
@@ -20,12 +19,6 @@ import pytest
 import lab
 
 TARGETS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def maintain(state, *args, code=0):
@@ -41,7 +34,7 @@ def mesh():
     with lab.directory() as directory:
         config = directory / "meshpingd.conf"
         config.write_text("interval_ms = 500\ntimeout_ms = 500\n")
-        server = lab.Server(directory, port=free_port())
+        server = lab.Server(directory, port=lab.free_port())
         server.options = ["--config", config]
         server.start(*server.options).sign_in()
         server.set_targets([*TARGETS[:2], f"{TARGETS[2]} =1;=2"])

@@ -8,7 +8,7 @@ import pytest
 
 import lab
 from test_adversary import ending, expect_line
-from test_identity import free_port, join
+from test_identity import join
 from wire import Speaker
 
 TARGET = "127.0.0.1"
@@ -16,13 +16,8 @@ TARGET = "127.0.0.1"
 
 @pytest.fixture
 def server():
-    with lab.directory() as directory:
-        one = lab.Server(directory, port=free_port()).start().sign_in()
-        one.mark = 0
-        try:
-            yield one
-        finally:
-            assert one.end() == 0, one.daemon.text()
+    with lab.lone_server() as one:
+        yield one
 
 
 def ask(server, agent=None, target=None):

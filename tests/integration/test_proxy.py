@@ -15,7 +15,7 @@ from OpenSSL import SSL
 
 import lab
 from test_adversary import ending, expect_line, handshake_text
-from test_identity import free_port, join, reason_of, state_of
+from test_identity import join, reason_of, state_of
 from wire import Connection, Speaker
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
@@ -34,7 +34,7 @@ def header(source="192.0.2.77", command=0x21, family=None, body=None, extensions
 @pytest.fixture(scope="module")
 def server():
     with lab.directory() as directory:
-        one = lab.Server(directory, port=free_port())
+        one = lab.Server(directory, port=lab.free_port())
         (directory / "conf").write_text(f"trusted_proxies = {TRUSTED}, 127.0.0.64/30\nauthentication_s = {LIMIT_S}\n")
         one.start("--config", directory / "conf").sign_in()
         try:

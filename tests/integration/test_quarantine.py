@@ -13,7 +13,7 @@ import pytest
 
 import lab
 from openapi_lab import check_schema
-from test_identity import free_port, join, restart, server, state_of  # noqa: F401: the fixture
+from test_identity import join, restart, server, state_of# noqa: F401: the fixture
 from wire import block_of
 
 EPOCH = "00000000c0ffee01"
@@ -235,7 +235,7 @@ BLOCK_MAX = 1 << 20  # so much is kept free for the block that may be under way
 @pytest.fixture
 def small(tmp_path):
     """A server whose quarantines hold 2 MiB."""
-    one = lab.Server(tmp_path / "small", port=free_port())
+    one = lab.Server(tmp_path / "small", port=lab.free_port())
     (tmp_path / "conf").write_text(f"quarantine_max_size = {LIMIT}\n")
     one.start("--config", tmp_path / "conf").sign_in()
     try:

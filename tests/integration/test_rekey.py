@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import lab
 from test_adversary import SMALL, ending, expect_line
-from test_identity import DATABASE, free_port, join, restart, state_of
+from test_identity import DATABASE, join, restart, state_of
 from wire import Speaker, b64, unb64
 
 NOBODYS_SIGNATURE = (1).to_bytes(32, "little") + bytes(32)  # good under a key of small order, made without any
@@ -23,13 +23,8 @@ NOBODYS_SIGNATURE = (1).to_bytes(32, "little") + bytes(32)  # good under a key o
 
 @pytest.fixture
 def server():
-    with lab.directory() as directory:
-        one = lab.Server(directory, port=free_port()).start().sign_in()
-        one.mark = 0
-        try:
-            yield one
-        finally:
-            assert one.end() == 0, one.daemon.text()
+    with lab.lone_server() as one:
+        yield one
 
 
 def public_of(key):

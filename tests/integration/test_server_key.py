@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 
 import lab
 from test_adversary import ending, expect_line
-from test_identity import free_port, join, restart
+from test_identity import join, restart
 from wire import Speaker, b64, unb64
 
 KEY = "/api/v1/server/key"
@@ -18,13 +18,8 @@ KEY = "/api/v1/server/key"
 
 @pytest.fixture
 def server():
-    with lab.directory() as directory:
-        one = lab.Server(directory, port=free_port()).start().sign_in()
-        one.mark = 0
-        try:
-            yield one
-        finally:
-            assert one.end() == 0, one.daemon.text()
+    with lab.lone_server() as one:
+        yield one
 
 
 def change(server, what, **body):

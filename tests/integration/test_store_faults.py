@@ -5,7 +5,6 @@ after the repair nothing that was measured is missing. Root, for the small file 
 import pathlib
 import re
 import signal
-import socket
 import sqlite3
 import subprocess
 import time
@@ -16,12 +15,6 @@ import lab
 
 TARGETS = ["127.0.0.1", "127.0.0.2"]
 INTERVAL_MS = 500
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Mesh(lab.Server):
@@ -36,7 +29,7 @@ class Mesh(lab.Server):
         config = pathlib.Path(directory) / "meshpingd.conf"
         config.write_text(f"interval_ms = {INTERVAL_MS}\ntimeout_ms = {INTERVAL_MS}\nmetrics_allow = 127.0.0.0/8\n")
         self.options = ["--config", config]
-        super().__init__(directory, port=free_port())
+        super().__init__(directory, port=lab.free_port())
 
     def begin(self, names=("one", "two")):
         self.start(*self.options).sign_in()

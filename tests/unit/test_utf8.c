@@ -52,6 +52,17 @@ static void test_what_begins_no_character_is_none(void **state)
     }
 }
 
+static void test_a_text_that_is_cut_ends_with_a_whole_character(void **state)
+{
+    (void)state;
+    static const char text[] = "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80z"; /* of 1, 2, 3, 4 and 1 bytes */
+    static const size_t fits[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11, 11};
+    for (size_t size = 1; size <= sizeof fits / sizeof *fits; size++)
+        assert_int_equal(meshping_utf8_fit(text, strlen(text), size), fits[size - 1]);
+    assert_int_equal(meshping_utf8_fit("", 0, 1), 0);
+    assert_int_equal(meshping_utf8_fit("\x80\x80\x80", 3, 3), 0); /* no character at all */
+}
+
 static void test_controls_are_those_of_ascii_and_latin_1(void **state)
 {
     (void)state;
@@ -64,6 +75,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_character_is_read_in_its_shortest_form_alone),
         cmocka_unit_test(test_what_begins_no_character_is_none),
+        cmocka_unit_test(test_a_text_that_is_cut_ends_with_a_whole_character),
         cmocka_unit_test(test_controls_are_those_of_ascii_and_latin_1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,8 @@ extern "C" {
  * its length in bytes; 0: it is none, and *character is 0. The NUL is a character of one byte.
  */
 MESHPING_API size_t meshping_utf8_read(uint32_t *character, const char *text);
+/* How much of `text` (`length` bytes) fits in `size` bytes with a NUL behind it, no character cut in two. size > 0. */
+MESHPING_API size_t meshping_utf8_fit(const char *text, size_t length, size_t size);
 /* U+0000..U+001F, U+007F, U+0080..U+009F: some of them command a terminal. */
 MESHPING_API bool meshping_utf8_is_control(uint32_t character);
 
