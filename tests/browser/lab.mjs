@@ -154,7 +154,7 @@ export async function shoot(page, name) {
 export const api = (page, method, path, body) => page.evaluate(async ([method, path, body]) => {
   const { csrf } = await (await fetch('/api/v1/session')).json();
   const answer = await fetch(path, { method, headers: { 'X-CSRF-Token': csrf, 'Content-Type': 'application/json' }, body: body && JSON.stringify(body) });
-  return answer.json();
+  return answer.status === 204 ? undefined : answer.json();
 }, [method, path, body]);
 
 /** Light and dark, wide and narrow: nothing wrong, nothing wider than the screen. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an administrator may do with agents: docs/API.md, Agents.
 import { call } from './api.ts';
-import type { Agent, AgentAction, Labels, QuarantineSource } from './types.ts';
+import type { Agent, AgentAction, Labels, QuarantineSource, TargetNote } from './types.ts';
 
 /** What goes with an action; each part only where the API knows it. */
 export interface Decision {
@@ -32,6 +32,7 @@ export const putAddresses = (agent: Agent, addresses: string) =>
 export const rekeyAgent = (agent: Agent) => call<Agent>(path(agent, 'rekey'), { method: 'POST', body: seen(agent) });
 export const getQuarantine = (agent: Agent) =>
   call<{ limit_bytes: number; sources: QuarantineSource[] }>(path(agent, 'quarantine')).then((answer) => answer.sources);
+export const getNotes = (agent: Agent) => call<{ targets: TargetNote[] }>(path(agent, 'targets')).then((answer) => answer.targets);
 export const getBlocked = () => call<{ addresses: string }>('/api/v1/blocked').then((answer) => answer.addresses);
 export const putBlocked = (addresses: string) =>
   call<{ addresses: string }>('/api/v1/blocked', { method: 'PUT', body: { addresses } }).then((answer) => answer.addresses);

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one door to the server's API: adds the CSRF token, turns problem JSON into errors, notices a session's end.
-import { signal } from '@preact/signals';
+import { batch, signal } from '@preact/signals';
+import { dropDrafts } from './drafts.ts';
 import type {
   IssuedPassphrase, Passphrase, PassphraseRequest, Rule, RuleList, Series, ServerEvent, ServerInfo, Session, Target, TargetList,
 } from './types.ts';
 
 /** undefined: not asked yet; null: signed out. */
 export const session = signal<Session | null | undefined>(undefined);
+/** Somebody else, or the clock, has ended the session: what is typed stays until one has signed in again. */
+export const ended = signal(false);
 export const setupNeeded = signal(false);
 /** Whether the server sends e-mail: then a forgotten password is no matter. */
 export const mailThere = signal(false);
@@ -54,6 +57,7 @@ export const changePassword = (current: string, password: string): Promise<void>
 export async function call<T>(path: string, options: CallOptions = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
   const method = options.method ?? 'GET';
+  const mine = session.value;
   if (method !== 'GET' && session.value) headers['X-CSRF-Token'] = session.value.csrf;
   if (options.body !== undefined) headers['Content-Type'] = 'application/json';
   let response: Response;
@@ -81,7 +85,7 @@ export async function call<T>(path: string, options: CallOptions = {}): Promise<
   const fields = (typeof data === 'object' && data !== null ? data : {}) as Record<string, unknown>;
   const retry = response.headers.get('Retry-After');
   if (retry) fields['retry_s'] = Number(retry);
-  if (response.status === 401 && session.value) session.value = null;
+  if (response.status === 401 && mine && mine === session.value) ended.value = true;
   if (response.status === 403 && fields['confirm'] === true && !options.confirmed) {
     const typed = await new Promise<boolean>((done) => { passwordWanted.value = done; });
     passwordWanted.value = null;
@@ -99,19 +103,36 @@ function describe(response: Response, fields: Record<string, unknown>): string {
 
 export const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+function setSession(now: Session): void {
+  batch(() => {
+    if (session.value && session.value.user !== now.user) dropDrafts();
+    session.value = now;
+    ended.value = false;
+  });
+}
+
+/** Nobody is signed in, and nothing of who was is left. */
+export function forget(): void {
+  batch(() => {
+    dropDrafts();
+    session.value = null;
+    ended.value = false;
+  });
+}
+
 export async function loadSession(): Promise<void> {
   try {
-    session.value = await call<Session>('/api/v1/session');
+    setSession(await call<Session>('/api/v1/session'));
   } catch (error) {
     if (!(error instanceof Problem) || error.status !== 401) throw error;
     setupNeeded.value = error.fields['setup_needed'] === true;
     mailThere.value = error.fields['mail'] === true;
-    session.value = null;
+    if (!session.value) session.value = null;
   }
 }
 
 export async function signIn(user: string, password: string): Promise<void> {
-  session.value = await call<Session>('/api/v1/session', { method: 'POST', body: { user, password } });
+  setSession(await call<Session>('/api/v1/session', { method: 'POST', body: { user, password } }));
 }
 
 export async function setUp(code: string, user: string, password: string): Promise<void> {
@@ -125,7 +146,7 @@ export async function signOut(): Promise<void> {
   try {
     await call('/api/v1/session', { method: 'DELETE' });
   } finally {
-    session.value = null;
+    forget();
   }
 }
 

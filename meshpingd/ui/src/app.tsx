@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The frame around the pages: who is signed in, where one is, whether what is shown is live.
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { signal } from '@preact/signals';
-import { loadSession, may, message, session, signOut } from './api.ts';
+import { ended, forget, loadSession, may, message, session, signOut } from './api.ts';
 import { clock } from './format.ts';
 import { alarms, liveStatus, mesh, meshShape, shownMs } from './live.ts';
 import { Logo } from './logo.tsx';
@@ -61,6 +61,30 @@ addEventListener('hashchange', () => {
   scrollTo(0, 0);
 });
 
+/** Over the page, which waits below as it was; nothing but signing in ends it. */
+const stay = (event: KeyboardEvent) => {
+  if (event.key !== 'Escape') return;
+  event.preventDefault();
+  event.stopPropagation();
+};
+const reopen = (event: Event & { currentTarget: HTMLDialogElement }) => {
+  const dialog = event.currentTarget;
+  if (ended.value && dialog.isConnected && !dialog.open) dialog.showModal();
+};
+function SignInAgain() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    return () => element?.close();
+  }, []);
+  return (
+    <dialog ref={dialog} class="over" aria-labelledby="gate-title" onKeyDown={stay} onCancel={(event) => event.preventDefault()} onClose={reopen}>
+      <SignInPage />
+    </dialog>
+  );
+}
+
 function LiveSign() {
   const status = liveStatus.value;
   const time = shownMs.value;
@@ -69,12 +93,15 @@ function LiveSign() {
 }
 
 function Nav() {
+  const nav = useRef<HTMLElement>(null);
+  const current = page.value;
+  useEffect(() => nav.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [current]);
   meshShape.value;
   const pending = mesh.agents.filter((agent) => agent.state === 'pending').length;
   return (
-    <nav aria-label="Pages">
+    <nav ref={nav} aria-label="Pages">
       {(Object.keys(pages) as PageName[]).filter((name) => may(pages[name].role)).map((name) => (
-        <a key={name} href={`#/${name}`} aria-current={page.value === name ? 'page' : undefined}>
+        <a key={name} href={`#/${name}`} aria-current={current === name ? 'page' : undefined}>
           {pages[name].title}
           {name === 'agents' && pending > 0 && <span class="badge" data-testid="pending-count">{pending}<span class="hidden"> pending</span></span>}
         </a>
@@ -151,7 +178,7 @@ export function App() {
     load();
     return () => clearTimeout(timer);
   }, []);
-  if (link.value) return <LinkPage token={link.value} leave={() => { link.value = undefined; }} />;
+  if (link.value) return <LinkPage token={link.value} leave={() => { if (ended.value) forget(); link.value = undefined; }} />;
   if (session.value === undefined) return <main class="gate">{error ? <Notice kind="error">{error}</Notice> : <p class="soft" role="status">Loading…</p>}</main>;
-  return session.value ? <Frame /> : <SignInPage />;
+  return session.value ? <><Frame key={session.value.user} />{ended.value && <SignInAgain />}</> : <SignInPage />;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The live feed: one WebSocket, opened again with back-off. What is on screen is called live only while messages come.
 import { effect, signal } from '@preact/signals';
-import { loadSession, renewing, session } from './api.ts';
+import { ended, loadSession, renewing, session } from './api.ts';
 import { Mesh } from './model.ts';
 import type { Alarm, LiveMessage } from './types.ts';
 
@@ -59,7 +59,7 @@ function lose(): void {
   old?.close();
   liveStatus.value = 'lost';
   meshTick.value++;
-  if (!session.value) return;
+  if (!session.value || ended.value) return;
   clearTimeout(retry);
   retry = setTimeout(connect, retryMs * (0.5 + Math.random() / 2));
   retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
@@ -67,7 +67,7 @@ function lose(): void {
 
 function connect(): void {
   clearTimeout(retry);
-  if (socket || !session.value) return;
+  if (socket || !session.value || ended.value) return;
   const mine = new WebSocket(`${location.protocol === 'http:' ? 'ws' : 'wss'}://${location.host}/live`, 'meshping.live.v1');
   socket = mine;
   listenForSilence();
@@ -88,7 +88,7 @@ function connect(): void {
     lose();
     // A refused upgrade tells a page nothing, and a session that has ended may have got a new id: ask by HTTP.
     loadSession().catch(() => {
-      if (closed.code === SESSION_ENDED) session.value = null;
+      if (closed.code === SESSION_ENDED) ended.value = true;
     });
   };
 }
@@ -105,7 +105,7 @@ function disconnect(): void {
 export function startLive(): void {
   let user: string | undefined;
   effect(() => {
-    const now = session.value?.user;
+    const now = ended.value ? undefined : session.value?.user;
     if (now === user) return;
     user = now;
     if (now) connect();

@@ -4,9 +4,11 @@ import './style.css';
 import { render } from 'preact';
 import '@preact/signals';
 import { App } from './app.tsx';
+import { guardDrafts } from './drafts.ts';
 import { startLive } from './live.ts';
 import { startTheme } from './theme.ts';
 
 startTheme();
 startLive();
+guardDrafts();
 render(<App />, document.getElementById('app')!);

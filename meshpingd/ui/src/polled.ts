@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Data that is asked for again every so often while a page shows it.
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
-import { message } from './api.ts';
+import { ended, message } from './api.ts';
+
+const RETRY_MS = 3000;
 
 export interface Polled<T> {
   data: T | undefined;
@@ -10,7 +12,7 @@ export interface Polled<T> {
   put: (data: T) => void;
 }
 
-/** `every_ms` 0: once. Asks at once again when one of `on` changes. */
+/** `everyMs` 0: until it is there. Asks at once again when one of `on` changes, or somebody has signed in again. */
 export function usePolled<T>(load: () => Promise<T>, everyMs: number, on: unknown[] = []): Polled<T> {
   const [data, setData] = useState<T>();
   const [error, setError] = useState('');
@@ -19,15 +21,20 @@ export function usePolled<T>(load: () => Promise<T>, everyMs: number, on: unknow
   const run = useCallback(() => {
     const mine = ++turn.current;
     clearTimeout(timer.current);
+    if (ended.value) return;
+    let wait = everyMs;
     load()
       .then((loaded) => {
         if (mine !== turn.current) return;
         setData(loaded);
         setError('');
       })
-      .catch((cause) => mine === turn.current && setError(message(cause)))
+      .catch((cause) => {
+        wait ||= RETRY_MS;
+        if (mine === turn.current && !ended.value) setError(message(cause));
+      })
       .finally(() => {
-        if (mine === turn.current && everyMs) timer.current = setTimeout(run, everyMs);
+        if (mine === turn.current && wait) timer.current = setTimeout(run, wait);
       });
   }, []);
   useEffect(() => {
@@ -36,6 +43,6 @@ export function usePolled<T>(load: () => Promise<T>, everyMs: number, on: unknow
       turn.current++;
       clearTimeout(timer.current);
     };
-  }, on);
+  }, [...on, ended.value]);
   return { data, error, reload: run, put: setData };
 }

@@ -42,9 +42,9 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
   return <button type="button" class="quiet" aria-label={said || label} aria-live="polite" onClick={copy}>{said || 'Copy'}</button>;
 }
 
-/** A question before something that matters; the browser's own modal dialog keeps focus and Esc right. */
+/** A question before something that matters, or without `yes` something to read; the browser's own modal dialog keeps focus and Esc right. */
 export function Confirm({ title, yes, danger, busy, onYes, onNo, children }: {
-  title: string; yes: string; danger?: boolean; busy?: boolean; onYes: () => void; onNo: () => void; children: ComponentChildren;
+  title: string; yes?: string; danger?: boolean; busy?: boolean; onYes?: () => void; onNo: () => void; children: ComponentChildren;
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -57,8 +57,8 @@ export function Confirm({ title, yes, danger, busy, onYes, onNo, children }: {
       <h2 id="confirm-title">{title}</h2>
       {children}
       <div class="actions">
-        <button type="button" onClick={onNo}>Cancel</button>
-        <button type="button" class={danger ? 'danger' : 'primary'} disabled={busy} onClick={onYes} data-testid="confirm">{yes}</button>
+        <button type="button" onClick={onNo}>{yes ? 'Cancel' : 'Close'}</button>
+        {yes && <button type="button" class={danger ? 'danger' : 'primary'} disabled={busy} onClick={onYes} data-testid="confirm">{yes}</button>}
       </div>
     </dialog>
   );

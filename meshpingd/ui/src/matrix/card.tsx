@@ -7,6 +7,7 @@ import type { Graph } from '../graph.ts';
 import { liveStatus, meshTick, serverNow } from '../live.ts';
 import { agentTitle, targetTitle } from '../model.ts';
 import type { Cell } from '../model.ts';
+import { refusalWords } from '../pages/agent_targets.tsx';
 import { gapDetail, summarise, toMarks } from '../series.ts';
 import { State, isMeasured, isPinged, stateInfo } from '../states.ts';
 import { theme } from '../theme.ts';
@@ -55,15 +56,6 @@ function useSeries(agent: string, target: number): { series: Series | undefined;
   }, [agent, target]);
   return { series, error };
 }
-
-const refusals: Record<string, string> = {
-  no_ipv4: 'its host has no IPv4',
-  no_ipv6: 'its host has no IPv6',
-  no_interface: 'its host has no interface of this name',
-  no_source: 'its host does not have this source address',
-  invalid: 'the target makes no sense to it',
-  limit: 'it has enough others',
-};
 
 /** What the agent says of the target, beside samples; asked for again with each new series. */
 function useNote(agent: string, target: number, series: Series | undefined): TargetNote | undefined {
@@ -193,7 +185,7 @@ export function CellCard({ cell, place, below, pinned, close }: CardProps) {
       </header>
       <p class="soft mono">{cell.agent.observed_address || 'address unknown'} → {cell.target.address}{note?.address && <span data-testid="resolved"> = {note.address}</span>}</p>
       <p class="state"><StateMark state={cell.state} /> <b>{info.label}</b>: {info.words}{why}{live ? '' : '. Not live: the connection to the server is lost.'}</p>
-      {note?.refused && <p class="warn-text" data-testid="refused">Not measured by this agent: {refusals[note.refused] ?? note.refused}.</p>}
+      {note?.refused && <p class="warn-text" data-testid="refused">Not measured by this agent: {refusalWords(note.refused)}.</p>}
       <dl class="facts">
         <div><dt>Last round trip</dt><dd>{isMeasured(cell.state) ? rtt(cell.rttUs) : '–'}</dd></div>
         <div><dt>Lost of last 12</dt><dd>{isMeasured(cell.state) ? cell.lost : '–'}</dd></div>

@@ -48,7 +48,7 @@ function Away({ agent, now }: { agent: Agent; now: number }) {
   return (
     <tr data-testid="away" data-agent={agent.host_name}>
       <td><span class="with-mark"><StateMark state={State.Offline} />{stateInfo(State.Offline).label}</span></td>
-      <td>{agentTitle(agent)}</td>
+      <td class="long">{agentTitle(agent)}</td>
       <td class="soft">all its cells; the targets may be fine</td>
       <td class="num wide-only">–</td>
       <td class="num wide-only">–</td>
@@ -81,8 +81,8 @@ export function CellsTable({ order, onOpen }: { order: Order; onOpen: (cell: Cel
                   <tr key={`${cell.agent.id} ${cell.target.id}`} data-testid="cell" data-agent={cell.agent.host_name} data-agent-id={cell.agent.id}
                     data-target={cell.target.address} data-state={info.key}>
                     <td><span class="with-mark"><StateMark state={cell.state} />{info.label}</span></td>
-                    <td>{agentTitle(cell.agent)}</td>
-                    <td><button type="button" class="link" onClick={(event) => onOpen(cell, event.currentTarget.getBoundingClientRect())}>{targetTitle(cell.target)}</button>
+                    <td class="long">{agentTitle(cell.agent)}</td>
+                    <td class="long"><button type="button" class="link" onClick={(event) => onOpen(cell, event.currentTarget.getBoundingClientRect())}>{targetTitle(cell.target)}</button>
                       {cell.target.name && <span class="soft mono wide-only"> {cell.target.address}</span>}</td>
                     <td class="num wide-only">{isMeasured(cell.state) ? rtt(cell.rttUs) : '–'}</td>
                     <td class="num wide-only">{isMeasured(cell.state) ? cell.lost : '–'}</td>

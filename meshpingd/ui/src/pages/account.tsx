@@ -158,7 +158,7 @@ function Tokens() {
               <thead><tr><th scope="col">For what</th><th scope="col">Role</th><th scope="col">Made</th><th scope="col">Expires</th><th scope="col">Last used</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
               <tbody>{data.map((token) => (
                 <tr key={token.id} data-testid="token-row" data-name={token.name}>
-                  <td>{token.name}{token.user !== session.value?.user && <span class="soft"> of {token.user}</span>}</td>
+                  <td class="long">{token.name}{token.user !== session.value?.user && <span class="soft"> of {token.user}</span>}</td>
                   <td data-label="Role">{token.role}</td>
                   <td class="nowrap" data-label="Made">{dateTime(token.created_ms)}</td>
                   <td class="nowrap" data-label="Expires">{dateTime(token.expires_ms)}</td>

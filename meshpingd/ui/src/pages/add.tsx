@@ -147,7 +147,7 @@ export function AddPage() {
                   const valid = now.startsWith('valid');
                   return (
                     <tr key={passphrase.id} data-testid="passphrase-row" data-status={now}>
-                      <td>{passphrase.label || <span class="mono soft">{passphrase.id.slice(0, 8)}</span>}</td>
+                      <td class="long">{passphrase.label || <span class="mono soft">{passphrase.id.slice(0, 8)}</span>}</td>
                       <td class={valid ? '' : 'soft'} data-label="Status">{now}</td>
                       <td class="num" data-label="Uses">{passphrase.uses} of {passphrase.uses_max}
                         {passphrase.preapprove > 0 && <div class="soft beforehand" data-testid="beforehand">{passphrase.preapproved} of {passphrase.preapprove} approved beforehand, from {passphrase.preapprove_from}</div>}</td>

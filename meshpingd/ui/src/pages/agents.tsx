@@ -6,12 +6,13 @@ import { getAgents, getBlocked, putBlocked } from '../agents_api.ts';
 import { may, message } from '../api.ts';
 import { ago, bytes, count, dateTime, offset } from '../format.ts';
 import { mesh, meshShape, serverNow } from '../live.ts';
-import { LabelTags } from '../labels.tsx';
+import { LabelTags, formatLabels } from '../labels.tsx';
 import { agentTitle } from '../model.ts';
 import { usePolled } from '../polled.ts';
 import type { Agent, AgentAction, AgentState } from '../types.ts';
 import { Notice } from '../widgets.tsx';
 import { AgentEdit } from './agent_edit.tsx';
+import { AgentTargets } from './agent_targets.tsx';
 
 const groups: { state: AgentState; title: string; words: string }[] = [
   { state: 'pending', title: 'Pending', words: 'They proved a passphrase and wait for you. Compare the fingerprint with the one the agent prints.' },
@@ -27,7 +28,7 @@ const actions: Record<AgentState, AgentAction[]> = {
   blacklisted: ['reinstate'],
 };
 
-type Asked = { agent: Agent; what: AgentAction | 'addresses' | 'edit' | 'rekey' } | { agents: Agent[] };
+type Asked = { agent: Agent; what: AgentAction | 'addresses' | 'edit' | 'rekey' | 'targets' } | { agents: Agent[] };
 
 /** Pending agents that are ticked, to be approved at once. */
 interface Choice {
@@ -35,17 +36,18 @@ interface Choice {
   toggle: (agent: Agent) => void;
 }
 
-function Delivery({ agent }: { agent: Agent }) {
+function Delivery({ agent, ask }: { agent: Agent; ask: (asked: Asked) => void }) {
   return (
     <>
       {agent.buffered_samples.toLocaleString('en')} kept
       {agent.dropped_samples > 0 && <div class="warn-text" title="Told as gaps: connection trouble with the agent">{agent.dropped_samples.toLocaleString('en')} dropped</div>}
       {agent.quarantine_bytes > 0 && <div class="warn-text" title="What it sent on hold, until you decide">{bytes(agent.quarantine_bytes)} in quarantine</div>}
-      {agent.online && agent.refused_targets > 0 && <div class="warn-text" data-testid="refused-targets" title="Its cells say why">{agent.refused_targets.toLocaleString('en')} {agent.refused_targets === 1 ? 'target' : 'targets'} not measurable</div>}
+      {agent.online && agent.refused_targets > 0 && <div class="warn-text" data-testid="refused-targets">{count(agent.refused_targets, 'target')} not measurable</div>}
       {agent.online && agent.load && <div class="soft" data-testid="load" title="Of one processor, by the agent itself; and its host's load of the last minute">CPU {(agent.load.cpu_permille / 10).toFixed(1)} %, load {(agent.load.load_permille / 1000).toFixed(2)}</div>}
       {agent.online && agent.load && agent.load.late_probes + agent.load.overloaded > 0 && (
         <div class="soft" title="Since its start: sent over 100 ms late; samples that it could not vouch for">{agent.load.late_probes.toLocaleString('en')} late, {agent.load.overloaded.toLocaleString('en')} overloaded</div>
       )}
+      <button type="button" class="link" data-testid="agent-targets" onClick={() => ask({ agent, what: 'targets' })} aria-label={`What ${agentTitle(agent)} says of its targets`}>Its targets</button>
     </>
   );
 }
@@ -55,7 +57,7 @@ function AgentRow({ agent, ask, choice }: { agent: Agent; ask: (asked: Asked) =>
   const editable = agent.state === 'approved' || agent.state === 'hold';
   return (
     <tr data-testid="agent" data-agent={agent.host_name} data-agent-id={agent.id} data-state={agent.state} data-online={agent.online}>
-      <td>
+      <td class="long">
         {choice ? <label class="check"><input type="checkbox" checked={choice.has(agent)} onChange={() => choice.toggle(agent)} aria-label={`Select ${agentTitle(agent)}`} /><b>{agentTitle(agent)}</b></label> : <b>{agentTitle(agent)}</b>}
         {agent.name && <span class="soft"> {agent.host_name}</span>}
         {agent.same_host_name && <span class="tag warn" title="Another agent has the same host name">same name</span>}
@@ -68,7 +70,7 @@ function AgentRow({ agent, ask, choice }: { agent: Agent; ask: (asked: Asked) =>
         {editable && agent.approved_addresses !== agent.observed_address && <div class="soft ranges" title="It may come from these ranges">may come from {agent.approved_addresses}</div>}</td>
       <td class="mono fingerprint" data-label="Fingerprint">{agent.fingerprint}</td>
       <td class="nowrap" data-label="Version">{pending ? <>{agent.version}<div class="soft">since {dateTime(agent.first_seen_ms)}</div></> : agent.version}</td>
-      <td class="nowrap" data-label="Buffer">{pending ? '–' : <Delivery agent={agent} />}</td>
+      <td class="nowrap" data-label="Buffer">{pending ? '–' : <Delivery agent={agent} ask={ask} />}</td>
       <td class="nowrap" data-label="Clock" data-testid="clock">{agent.clock_offset_us === null ? '–' : <>
         <span class={agent.clock_skewed ? 'warn-text' : ''}>{offset(agent.clock_offset_us)}</span>
         <div class="soft">± {offset(agent.clock_error_us ?? 0).slice(1)}</div></>}</td>
@@ -86,9 +88,11 @@ function AgentRow({ agent, ask, choice }: { agent: Agent; ask: (asked: Asked) =>
 }
 
 const AT_ONCE = 256; // as many as a request may name
+const PAGE = 100;
 
 function Group({ state, title, words, members, ask }: { state: AgentState; title: string; words: string; members: Agent[]; ask: (asked: Asked) => void }) {
   const [chosen, setChosen] = useState(new Set<string>());
+  const [limit, setLimit] = useState(PAGE);
   const many = state === 'pending' && members.length > 1 && may('admin');
   const ticked = members.filter((agent) => chosen.has(agent.id));
   const choice: Choice | undefined = many ? {
@@ -98,7 +102,7 @@ function Group({ state, title, words, members, ask }: { state: AgentState; title
   return (
     <section class={`panel group-${state}`} aria-labelledby={`group-${state}`}>
       <header class="panel-head">
-        <h2 id={`group-${state}`}>{title} <span class="count">{members.length}</span></h2>
+        <h2 id={`group-${state}`}>{title} <span class="count">{members.length.toLocaleString('en')}</span></h2>
         {words ? <p class="soft">{words}</p> : <p class="soft">{count(members.filter((agent) => agent.online).length, 'agent')} online</p>}
         {many && (
           <div class="actions start full">
@@ -110,12 +114,17 @@ function Group({ state, title, words, members, ask }: { state: AgentState; title
       <div class="table-wrap" tabIndex={0} role="group" aria-labelledby={`group-${state}`}>
         <table class="stack">
           <thead><tr><th scope="col">Host</th><th scope="col">Presence</th><th scope="col">Address</th><th scope="col">Fingerprint</th><th scope="col">Version</th><th scope="col">Buffer</th><th scope="col">Clock</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-          <tbody>{members.map((agent) => <AgentRow key={agent.id} agent={agent} ask={ask} choice={choice} />)}</tbody>
+          <tbody>{members.slice(0, limit).map((agent) => <AgentRow key={agent.id} agent={agent} ask={ask} choice={choice} />)}</tbody>
         </table>
       </div>
+      {members.length > limit && <p class="more"><button type="button" onClick={() => setLimit(limit + PAGE)}>Show more ({(members.length - limit).toLocaleString('en')} left)</button></p>}
     </section>
   );
 }
+
+/** What a filter looks at: all by which people know an agent. */
+const textOf = (agent: Agent): string =>
+  `${agent.host_name} ${agent.name} ${agent.observed_address} ${agent.reported_address} ${agent.fingerprint} ${agent.version} ${formatLabels(agent.labels)}`.toLowerCase();
 
 /** Addresses that no agent may come from. */
 function Blocked() {
@@ -154,7 +163,10 @@ export function AgentsPage() {
   const { data: agents, error, reload } = usePolled(getAgents, 3000, [shape]);
   const [asked, setAsked] = useState<Asked>();
   const [told, setTold] = useState('');
-  const shown = agents ?? (shape ? mesh.agents : undefined);
+  const [filter, setFilter] = useState('');
+  const all = agents ?? (shape ? mesh.agents : undefined);
+  const needle = filter.trim().toLowerCase();
+  const shown = needle ? all?.filter((agent) => textOf(agent).includes(needle)) : all;
   const ask = (next: Asked) => {
     setTold('');
     setAsked(next);
@@ -168,11 +180,14 @@ export function AgentsPage() {
     <>
       <div class="page-head">
         <h1>Agents</h1>
-        {may('admin') && <a class="button" href="#/add">Add an agent</a>}
+        <div class="filters">
+          <input type="search" aria-label="Filter agents" placeholder="Filter" value={filter} onInput={(event) => setFilter(event.currentTarget.value)} />
+          {may('admin') && <a class="button" href="#/add">Add an agent</a>}
+        </div>
       </div>
       {error && <Notice kind="error">The agents could not be loaded: {error}</Notice>}
       {told && <Notice kind="good">{told}</Notice>}
-      {!shown ? <p class="soft" role="status">Loading…</p> : shown.length === 0 ? (
+      {!all || !shown ? <p class="soft" role="status">Loading…</p> : shown.length === 0 && all.length > 0 ? <p class="panel empty" role="status">No agent fits the filter.</p> : shown.length === 0 ? (
         <p class="panel empty">No agent has joined yet. {may('admin') ? <><a href="#/add">Add an agent</a>: it takes a passphrase and one command on the other host.</> : 'An administrator adds agents.'}</p>
       ) : groups.map((group) => {
         const members = shown.filter((agent) => agent.state === group.state);
@@ -181,9 +196,10 @@ export function AgentsPage() {
       {may('admin') && <Blocked />}
       {asked && ('agents' in asked ? <BulkDialog agents={asked.agents} done={done} close={close} />
         : asked.what === 'edit' ? <AgentEdit agent={asked.agent} close={(changed) => { close(); if (changed) reload(); }} />
+        : asked.what === 'targets' ? <AgentTargets agent={asked.agent} close={close} />
         : asked.what === 'rekey' ? <RekeyDialog agent={asked.agent} done={done} close={close} />
         : asked.what === 'addresses' ? <AddressesDialog agent={asked.agent} done={done} close={close} />
-          : <ActionDialog agent={asked.agent} action={asked.what} all={shown ?? []} done={done} close={close} />)}
+          : <ActionDialog agent={asked.agent} action={asked.what} all={all ?? []} done={done} close={close} />)}
     </>
   );
 }

@@ -27,7 +27,7 @@ export function EventsPage() {
               <tbody>
                 {events.map((event, i) => (
                   <tr key={i} data-testid="event" data-kind={event.kind}>
-                    <td class="nowrap mono">{dateTime(event.time_ms)}</td><td class="nowrap">{event.kind.replaceAll('_', ' ')}</td><td data-label="Agent">{nameOf(event.agent)}</td><td data-label="User">{event.user}</td><td>{event.text}</td>
+                    <td class="nowrap mono">{dateTime(event.time_ms)}</td><td class="nowrap">{event.kind.replaceAll('_', ' ')}</td><td class="long" data-label="Agent">{nameOf(event.agent)}</td><td class="long" data-label="User">{event.user}</td><td class="long">{event.text}</td>
                   </tr>
                 ))}
               </tbody>

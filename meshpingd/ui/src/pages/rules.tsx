@@ -2,6 +2,7 @@
 // Which agents ping what: rules of selectors over labels, and meshes.
 import { useState } from 'preact/hooks';
 import { Problem, getRules, may, message, previewRules, putRules, type RulesPreview } from '../api.ts';
+import { useDraft } from '../drafts.ts';
 import { count } from '../format.ts';
 import { usePolled } from '../polled.ts';
 import type { Rule, RuleList } from '../types.ts';
@@ -54,15 +55,18 @@ const same = (a: Rule[], b: Rule[]): boolean => JSON.stringify(a) === JSON.strin
 const plain = ({ name, kind, agents, targets }: Rule): Rule => ({ name, kind, agents, targets });
 
 function useRules() {
-  const { data: saved, error, reload, put } = usePolled<RuleList>(getRules, 0);
-  const [edited, setEdited] = useState<Rule[]>();
+  const { data: saved, error, put, reload } = usePolled<RuleList>(getRules, 5000);
+  const [draft, setDraft] = useDraft<Rule[]>('rules');
   const [said, setSaid] = useState<{ kind: 'error' | 'good' | 'warn'; text: string; index?: number }>();
   const [preview, setPreview] = useState<RulesPreview>();
   const [busy, setBusy] = useState(false);
-  const rules = edited ?? (saved?.rules ?? []).map(plain);
-  const dirty = edited !== undefined && saved !== undefined && !same(edited, saved.rules.map(plain));
+  const there = (saved?.rules ?? []).map(plain);
+  const rules = draft?.value ?? there;
+  const dirty = draft !== undefined;
+  const begun = draft?.revision ?? saved?.revision ?? 0; // what the edits began with
+  const behind = dirty && saved !== undefined && saved.revision > begun;
   const edit = (next: Rule[] | undefined) => {
-    setEdited(next);
+    setDraft(next && !(same(next, there) && !behind) ? { value: next, revision: begun } : undefined);
     setSaid(undefined);
     setPreview(undefined);
   };
@@ -72,22 +76,28 @@ function useRules() {
     setPreview(undefined);
     await what().catch((cause) => {
       const index = cause instanceof Problem ? cause.fields['index'] : undefined;
-      if (cause instanceof Problem && cause.status === 412) setSaid({ kind: 'warn', text: 'Somebody else changed the rules meanwhile. Yours are kept here; load the new ones to compare.' });
-      else setSaid({ kind: 'error', text: message(cause), ...(typeof index === 'number' && { index }) });
+      if (cause instanceof Problem && cause.status === 412) {
+        setSaid({ kind: 'warn', text: 'Nothing was saved: somebody else changed the rules meanwhile. Yours are kept.' });
+        reload();
+      } else setSaid({ kind: 'error', text: message(cause), ...(typeof index === 'number' && { index }) });
     });
     setBusy(false);
   };
   const look = () => attempt(async () => setPreview(await previewRules(rules)));
   const save = () => attempt(async () => {
-    put(await putRules(rules, saved!.revision));
-    setEdited(undefined);
+    put(await putRules(rules, begun));
+    setDraft(undefined);
     setSaid({ kind: 'good', text: 'Saved. The agents get what changes for them now.' });
   });
-  return { saved, error, reload, rules, dirty, said, preview, busy, edit, look, save };
+  const keep = () => {
+    setDraft({ value: rules, revision: saved!.revision });
+    void look();
+  };
+  return { saved, error, rules, dirty, behind, said, preview, busy, edit, keep, look, save };
 }
 
 export function RulesPage() {
-  const { saved, error, reload, rules, dirty, said, preview, busy, edit, look, save } = useRules();
+  const { saved, error, rules, dirty, behind, said, preview, busy, edit, keep, look, save } = useRules();
   if (!saved) return <>{error ? <Notice kind="error">{error}</Notice> : <p class="soft" role="status">Loading…</p>}</>;
   const operator = may('operator');
   return (
@@ -100,7 +110,12 @@ export function RulesPage() {
           <RuleFields key={index} rule={rule} number={index + 1} bad={said?.index === index ? said.text : ''}
             change={(next) => edit(rules.map((old, at) => (at === index ? next : old)))} remove={() => edit(rules.filter((_, at) => at !== index))} />
         ))}
-        {said && said.index === undefined && <Notice kind={said.kind}>{said.text}{said.kind === 'warn' && <> <button type="button" class="link" onClick={() => { edit(undefined); reload(); }}>Load them</button></>}</Notice>}
+        {said && said.index === undefined && <Notice kind={said.kind}>{said.text}</Notice>}
+        {behind && !busy && (
+          <Notice kind="warn">Somebody else has changed the rules since you began.
+            {' '}<button type="button" class="link" data-testid="drop-edits" onClick={() => edit(undefined)}>Drop your edits</button> and see them, or
+            {' '}<button type="button" class="link" data-testid="keep-edits" onClick={keep}>go on with yours</button>: then saving puts yours in their place.</Notice>
+        )}
         {preview && <Preview preview={preview} />}
         {operator && (
           <div class="actions start">

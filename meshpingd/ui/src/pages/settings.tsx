@@ -2,6 +2,7 @@
 // What the server is set to: some of it is changed here, the rest says where.
 import { useState } from 'preact/hooks';
 import { Problem, message } from '../api.ts';
+import { useDraft } from '../drafts.ts';
 import { getProfile } from '../people_api.ts';
 import { usePolled } from '../polled.ts';
 import { getSettings, groups, losses, patchSettings, testMail, type Edits, type Group, type Setting, type Settings } from '../settings.ts';
@@ -102,8 +103,10 @@ function Fixed({ settings, file }: { settings: Setting[]; file: string }) {
   );
 }
 
-function Form({ data, put, reload }: { data: Settings; put: (data: Settings) => void; reload: () => void }) {
-  const [edits, setEdits] = useState<Edits>({});
+function Form({ data, put }: { data: Settings; put: (data: Settings) => void }) {
+  const [draft, setDraft] = useDraft<Edits>('settings');
+  const edits = draft?.value ?? {};
+  const begun = draft?.revision ?? data.revision; // what the edits began with
   const [wrong, setWrong] = useState<{ name: string; text: string }>();
   const [said, setSaid] = useState<Said>();
   const [asking, setAsking] = useState<string[]>();
@@ -113,7 +116,8 @@ function Form({ data, put, reload }: { data: Settings; put: (data: Settings) => 
   const changed = Object.keys(edits).length;
   const edit = (name: string, value: string | null | undefined) => {
     const { [name]: _, ...rest } = edits;
-    setEdits(value === undefined ? rest : { ...rest, [name]: value });
+    const next = value === undefined ? rest : { ...rest, [name]: value };
+    setDraft(Object.keys(next).length ? { value: next, revision: begun } : undefined);
     setSaid(undefined);
     if (wrong?.name === name) setWrong(undefined);
   };
@@ -122,13 +126,15 @@ function Form({ data, put, reload }: { data: Settings; put: (data: Settings) => 
     setWrong(undefined);
     setSaid(undefined);
     try {
-      put(await patchSettings(edits, data.revision));
-      setEdits({});
+      put(await patchSettings(edits, begun));
+      setDraft(undefined);
       setSaid({ kind: 'good', text: 'Saved, and in force.' });
     } catch (cause) {
       const name = cause instanceof Problem ? cause.fields['setting'] : undefined;
       if (cause instanceof Problem && cause.status === 412) {
-        reload();
+        const now = await getSettings().catch(() => data);
+        put(now);
+        setDraft({ value: edits, revision: now.revision });
         setSaid({ kind: 'error', text: 'Somebody else changed the settings meanwhile. They are loaded, and what you typed is still there: look, and save again.' });
       } else if (typeof name === 'string' && shown.has(name)) {
         setWrong({ name, text: message(cause) });
@@ -163,7 +169,7 @@ function Form({ data, put, reload }: { data: Settings; put: (data: Settings) => 
         <div class="save-bar" data-testid="save-bar">
           {said && <Notice kind={said.kind}>{said.text}</Notice>}
           <div class="actions">
-            <button type="button" disabled={!changed || busy} onClick={() => { setEdits({}); setWrong(undefined); setSaid(undefined); }}>Undo all</button>
+            <button type="button" disabled={!changed || busy} onClick={() => { setDraft(undefined); setWrong(undefined); setSaid(undefined); }}>Undo all</button>
             <button type="submit" class="primary" disabled={!changed || busy} data-testid="save-settings">{changed ? `Save ${changed}` : 'Save'}</button>
           </div>
         </div>
@@ -180,12 +186,12 @@ function Form({ data, put, reload }: { data: Settings; put: (data: Settings) => 
 }
 
 export function SettingsPage() {
-  const { data, error, put, reload } = usePolled(getSettings, 0);
+  const { data, error, put } = usePolled(getSettings, 5000);
   return (
     <>
       <div class="page-head"><h1 id="settings-title">Settings</h1></div>
       {error && <Notice kind="error">{error}</Notice>}
-      {data ? <Form data={data} put={put} reload={reload} /> : !error && <p class="soft" role="status">Loading…</p>}
+      {data ? <Form data={data} put={put} /> : !error && <p class="soft" role="status">Loading…</p>}
     </>
   );
 }

@@ -33,7 +33,7 @@ export function TargetEdit({ list, chosen, close, saved }: { list: TargetList; c
     try {
       await what();
     } catch (cause) {
-      setError(cause instanceof Problem && cause.status === 412 ? 'Somebody else changed the list meanwhile: close this, and load it.' : `${message(cause)}. Nothing was saved.`.replace('..', '.'));
+      setError(cause instanceof Problem && cause.status === 412 ? 'Nothing was saved: somebody else changed the list meanwhile. Close this, and edit it as it is now.' : `${message(cause)}. Nothing was saved.`.replace('..', '.'));
     }
     setBusy(false);
   };

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { getAgents } from '../agents_api.ts';
 import { Problem, getTargets, may, message, previewTargets, putTargets, type TargetsPreview } from '../api.ts';
+import { useDraft } from '../drafts.ts';
 import { count, dateTime } from '../format.ts';
 import { LabelTags, formatLabels } from '../labels.tsx';
 import { mesh, meshShape, serverNow } from '../live.ts';
@@ -78,16 +79,16 @@ function SavedTable({ list, edit, locked }: { list: TargetList; edit?: (chosen: 
       </header>
       {list.targets.length === 0 ? <p class="empty">{may('operator') ? 'No targets yet. Write them above and save.' : 'No targets yet. An operator enters them.'}</p> : found.length === 0 ? <p class="empty">No target fits the filter.</p> : (
         <div class="table-wrap" tabIndex={0} role="group" aria-labelledby="saved-title">
-          <table>
+          <table class="stack">
             <thead><tr>{edit && <th scope="col" class="tight"><span class="hidden">Selected</span></th>}<th scope="col" class="num tight">No</th><th scope="col">Address</th><th scope="col">Name</th><th scope="col" class="num">Interval</th><th scope="col" class="num">Timeout</th>{special && <><th scope="col" class="num">Size</th><th scope="col" class="num">DSCP</th><th scope="col">Thresholds</th></>}</tr></thead>
             <tbody>
               {found.slice(0, limit).map((target) => (
                 <tr key={target.id} data-testid="target" data-target={target.address}>
                   {edit && <td class="tight"><input type="checkbox" aria-label={`Select ${target.address}`} checked={chosen.has(target.id)} data-testid="select" onChange={() => toggle(target.id)} /></td>}
-                  <td class="num tight soft">{target.id}</td><td class="mono">{target.address}</td><td>{target.name}<LabelTags labels={target.labels} />
+                  <td class="num tight soft wide-only">{target.id}</td><td class="mono long">{target.address}</td><td class="long">{target.name}<LabelTags labels={target.labels} />
                     {isPaused(target, serverNow()) && <div class="soft" data-testid="paused">paused{target.paused?.until_ms && ` until ${dateTime(target.paused.until_ms)}`}: {target.paused?.reason}</div>}</td>
-                  <td class="num">{target.interval_ms / 1000} s</td><td class="num">{target.timeout_ms / 1000} s</td>
-                  {special && <><td class="num">{target.size}</td><td class="num">{target.dscp}</td><td>{thresholds(target)}</td></>}
+                  <td class="num" data-label="Interval">{target.interval_ms / 1000} s</td><td class="num" data-label="Timeout">{target.timeout_ms / 1000} s</td>
+                  {special && <><td class="num" data-label="Size">{target.size}</td><td class="num" data-label="DSCP">{target.dscp}</td><td data-label="Thresholds">{thresholds(target)}</td></>}
                 </tr>
               ))}
             </tbody>
@@ -139,19 +140,21 @@ function Applied({ revision }: { revision: number }) {
 }
 
 export function TargetsPage() {
-  const { data: list, error, reload, put } = usePolled(getTargets, 0);
-  const [text, setText] = useState<string>();
+  const there = meshShape.value > 0 ? mesh.targetsRevision : 0; // of the newest snapshot
+  const { data: list, error, put, reload } = usePolled(getTargets, 0, [there]);
+  const [draft, setDraft] = useDraft<string>('targets');
   const [said, setSaid] = useState<{ kind: 'error' | 'good' | 'warn'; text: string; line?: number }>();
   const [busy, setBusy] = useState(false);
   const [preview, setPreview] = useState<TargetsPreview>();
-  const [edited, setEdited] = useState<Target[]>();
+  const [edited, setEdited] = useState<{ list: TargetList; chosen: Target[] }>();
 
   if (!list) return <>{error ? <Notice kind="error">{error}</Notice> : <p class="soft" role="status">Loading…</p>}</>;
   const saved = formatTargets(list.targets);
-  const shown = text ?? saved;
-  const dirty = text !== undefined && text !== saved;
+  const shown = draft?.value ?? saved;
+  const dirty = draft !== undefined;
+  const begun = draft?.revision ?? list.revision; // what the edits began with
   const lines = parseTargets(shown, list.targets).items.length;
-  const changedElsewhere = meshShape.value > 0 && mesh.targetsRevision > list.revision; // looked at with each snapshot
+  const type = (text: string) => setDraft(text === saved && begun === list.revision ? undefined : { value: text, revision: begun });
 
   const fail = (cause: unknown, lineOf: number[]) => {
     const index = cause instanceof Problem ? cause.fields['index'] : undefined;
@@ -160,7 +163,7 @@ export function TargetsPage() {
   };
   const taken = (next: TargetList) => {
     put(next);
-    setText(undefined);
+    setDraft(undefined);
     setPreview(undefined);
     setEdited(undefined);
     setSaid({ kind: 'good', text: `Saved: ${count(next.targets.length, 'target')}, revision ${next.revision}. The approved agents get it now.` });
@@ -178,10 +181,12 @@ export function TargetsPage() {
     setBusy(true);
     setSaid(undefined);
     try {
-      taken(await putTargets(parsed.items, list.revision));
+      taken(await putTargets(parsed.items, begun));
     } catch (cause) {
-      if (cause instanceof Problem && cause.status === 412) setSaid({ kind: 'warn', text: 'Someone else changed the list meanwhile. Your text is kept here; load the new list to compare, then enter your change again.' });
-      else fail(cause, parsed.lines);
+      if (cause instanceof Problem && cause.status === 412) {
+        setSaid({ kind: 'warn', text: 'Nothing was saved: somebody else changed the list meanwhile. Your text is kept.' });
+        reload();
+      } else fail(cause, parsed.lines);
     }
     setBusy(false);
   };
@@ -189,24 +194,26 @@ export function TargetsPage() {
   return (
     <>
       <div class="page-head"><h1>Targets</h1><Applied revision={list.revision} /></div>
-      {changedElsewhere && !busy && (
-        <Notice kind="warn">The list on the server has changed. <button type="button" class="link" onClick={() => { setText(undefined); setSaid(undefined); reload(); }}>Load it</button>{dirty && ' (drops your edits)'}</Notice>
+      {dirty && list.revision > begun && !busy && (
+        <Notice kind="warn">Somebody else has changed the list since you began; below is what is saved now.
+          {' '}<button type="button" class="link" data-testid="drop-edits" onClick={() => { setDraft(undefined); setSaid(undefined); setPreview(undefined); }}>Drop your edits</button> or
+          {' '}<button type="button" class="link" data-testid="keep-edits" onClick={() => { setDraft({ value: shown, revision: list.revision }); setSaid(undefined); void look(); }}>go on with them</button>: then saving puts your text in its place.</Notice>
       )}
       {may('operator') && <form class="panel pad" onSubmit={save}>
         <p class="soft" id="targets-help">One target a line: an IPv4 or IPv6 address or a host name, then, if you like, a name. Lines that begin with # are left out. At most {list.limit.toLocaleString('en')}.</p>
-        <Editor text={shown} errorLine={said?.line} onInput={(next) => { setText(next); setPreview(undefined); if (said) setSaid(undefined); }} />
+        <Editor text={shown} errorLine={said?.line} onInput={(next) => { type(next); setPreview(undefined); if (said) setSaid(undefined); }} />
         <div id="targets-error">{said && <Notice kind={said.kind}>{said.text}</Notice>}</div>
         <div class="actions start">
           <button type="submit" class="primary" disabled={!dirty || busy} data-testid="save-targets">{busy ? 'Saving…' : 'Save'}</button>
           <button type="button" disabled={!dirty || busy} data-testid="preview-targets" onClick={look}>Preview</button>
-          <button type="button" disabled={!dirty || busy} onClick={() => { setText(undefined); setSaid(undefined); setPreview(undefined); }}>Undo edits</button>
+          <button type="button" disabled={!dirty || busy} onClick={() => { setDraft(undefined); setSaid(undefined); setPreview(undefined); }}>Undo edits</button>
           <span class={lines > list.limit ? 'warn-text' : 'soft'}>{count(lines, 'target')}{dirty ? ', not saved' : ''}</span>
         </div>
       </form>}
       {preview && <Preview preview={preview} close={() => setPreview(undefined)} />}
-      <SavedTable list={list} edit={may('operator') ? setEdited : undefined} locked={dirty ? 'Save or undo the edits above first.' : ''} />
+      <SavedTable list={list} edit={may('operator') ? (chosen) => setEdited({ list, chosen }) : undefined} locked={dirty ? 'Save or undo the edits above first.' : ''} />
       <TargetsFile list={list} locked={dirty} saved={taken} />
-      {edited && <TargetEdit list={list} chosen={edited} close={() => setEdited(undefined)} saved={taken} />}
+      {edited && <TargetEdit {...edited} close={() => setEdited(undefined)} saved={taken} />}
     </>
   );
 }

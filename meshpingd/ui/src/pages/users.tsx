@@ -71,7 +71,7 @@ function status(user: User): string {
 function UserRow({ user, ask }: { user: User; ask: (asked: Asked) => void }) {
   return (
     <tr data-testid="user" data-user={user.name} data-status={status(user)} data-role={user.role}>
-      <td><b>{user.name}</b>{user.name === session.value?.user && <span class="soft"> (you)</span>}{user.email && <div class="soft">{user.email}</div>}</td>
+      <td class="long"><b>{user.name}</b>{user.name === session.value?.user && <span class="soft"> (you)</span>}{user.email && <div class="soft">{user.email}</div>}</td>
       <td data-label="Role">
         <select aria-label={`Role of ${user.name}`} value={user.role} onChange={(event) => {
           const role = event.currentTarget.value as Role;
