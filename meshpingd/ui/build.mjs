@@ -69,7 +69,7 @@ async function build(out) {
   const esbuild = require('esbuild');
   const result = await esbuild.build({
     ...bundleOptions(),
-    entryPoints: { app: 'src/main.tsx' },
+    entryPoints: { app: 'src/main.tsx', feed: 'src/feed.ts' },
     outdir: out,
     entryNames: 'assets/[name]-[hash]',
     chunkNames: 'assets/[name]-[hash]',
@@ -96,6 +96,7 @@ async function build(out) {
   };
   const html = readFileSync(path.join(here, 'src/index.html'), 'utf8')
     .replaceAll('%SCRIPT%', find(/\/app-[^/]*\.js$/))
+    .replaceAll('%FEED%', find(/\/feed-[^/]*\.js$/))
     .replaceAll('%STYLE%', find(/\/app-[^/]*\.css$/))
     .replaceAll('%ICON%', find(/\/favicon-/))
     .replaceAll('%LICENCES%', find(/\/licences-/));

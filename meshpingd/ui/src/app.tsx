@@ -21,7 +21,7 @@ import { TargetsPage } from './pages/targets.tsx';
 import { UsersPage } from './pages/users.tsx';
 import { PasswordDialog } from './password_dialog.tsx';
 import { choice, nextTheme } from './theme.ts';
-import { Notice } from './widgets.tsx';
+import { Notice, useModal } from './widgets.tsx';
 
 const pages = {
   matrix: { title: 'Matrix', view: MatrixPage, role: 'viewer' },
@@ -72,12 +72,7 @@ const reopen = (event: Event & { currentTarget: HTMLDialogElement }) => {
   if (ended.value && dialog.isConnected && !dialog.open) dialog.showModal();
 };
 function SignInAgain() {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const element = dialog.current;
-    element?.showModal();
-    return () => element?.close();
-  }, []);
+  const dialog = useModal();
   return (
     <dialog ref={dialog} class="over" aria-labelledby="gate-title" onKeyDown={stay} onCancel={(event) => event.preventDefault()} onClose={reopen}>
       <SignInPage />

@@ -3,7 +3,8 @@
 import { effect, signal } from '@preact/signals';
 import { ended, loadSession, renewing, session } from './api.ts';
 import { Mesh } from './model.ts';
-import type { Alarm, LiveMessage } from './types.ts';
+import type { FeedMessage, FeedText } from './feed.ts';
+import type { Alarm } from './types.ts';
 
 export type LiveStatus = 'connecting' | 'live' | 'lost';
 
@@ -26,13 +27,15 @@ const RETRY_MIN_MS = 500;
 const RETRY_MAX_MS = 15000;
 const SESSION_ENDED = 4401;
 
+let feed: Worker | undefined;
+let connection = 0;
 let socket: WebSocket | undefined;
 let silence: ReturnType<typeof setTimeout> | undefined;
 let retry: ReturnType<typeof setTimeout> | undefined;
 let retryMs = RETRY_MIN_MS;
 
-function receive(text: string): void {
-  const { event, data } = JSON.parse(text) as LiveMessage;
+function receive({ of, event, data }: FeedMessage): void {
+  if (of !== connection || !socket) return; // of a connection that is no more
   clockOffsetMs = data.time_ms - Date.now();
   if (event === 'snapshot') {
     mesh.applySnapshot(data);
@@ -70,11 +73,12 @@ function connect(): void {
   if (socket || !session.value || ended.value) return;
   const mine = new WebSocket(`${location.protocol === 'http:' ? 'ws' : 'wss'}://${location.host}/live`, 'meshping.live.v1');
   socket = mine;
+  const of = ++connection;
   listenForSilence();
   mine.onmessage = (message) => {
     if (socket !== mine || typeof message.data !== 'string') return;
     listenForSilence();
-    receive(message.data);
+    feed?.postMessage({ of, text: message.data } satisfies FeedText);
   };
   mine.onclose = (closed) => {
     if (socket !== mine) return;
@@ -103,6 +107,8 @@ function disconnect(): void {
 }
 
 export function startLive(): void {
+  feed = new Worker(document.querySelector<HTMLMetaElement>('meta[name=feed]')!.content, { type: 'module' });
+  feed.onmessage = (message: MessageEvent<FeedMessage>) => receive(message.data);
   let user: string | undefined;
   effect(() => {
     const now = ended.value ? undefined : session.value?.user;

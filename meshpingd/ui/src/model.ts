@@ -14,6 +14,32 @@ export interface Cell {
   seenMs: number;
 }
 
+type Cells = Pick<Mesh, 'state' | 'rtt' | 'lost' | 'seen' | 'counts'>;
+export type FlatSnapshot = Omit<Snapshot, 'cells'> & { cells: Cells };
+
+const rowsOf = (agents: Agent[]): Agent[] => agents.filter((agent) => agent.state === 'approved' || agent.state === 'hold');
+const known = (state: number): number => (state < STATE_COUNT ? state : State.NoData);
+
+/** A snapshot's cells as they are kept, without a mesh: feed.ts does it beside the page. */
+export function flatten({ cells: lines, ...snapshot }: Snapshot): FlatSnapshot {
+  const rows = rowsOf(snapshot.agents), columns = snapshot.targets.length, size = rows.length * columns;
+  const cells = {
+    state: new Uint8Array(size).fill(State.NoData), rtt: new Uint32Array(size).fill(NO_RTT), lost: new Uint8Array(size), seen: new Float64Array(size),
+    counts: new Uint32Array(STATE_COUNT),
+  };
+  rows.forEach((agent, row) => {
+    lines[agent.id]?.slice(0, columns).forEach(([state, rttUs, lost, seenMs], column) => {
+      const at = row * columns + column;
+      cells.state[at] = known(state);
+      cells.rtt[at] = rttUs === null ? NO_RTT : rttUs;
+      cells.lost[at] = lost;
+      cells.seen[at] = seenMs;
+    });
+  });
+  for (const state of cells.state) cells.counts[state]!++;
+  return { ...snapshot, cells };
+}
+
 export class Mesh {
   timeMs = 0;
   version = -1;
@@ -28,35 +54,20 @@ export class Mesh {
   rtt = new Uint32Array(0);
   lost = new Uint8Array(0);
   seen = new Float64Array(0);
-  readonly counts = new Uint32Array(STATE_COUNT);
+  /** Cells of each state. */
+  counts = new Uint32Array(STATE_COUNT);
   private rowById = new Map<string, number>();
 
-  applySnapshot(snapshot: Snapshot): void {
-    const { agents, targets, cells } = snapshot;
+  applySnapshot({ agents, targets, cells, ...snapshot }: FlatSnapshot): void {
     this.timeMs = snapshot.time_ms;
     this.version = snapshot.version;
     this.targetsRevision = snapshot.targets_revision;
     this.intervalMs = snapshot.interval_ms;
     this.agents = agents;
-    this.rows = agents.filter((agent) => agent.state === 'approved' || agent.state === 'hold');
+    this.rows = rowsOf(agents);
     this.targets = targets;
-    const columns = targets.length;
-    const size = this.rows.length * columns;
-    this.state = new Uint8Array(size);
-    this.rtt = new Uint32Array(size).fill(NO_RTT);
-    this.lost = new Uint8Array(size);
-    this.seen = new Float64Array(size);
-    this.counts.fill(0);
-    this.counts[State.NoData] = size;
     this.rowById = new Map(this.rows.map((agent, row) => [agent.id, row]));
-    this.rows.forEach((agent, row) => {
-      const line = cells[agent.id];
-      if (!line) return;
-      for (let column = 0; column < Math.min(columns, line.length); column++) {
-        const [state, rttUs, lost, seenMs] = line[column]!;
-        this.set(row * columns + column, state, rttUs, lost, seenMs);
-      }
-    });
+    Object.assign(this, cells);
   }
 
   /** False: the delta belongs to another snapshot, and nothing was changed. */
@@ -76,7 +87,7 @@ export class Mesh {
 
   private set(at: number, state: number, rttUs: number | null, lost: number, seenMs: number): void {
     this.counts[this.state[at]!]!--;
-    this.state[at] = state < STATE_COUNT ? state : State.NoData;
+    this.state[at] = known(state);
     this.counts[this.state[at]!]!++;
     this.rtt[at] = rttUs === null ? NO_RTT : rttUs;
     this.lost[at] = lost;

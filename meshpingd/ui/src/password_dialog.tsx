@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The password once more, before something that matters.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { confirmPassword, message, passwordWanted, session } from './api.ts';
-import { Notice } from './widgets.tsx';
+import { Notice, useModal } from './widgets.tsx';
 
 function Dialog({ answer }: { answer: (typed: boolean) => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
+  const dialog = useModal();
   const [password, setPassword] = useState('');
   const [error, setError] = useState('');
   const [busy, setBusy] = useState(false);
-  useEffect(() => {
-    const element = dialog.current;
-    element?.showModal();
-    return () => element?.close();
-  }, []);
   const submit = async (event: Event) => {
     event.preventDefault();
     setBusy(true);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Small parts that several pages share.
-import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import type { ComponentChildren, RefObject } from 'preact';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { message } from './api.ts';
 import { drawGlyph, stateInfo } from './states.ts';
 import { theme } from './theme.ts';
@@ -42,16 +42,29 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
   return <button type="button" class="quiet" aria-label={said || label} aria-live="polite" onClick={copy}>{said || 'Copy'}</button>;
 }
 
+/** A modal dialog, which takes the focus and gives it back; to the page, if what had it has gone. */
+export function useModal(): RefObject<HTMLDialogElement | null> {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    const before = document.activeElement, element = dialog.current;
+    element?.showModal();
+    return () => {
+      element?.close();
+      setTimeout(() => {
+        if (document.querySelector('dialog[open]')) return;
+        if (before instanceof HTMLElement && before.isConnected && before !== document.body) before.focus();
+        else document.getElementById('main')?.focus();
+      });
+    };
+  }, []);
+  return dialog;
+}
+
 /** A question before something that matters, or without `yes` something to read; the browser's own modal dialog keeps focus and Esc right. */
 export function Confirm({ title, yes, danger, busy, onYes, onNo, children }: {
   title: string; yes?: string; danger?: boolean; busy?: boolean; onYes?: () => void; onNo: () => void; children: ComponentChildren;
 }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const element = dialog.current;
-    element?.showModal();
-    return () => element?.close();
-  }, []);
+  const dialog = useModal();
   return (
     <dialog ref={dialog} aria-labelledby="confirm-title" onCancel={(event) => { event.preventDefault(); onNo(); }}>
       <h2 id="confirm-title">{title}</h2>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Mesh, arrange } from '../src/model.ts';
+import { Mesh, arrange, flatten } from '../src/model.ts';
 import { isLoopback } from '../src/addresses.ts';
 import { State, isMeasured, weight } from '../src/states.ts';
 import { formatLabels, parseLabels } from '../src/labels.tsx';
@@ -15,12 +15,12 @@ const target = (id: number, address: string, name = ''): any => ({ id, address, 
 
 function mesh(): Mesh {
   const m = new Mesh();
-  m.applySnapshot({
+  m.applySnapshot(flatten({
     time_ms: 1000, version: 7, targets_revision: 3, interval_ms: 5000,
     agents: [agent('a'), agent('p', 'pending'), agent('b', 'hold')],
     targets: [target(1, '192.0.2.1', 'gateway'), target(2, '192.0.2.2'), target(3, '2001:db8::1')],
     cells: { a: [[1, 300, 0, 900], [4, null, 12, 900], [0, null, 0, 0]], b: [[1, 400, 0, 900], [1, 500, 0, 900], [1, 0, 0, 900]] },
-  });
+  }));
   return m;
 }
 const everything = { agentFilter: '', targetFilter: '', only: new Set<number>(), problemsFirst: false };

@@ -90,12 +90,12 @@ export function CellsTable({ order, onOpen }: { order: Order; onOpen: (cell: Cel
                   </tr>
                 );
               })}
-              {away.map((agent) => <Away key={agent.id} agent={agent} now={now} />)}
+              {away.slice(0, limit - cells.length).map((agent) => <Away key={agent.id} agent={agent} now={now} />)}
             </tbody>
           </table>
         </div>
       )}
-      {cells.length < total && <p class="more"><button type="button" onClick={() => setLimit(limit + PAGE)}>Show more ({(total - cells.length).toLocaleString('en')} left)</button></p>}
+      {limit < total + away.length && <p class="more"><button type="button" onClick={() => setLimit(limit + PAGE)}>Show more ({(total + away.length - limit).toLocaleString('en')} left)</button></p>}
     </section>
   );
 }
