@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The live feed: one WebSocket, opened again with back-off. What is on screen is called live only while messages come.
+// The live feed: one WebSocket (in a worker: feed.ts), opened again with back-off. What is on screen is called live only while messages come.
 import { effect, signal } from '@preact/signals';
 import { ended, loadSession, renewing, session } from './api.ts';
 import { Mesh } from './model.ts';
-import type { FeedMessage, FeedText } from './feed.ts';
+import type { FeedMessage, FeedOrder } from './feed.ts';
 import type { Alarm } from './types.ts';
 
 export type LiveStatus = 'connecting' | 'live' | 'lost';
@@ -28,14 +28,19 @@ const RETRY_MAX_MS = 15000;
 const SESSION_ENDED = 4401;
 
 let feed: Worker | undefined;
-let connection = 0;
-let socket: WebSocket | undefined;
+let connections = 0; // so far
+let connected = 0; // the one there is; 0: none
 let silence: ReturnType<typeof setTimeout> | undefined;
 let retry: ReturnType<typeof setTimeout> | undefined;
 let retryMs = RETRY_MIN_MS;
 
-function receive({ of, event, data }: FeedMessage): void {
-  if (of !== connection || !socket) return; // of a connection that is no more
+const order = (what: FeedOrder): void => feed?.postMessage(what);
+
+function receive(message: FeedMessage): void {
+  if (message.of !== connected) return; // of a connection that is no more
+  if (message.event === 'closed') return closed(message.code);
+  listenForSilence();
+  const { event, data } = message;
   clockOffsetMs = data.time_ms - Date.now();
   if (event === 'snapshot') {
     mesh.applySnapshot(data);
@@ -56,10 +61,9 @@ function listenForSilence(): void {
 }
 
 function lose(): void {
-  const old = socket;
-  socket = undefined;
+  order({ of: connected });
+  connected = 0;
   clearTimeout(silence);
-  old?.close();
   liveStatus.value = 'lost';
   meshTick.value++;
   if (!session.value || ended.value) return;
@@ -70,39 +74,32 @@ function lose(): void {
 
 function connect(): void {
   clearTimeout(retry);
-  if (socket || !session.value || ended.value) return;
-  const mine = new WebSocket(`${location.protocol === 'http:' ? 'ws' : 'wss'}://${location.host}/live`, 'meshping.live.v1');
-  socket = mine;
-  const of = ++connection;
+  if (connected || !session.value || ended.value) return;
+  connected = ++connections;
   listenForSilence();
-  mine.onmessage = (message) => {
-    if (socket !== mine || typeof message.data !== 'string') return;
-    listenForSilence();
-    feed?.postMessage({ of, text: message.data } satisfies FeedText);
-  };
-  mine.onclose = (closed) => {
-    if (socket !== mine) return;
-    if (renewing) { // the same person under a new id
-      socket = undefined;
-      clearTimeout(silence);
-      liveStatus.value = 'connecting';
-      renewing.then(connect);
-      return;
-    }
-    lose();
-    // A refused upgrade tells a page nothing, and a session that has ended may have got a new id: ask by HTTP.
-    loadSession().catch(() => {
-      if (closed.code === SESSION_ENDED) ended.value = true;
-    });
-  };
+  order({ of: connected, url: `${location.protocol === 'http:' ? 'ws' : 'wss'}://${location.host}/live` });
+}
+
+function closed(code: number): void {
+  if (renewing) { // the same person under a new id
+    connected = 0;
+    clearTimeout(silence);
+    liveStatus.value = 'connecting';
+    renewing.then(connect);
+    return;
+  }
+  lose();
+  // A refused upgrade tells a page nothing, and a session that has ended may have got a new id: ask by HTTP.
+  loadSession().catch(() => {
+    if (code === SESSION_ENDED) ended.value = true;
+  });
 }
 
 function disconnect(): void {
   clearTimeout(retry);
   clearTimeout(silence);
-  const old = socket;
-  socket = undefined;
-  old?.close();
+  order({ of: connected });
+  connected = 0;
   liveStatus.value = 'connecting';
 }
 
@@ -118,7 +115,7 @@ export function startLive(): void {
     else disconnect();
   });
   const hurry = () => {
-    if (session.value && !socket) connect();
+    if (session.value && !connected) connect();
   };
   addEventListener('online', hurry);
   document.addEventListener('visibilitychange', () => {
