@@ -189,7 +189,7 @@ void api_agent_change(http_exchange *x)
         return;
     }
     agent_entry *agent = agent_of_path(x);
-    if (!agent || !http_if_match(x, agent->record.revision, "this agent"))
+    if (!agent || !http_may_change(x, agent->record.revision, "this agent"))
         return;
     if (name && looks_turned(name)) {
         http_respond_problem(x, 400, "\"name\" holds a character that turns around what follows it");
@@ -285,7 +285,7 @@ void api_agents_approve(http_exchange *x)
 void api_agent_targets(http_exchange *x)
 {
     uint64_t only = 0;
-    if (!http_query_only(x, "target") || !http_query_number(x, "target", 1, (UINT64_C(1) << 53) - 1, &only))
+    if (!http_query_only(x, "target") || !http_query_number(x, "target", 1, HTTP_NUMBER_MAX, &only))
         return;
     agent_entry *agent = agent_of_path(x);
     if (!agent)

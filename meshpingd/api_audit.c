@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/http.h"
+#include "meshpingd/http_text.h"
 
 #include <string.h>
 
@@ -29,7 +30,7 @@ void api_audit_list(http_exchange *x)
     if (!http_query_only(x, "limit, before, user, action, q, from_ms, to_ms"))
         return;
     if (!http_query_number(x, "limit", 1, LIMIT_MAX, &limit) ||
-        !http_query_number(x, "before", 0, INT64_MAX, &before) ||
+        !http_query_number(x, "before", 0, HTTP_NUMBER_MAX, &before) ||
         !http_query_number(x, "from_ms", 0, HTTP_TIME_MS_MAX, &from_ms) ||
         !http_query_number(x, "to_ms", 0, HTTP_TIME_MS_MAX, &to_ms))
         return;

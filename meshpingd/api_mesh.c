@@ -28,17 +28,21 @@ void api_matrix(http_exchange *x)
 
 void api_events(http_exchange *x)
 {
-    uint64_t limit = 100;
+    uint64_t limit = 100, before = 0;
     size_t count = 0;
     meshping_event_record *records = NULL;
     meshping_error err = {0};
-    if (!http_query_only(x, "limit") || !http_query_number(x, "limit", 1, EVENTS_MAX, &limit))
+    if (!http_query_only(x, "limit, before") || !http_query_number(x, "limit", 1, EVENTS_MAX, &limit) ||
+        !http_query_number(x, "before", 0, HTTP_NUMBER_MAX, &before))
         return;
-    if (meshping_store_events(x->server->store, (size_t)limit, &records, &count, &err) != MESHPING_OK) {
+    /* one more than is shown tells whether there is a next page */
+    if (meshping_store_events(x->server->store, before, (size_t)limit + 1, &records, &count, &err) != MESHPING_OK) {
         http_respond_error(x, &err);
         return;
     }
     json_object *json = json_object_new_object(), *events = json_object_new_array();
+    bool more = count > limit;
+    count -= more;
     for (size_t i = 0; i < count; i++) {
         char agent[17] = "";
         json_object *event = json_object_new_object();
@@ -53,6 +57,7 @@ void api_events(http_exchange *x)
         json_object_array_add(events, event);
     }
     json_object_object_add(json, "events", events);
+    json_object_object_add(json, "next", more ? json_object_new_uint64(records[count - 1].id) : NULL);
     meshping_free(records);
     http_respond_json(x, 200, json);
 }

@@ -11,6 +11,8 @@
 void api_rules_get(http_exchange *x)
 {
     const server *s = x->server;
+    if (http_not_modified(x, s->rules_revision))
+        return;
     json_object *json = json_object_new_object(), *rules = json_object_new_array();
     for (size_t i = 0; i < s->rule_count; i++) {
         const meshping_rule *rule = &s->rules[i];
@@ -76,7 +78,7 @@ void api_rules_put(http_exchange *x)
 {
     meshping_error err = {0};
     size_t count;
-    if (!http_if_match(x, x->server->rules_revision, "the list of rules"))
+    if (!http_may_change(x, x->server->rules_revision, "the list of rules"))
         return;
     meshping_rule *rules = take_rules(x, &count);
     if (!rules)

@@ -56,6 +56,8 @@ static json_object *password_json(const server *s)
 void api_settings_get(http_exchange *x)
 {
     const server *s = x->server;
+    if (http_not_modified(x, s->settings.revision))
+        return;
     json_object *json = json_object_new_object(), *list = json_object_new_array();
     for (const config_key *key = server_config_keys; key->name; key++) {
         json_object_array_add(list, setting_json(s, key));
@@ -150,7 +152,7 @@ void api_settings_patch(http_exchange *x)
     char numbers[SETTINGS_MAX][32];
     meshping_error err = {0};
     size_t count = 0;
-    if (!http_if_match(x, x->server->settings.revision, "the settings"))
+    if (!http_may_change(x, x->server->settings.revision, "the settings"))
         return;
     json_object_object_foreach(x->json, name, value)
     {

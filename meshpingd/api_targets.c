@@ -25,10 +25,22 @@ static void respond_list(http_exchange *x, const meshping_selector *selector)
     http_respond_json(x, 200, json);
 }
 
+/* The list looks another way since, though nobody has changed it. */
+static bool has_resumed(const meshping_target_list *list)
+{
+    int64_t now_ms = server_unix_ms();
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].pause_reason[0] && !meshping_target_is_paused(&list->items[i], now_ms))
+            return true;
+    return false;
+}
+
 void api_targets_get(http_exchange *x)
 {
     meshping_selector selector;
-    if (http_query_only(x, "selector") && http_query_selector(x, "selector", &selector))
+    const meshping_target_list *list = &x->server->targets;
+    if (http_query_only(x, "selector") && http_query_selector(x, "selector", &selector) &&
+        (has_resumed(list) || !http_not_modified(x, list->revision)))
         respond_list(x, &selector);
 }
 
@@ -64,7 +76,7 @@ void api_targets_put(http_exchange *x)
     server *s = x->server;
     meshping_error err = {0};
     meshping_target_list list;
-    if (!http_if_match(x, s->targets.revision, "the list of targets") || !api_targets_take(x, &list))
+    if (!http_may_change(x, s->targets.revision, "the list of targets") || !api_targets_take(x, &list))
         return;
     api_targets_describe(x, &list);
     meshping_status status = server_targets_replace(s, &list, x->identity.user, &err);

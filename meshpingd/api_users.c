@@ -129,7 +129,8 @@ void api_user_create(http_exchange *x)
         return;
     }
     http_audit_object(x, "%s", user.name);
-    http_audit_detail(x, "role %s, e-mail %s", meshping_role_name(user.role), user.email[0] ? user.email : "none");
+    http_audit_detail(x, "role %s, e-mail %s%s", meshping_role_name(user.role), user.email[0] ? user.email : "none",
+                      user.disabled ? ", disabled" : "");
     if (user_name_free(x->server->store, user.name, 0, &err) != MESHPING_OK ||
         meshping_store_user_save(x->server->store, &user, false, &err) != MESHPING_OK) {
         http_respond_error(x, &err);

@@ -208,7 +208,15 @@ static void dispatch(http_exchange *x)
     http_audit_end(x);
 }
 
-/* curl asks before it sends a long body, and waits for a second. */
+/* Whether the client waits for a word before it sends the body; one of HTTP/1.0 cannot (RFC 9110, section 10.1.1). */
+static bool expects_continue(struct lws *wsi)
+{
+    char expect[24], version[16];
+    return http_copy_header(wsi, expect, sizeof expect, WSI_TOKEN_HTTP_EXPECT) &&
+           strcasecmp(expect, "100-continue") == 0 && http_copy_header(wsi, version, sizeof version, WSI_TOKEN_HTTP) &&
+           strcmp(version, "HTTP/1.0") != 0;
+}
+
 static int send_continue(struct lws *wsi)
 {
     static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -240,10 +248,10 @@ static int begin_exchange(struct lws *wsi, http_per_session *session)
     } else if (check_head(x)) {
         if (x->body_expected == 0)
             dispatch(x);
-        else if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_EXPECT) > 0)
+        else if (expects_continue(wsi))
             return send_continue(wsi);
-    } else if (x->status && x->body_expected > HTTP_BODY_SMALL_MAX) {
-        x->close_after = true; /* cheaper than to read what nobody wants */
+    } else if (x->status && (x->body_expected > HTTP_BODY_SMALL_MAX || expects_continue(wsi))) {
+        x->close_after = true; /* cheaper than to read what nobody wants; and it may wait with the body for our word */
     }
     return 0;
 }

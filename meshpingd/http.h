@@ -139,12 +139,12 @@ bool http_query_only(http_exchange *x, const char *names);
 bool http_query_number(http_exchange *x, const char *name, uint64_t min, uint64_t max, uint64_t *value);
 /* A selector of the query; absent: everything. False: a 400 was sent. */
 bool http_query_selector(http_exchange *x, const char *name, meshping_selector *out);
-/*
- * Answers with ETag: "revision", which http_if_match compares with If-Match (absent or *: any). False: a 400, or a 412
- * that says that `what` was changed, was sent.
- */
+/* Answers with ETag: "revision". */
 void http_etag(http_exchange *x, uint64_t revision);
-bool http_if_match(http_exchange *x, uint64_t revision, const char *what);
+/* Before a change: If-Match must name it, If-None-Match must not. False: a 400, or a 412 about `what`, was sent. */
+bool http_may_change(http_exchange *x, uint64_t revision, const char *what);
+/* Before the answer to a GET: true when If-None-Match names it, and a 304 was sent. */
+bool http_not_modified(http_exchange *x, uint64_t revision);
 /* A string field of the body: NULL when absent; *ok = false (and a 400 is sent) when it is there and is no string. */
 const char *http_json_string(http_exchange *x, const char *name, bool *ok);
 /* The same of a field that must be there; NULL: a 400 was sent. */

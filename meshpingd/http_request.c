@@ -6,6 +6,7 @@
 #include "meshpingd/peers.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -234,30 +235,44 @@ bool http_query_selector(http_exchange *x, const char *name, meshping_selector *
     return false;
 }
 
-void http_etag(http_exchange *x, uint64_t revision)
+typedef char etag_text[24];
+
+static const char *etag_of(etag_text text, uint64_t revision)
 {
-    http_header(x, "ETag", "\"%" PRIu64 "\"", revision);
+    snprintf(text, sizeof(etag_text), "\"%" PRIu64 "\"", revision);
+    return text;
 }
 
-bool http_if_match(http_exchange *x, uint64_t revision, const char *what)
+void http_etag(http_exchange *x, uint64_t revision)
 {
-    const char *header = x->if_match;
-    char number[24];
-    uint64_t expected;
-    size_t length = strlen(header);
-    if (length == 0 || strcmp(header, "*") == 0)
-        return true;
-    bool good = length >= 3 && length - 2 < sizeof number && header[0] == '"' && header[length - 1] == '"';
-    if (good)
-        http_text_copy(number, length - 1, header + 1);
-    if (!good || !http_content_length_parse(number, &expected)) {
+    etag_text etag;
+    http_header(x, "ETag", "%s", etag_of(etag, revision));
+}
+
+bool http_may_change(http_exchange *x, uint64_t revision, const char *what)
+{
+    etag_text etag;
+    http_etag_found found = http_etag_listed(x->if_match, etag_of(etag, revision), true);
+    if (found == HTTP_ETAG_MALFORMED)
         http_respond_problem(x, 400, "If-Match must be the ETag that GET gave, such as \"3\"");
+    else if (found == HTTP_ETAG_ABSENT && strstr(x->if_match, "W/"))
+        http_respond_problem(x, 412, "If-Match takes no weak ETag (W/) for %s", what);
+    else if (found == HTTP_ETAG_ABSENT && x->if_match[0])
+        http_respond_problem(x, 412, "somebody has changed %s meanwhile: load it again", what);
+    else if (http_etag_listed(x->if_none_match, etag, false) == HTTP_ETAG_LISTED)
+        http_respond_problem(x, 412, "If-None-Match names %s as it is", what);
+    return !x->status;
+}
+
+bool http_not_modified(http_exchange *x, uint64_t revision)
+{
+    etag_text etag;
+    if ((x->method != HTTP_GET && x->method != HTTP_HEAD) ||
+        http_etag_listed(x->if_none_match, etag_of(etag, revision), false) != HTTP_ETAG_LISTED)
         return false;
-    }
-    if (expected == revision)
-        return true;
-    http_respond_problem(x, 412, "somebody has changed %s meanwhile: load it again", what);
-    return false;
+    http_etag(x, revision);
+    http_respond_empty(x, 304);
+    return true;
 }
 
 const char *http_json_string(http_exchange *x, const char *name, bool *ok)

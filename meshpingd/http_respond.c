@@ -109,6 +109,17 @@ void http_respond_problem_json(http_exchange *x, int status, json_object *proble
     respond_json_as(x, status, PROBLEM_CONTENT_TYPE, problem);
 }
 
+/* By any method: who speaks to one of these knows the original's errors, also where the request did not get as far. */
+static bool is_original(const http_exchange *x)
+{
+    unsigned allowed;
+    http_params params;
+    const http_route *route = x->route;
+    for (unsigned method = HTTP_GET; !route && method < HTTP_OTHER; method <<= 1)
+        route = http_route_find(http_routes, http_route_count, (http_method)method, x->path, &params, &allowed);
+    return route && route->flags & HTTP_ROUTE_ORIGINAL;
+}
+
 void http_respond_problem(http_exchange *x, int status, const char *format, ...)
 {
     char detail[512];
@@ -116,7 +127,7 @@ void http_respond_problem(http_exchange *x, int status, const char *format, ...)
     va_start(args, format);
     vsnprintf(detail, sizeof detail, format, args);
     va_end(args);
-    if (x->route && x->route->flags & HTTP_ROUTE_ORIGINAL) {
+    if (is_original(x)) {
         json_object *error = json_object_new_object();
         http_text_clean(detail);
         json_object_object_add(error, "error", json_object_new_string(detail));

@@ -134,20 +134,22 @@ bool http_media_type_is(const char *header, const char *type)
     return length == strlen(type) && strncasecmp(header, type, length) == 0;
 }
 
-bool http_etag_listed(const char *header, const char *etag)
+http_etag_found http_etag_listed(const char *header, const char *etag, bool strongly)
 {
-    for (const char *at = header; *at;) {
-        at += strspn(at, ", \t");
-        if (*at == '*')
-            return true;
-        if (strncmp(at, "W/", 2) == 0)
-            at += 2;
-        size_t length = strcspn(at, ", \t");
-        if (length == strlen(etag) && memcmp(at, etag, length) == 0)
-            return true;
-        at += length;
+    http_etag_found found = HTTP_ETAG_ABSENT;
+    if (strcmp(header, "*") == 0)
+        return HTTP_ETAG_LISTED;
+    for (const char *at = header; *(at += strspn(at, ", \t"));) {
+        bool weak = strncmp(at, "W/", 2) == 0;
+        const char *tag = weak ? at + 2 : at;
+        size_t length = *tag == '"' ? strcspn(tag + 1, "\"") + 2 : 0;
+        if (length == 0 || tag[length - 1] != '"' || (tag[length] && !strchr(", \t", tag[length])))
+            return HTTP_ETAG_MALFORMED;
+        if (length == strlen(etag) && memcmp(tag, etag, length) == 0 && !(weak && strongly))
+            found = HTTP_ETAG_LISTED;
+        at = tag + length;
     }
-    return false;
+    return found;
 }
 
 bool http_text_equal_constant_time(const char *a, const char *b)
@@ -169,5 +171,5 @@ bool http_id_parse(const char *text, uint64_t *id)
 
 bool http_number_parse(const char *text, uint64_t *number)
 {
-    return http_content_length_parse(text, number) && *number > 0 && *number < (UINT64_C(1) << 53);
+    return http_content_length_parse(text, number) && *number > 0 && *number <= HTTP_NUMBER_MAX;
 }

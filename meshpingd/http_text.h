@@ -28,10 +28,15 @@ bool http_content_length_parse(const char *header, uint64_t *length);
 bool http_accepts_gzip(const char *header);
 /* True when the media type before any ";" is `type`. */
 bool http_media_type_is(const char *header, const char *type);
-/* True when If-None-Match or If-Match names `etag` (with its quotes), or is "*". Weak tags compare like strong ones. */
-bool http_etag_listed(const char *header, const char *etag);
+/*
+ * Whether If-Match (compared strongly: no weak tag is meant) or If-None-Match names `etag` (with its quotes), or is
+ * "*": RFC 9110, sections 8.8.3.2 and 13.1. An empty header names none.
+ */
+typedef enum http_etag_found { HTTP_ETAG_ABSENT, HTTP_ETAG_LISTED, HTTP_ETAG_MALFORMED } http_etag_found;
+http_etag_found http_etag_listed(const char *header, const char *etag, bool strongly);
 /* Both as bytes, in a time that does not depend on where they differ. */
 bool http_text_equal_constant_time(const char *a, const char *b);
+#define HTTP_NUMBER_MAX ((UINT64_C(1) << 53) - 1) /* JSON readers have doubles */
 /* An agent's id: exactly 16 hex digits. A number: 1..2^53-1, digits only. */
 bool http_id_parse(const char *text, uint64_t *id);
 bool http_number_parse(const char *text, uint64_t *number);

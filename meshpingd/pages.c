@@ -65,7 +65,7 @@ static void respond_asset(http_exchange *x, const struct ui_asset *asset)
     http_cache(x, asset->immutable ? "public, max-age=31536000, immutable" : "no-cache");
     http_header(x, "ETag", "%s", asset->etag);
     http_header(x, "Vary", "Accept-Encoding");
-    if (http_etag_listed(x->if_none_match, asset->etag)) {
+    if (http_etag_listed(x->if_none_match, asset->etag, false) == HTTP_ETAG_LISTED) {
         http_respond_empty(x, 304);
         return;
     }

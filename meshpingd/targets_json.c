@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/json_body.h"
 
+#include <meshping/store.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -199,7 +201,7 @@ meshping_status targets_json_parse(meshping_target_list *out, size_t *index, jso
         }
     }
     if (status == MESHPING_OK) {
-        status = meshping_target_list_check(&list, err);
+        status = meshping_store_targets_check(&list, err); /* as a PUT will, so that a preview says no likewise */
     } else {
         meshping_error_set(err, status, "target %zu: %s", *index + 1, inner.message);
     }

@@ -74,21 +74,24 @@ static const char *read_event(sqlite3_stmt *row, void *item)
 {
     meshping_event_record *event = item;
     *event = (meshping_event_record){
-        .unix_ms = sqlite3_column_int64(row, 0),
-        .agent_id = (uint64_t)sqlite3_column_int64(row, 1),
+        .id = (uint64_t)sqlite3_column_int64(row, 0),
+        .unix_ms = sqlite3_column_int64(row, 1),
+        .agent_id = (uint64_t)sqlite3_column_int64(row, 2),
     };
-    meshping__sql_text(row, 2, event->kind, sizeof event->kind);
-    meshping__sql_text(row, 3, event->user, sizeof event->user);
-    meshping__sql_text(row, 4, event->text, sizeof event->text);
+    meshping__sql_text(row, 3, event->kind, sizeof event->kind);
+    meshping__sql_text(row, 4, event->user, sizeof event->user);
+    meshping__sql_text(row, 5, event->text, sizeof event->text);
     return NULL;
 }
 
-meshping_status meshping_store_events(meshping_store *store, size_t limit, meshping_event_record **records,
-                                      size_t *count, meshping_error *err)
+meshping_status meshping_store_events(meshping_store *store, uint64_t before_id, size_t limit,
+                                      meshping_event_record **records, size_t *count, meshping_error *err)
 {
     sqlite3_stmt *row = NULL;
     meshping_status status = meshping__sql_query(
-        &store->sql, &row, err, "SELECT unix_ms, agent_id, kind, user, text FROM events ORDER BY id DESC LIMIT ?1", "i",
+        &store->sql, &row, err,
+        "SELECT id, unix_ms, agent_id, kind, user, text FROM events WHERE id < ?1 ORDER BY id DESC LIMIT ?2", "ii",
+        before_id && before_id < INT64_MAX ? (int64_t)before_id : INT64_MAX,
         (int64_t)(limit < EVENTS_MAX ? limit : EVENTS_MAX));
     return meshping__sql_rows(&store->sql, status, row, read_event, sizeof **records, (void **)records, count, err);
 }

@@ -222,18 +222,19 @@ meshping_status meshping_store_target_pauses(meshping_store *store, uint64_t tar
 /* The name under which an agent of a mesh is a target: one that no host can have (RFC 2606, section 2). */
 #define AGENT_HOST "agent-%016" PRIx64 ".invalid"
 
-static meshping_status check_hosts(const meshping_target_list *list, meshping_error *err)
+meshping_status meshping_store_targets_check(const meshping_target_list *list, meshping_error *err)
 {
-    for (size_t i = 0; i < list->count; i++) {
+    meshping_status status = meshping_target_list_check(list, err);
+    for (size_t i = 0; status == MESHPING_OK && i < list->count; i++) {
         uint64_t id;
         char host[MESHPING_HOST_MAX];
         if (sscanf(list->items[i].host, "agent-%16" SCNx64, &id) != 1)
             continue;
         snprintf(host, sizeof host, AGENT_HOST, id);
         if (strcmp(host, list->items[i].host) == 0)
-            return meshping_error_set(err, MESHPING_INVALID, "target %zu: %s is an agent's own name", i + 1, host);
+            status = meshping_error_set(err, MESHPING_INVALID, "target %zu: %s is an agent's own name", i + 1, host);
     }
-    return MESHPING_OK;
+    return status;
 }
 
 meshping_status meshping_store_agent_targets(meshping_store *store, const uint64_t *agent_ids, size_t count,
@@ -254,9 +255,7 @@ meshping_status meshping_store_agent_targets(meshping_store *store, const uint64
 
 meshping_status meshping_store_targets_save(meshping_store *store, meshping_target_list *list, meshping_error *err)
 {
-    meshping_status status = meshping_target_list_check(list, err);
-    if (status == MESHPING_OK)
-        status = check_hosts(list, err);
+    meshping_status status = meshping_store_targets_check(list, err);
     if (status != MESHPING_OK)
         return status;
     int64_t revision = 0, *ids = meshping__calloc(list->count, sizeof *ids);

@@ -26,6 +26,10 @@ def resolve(node):
     return node
 
 
+def parameters(operation):
+    return [resolve(parameter) for parameter in operation.get("parameters", [])]
+
+
 @functools.lru_cache(maxsize=None)
 def validator(text):
     whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "components": DOCUMENT["components"],
@@ -54,6 +58,10 @@ def check_answer(method, path, answer):
         schema = "OriginalError" if "OriginalError" in json.dumps(operation["responses"]) else "Problem"
         check_schema(answer.json(), {"$ref": f"#/components/schemas/{schema}"})
         return
+    for name, header in resolve(response).get("headers", {}).items():
+        header = resolve(header)
+        assert answer.headers[name] is not None or not header["required"], f"{method} {path}: {name} is missing"
+        check_schema(answer.headers[name], header["schema"])
     content = resolve(response).get("content")
     if not content:
         assert answer.body == b"", answer

@@ -39,6 +39,14 @@ def fresh(tmp_path):
         s.end()
 
 
+def test_who_is_made_disabled_is_told_so_in_the_audit_log(server):
+    made = invite(server, "dora", "viewer", disabled=True)
+    assert made["user"]["disabled"]
+    assert use_link(server, made["token"]).status == 404
+    row = server.call("GET", "/api/v1/audit?action=user.create&limit=1").json()["rows"][0]
+    assert (row["object"], row["detail"]) == ("dora", "role viewer, e-mail none, disabled")
+
+
 def now_ms():
     return int(time.time() * 1000)
 

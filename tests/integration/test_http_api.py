@@ -296,12 +296,17 @@ def test_expect_100_continue_is_answered(server):
         tls.sendall(b'{"targets":[]}')
         assert file.readline().startswith(b"HTTP/1.1 200 ")
         file.read()
-        # who may not, is told at once
-        tls2 = server.tls()
-        tls2.sendall(head.replace("X-CSRF-Token", "X-Other").encode())
-        tls2.settimeout(15)
-        assert b" 403 " in tls2.recv(4096)
-        tls2.close()
+    # who may not is told at once, without the body that he keeps back until he is told
+    for kept in (head, head.replace("Connection: close\r\n", "")):
+        with server.tls() as tls:
+            tls.settimeout(3)
+            tls.sendall(kept.replace("X-CSRF-Token", "X-Other").encode())
+            answer = tls.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 403 ") and b"Connection: close" in answer
+    # HTTP/1.0 knows no such word
+    with server.tls() as tls:
+        tls.sendall(head.replace("HTTP/1.1", "HTTP/1.0").encode() + b'{"targets":[]}')
+        assert tls.makefile("rb").readline().startswith(b"HTTP/1.1 200 ")
 
 
 # ---- targets ----
@@ -381,6 +386,12 @@ def test_if_match_protects_from_somebody_faster(server):
     assert server.call("GET", "/api/v1/targets").json() == second.json()
 
 
+def test_a_preview_refuses_what_a_change_does(server):
+    body = {"targets": ["192.0.2.1", "agent-0000000000000001.invalid"]}
+    for method, path in (("POST", "/api/v1/targets/preview"), ("PUT", "/api/v1/targets")):
+        assert "own name" in problem(server.call(method, path, body), 400)["detail"]
+
+
 # ---- passphrases ----
 
 def test_passphrases_are_shown_once_listed_and_revoked(server):
@@ -431,6 +442,19 @@ def test_events_and_server_say_what_they_promise(server):
     assert len(server.call("GET", "/api/v1/events?limit=1").json()["events"]) == 1
     for limit in ("0", "-1", "x", "1001"):
         problem(server.call("GET", f"/api/v1/events?limit={limit}"), 400)
+    read, before = [], ""
+    while before is not None:  # whatever comes meanwhile
+        page = server.call("GET", f"/api/v1/events?limit=2{before and f'&before={before}'}").json()
+        read += page["events"]
+        before = page["next"]
+        if len(read) == 2:
+            server.call("PUT", "/api/v1/targets", {"targets": []})
+    assert read == events
+    assert server.call("GET", "/api/v1/events?before=1").json() == {"events": [], "next": None}
+    for path in ("events", "audit"):
+        assert server.call("GET", f"/api/v1/{path}?before=9007199254740991").status == 200
+        refused = problem(server.call("GET", f"/api/v1/{path}?before=9007199254740992"), 400)
+        assert "to 9007199254740991" in refused["detail"]
     found = server.call("GET", "/api/v1/server").json()
     assert found["port"] == server.port and found["retention_s"] == 86400 and len(found["pin"]) == 32
     assert set(found["thresholds"]) == {"slow_rtt_us", "lossy_count", "stale_intervals"}
@@ -471,6 +495,17 @@ def test_original_update_targets_keeps_what_was_set_of_targets_that_stay(server)
     assert stayed == [saved[2], saved[3], saved[0]] and stayed[2].items() >= kept.items()
     assert server.call("POST", "/admin/update_targets", {"targets": ["192.0.2.1 renamed"]}).status == 200
     assert server.call("GET", "/api/v1/targets").json()["targets"] == [saved[0] | {"name": "renamed"}]
+
+
+def test_original_routes_have_the_original_s_errors_whatever_is_wrong(server):
+    path = "/admin/update_targets"
+    for method, at in (("GET", path), ("DELETE", f"/admin/approve/{ID}"), ("POST", f"/monitoring/{ID}/x")):
+        answer = server.call(method, at)
+        assert answer.status == 405 and list(answer.json()) == ["error"] and answer.headers["Allow"], (at, answer)
+    for name, value, status in (("Transfer-Encoding", "chunked", 411), ("Host", "", 400), ("Content-Length", "x", 400)):
+        answer = server.call("POST", path, headers={name: value})
+        assert answer.status == status and list(answer.json()) == ["error"], (name, answer)
+    assert server.call("GET", "/admin/nothing").headers["Content-Type"] == "application/problem+json"
 
 
 def test_original_approve_reject_and_monitoring_of_nobody(server):

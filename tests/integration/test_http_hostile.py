@@ -12,7 +12,7 @@ import urllib.parse
 import pytest
 
 import http_lab
-from openapi_lab import DOCUMENT, OPERATIONS, resolve
+from openapi_lab import DOCUMENT, OPERATIONS, parameters, resolve
 
 HOSTILE = ["' OR '1'='1", "1; DROP TABLE users; --", "\" UNION SELECT password FROM users --", "%' AND 1=0", "_", "*",
            "../../../../etc/passwd", "..%2f..%2fetc%2fpasswd", "<script>alert(1)</script>", "\"><img src=x onerror=1>",
@@ -45,7 +45,7 @@ def state_of(server):
                          ids=[f"{o[0]} {o[1]}" for o in OPERATIONS if o[2].get("parameters")])
 def test_every_parameter_takes_hostile_text(server, method, path, operation):
     before = state_of(server)
-    names = {parameter["name"]: parameter for parameter in operation["parameters"]}
+    names = {parameter["name"]: parameter for parameter in parameters(operation)}
     for name, parameter in names.items():
         for text in HOSTILE:
             # ids that nothing has, and what is needed of the rest
@@ -55,8 +55,9 @@ def test_every_parameter_takes_hostile_text(server, method, path, operation):
             if "agent" in names and name != "agent" and query:
                 query += "&agent=0000000000000001"
             body = {} if "requestBody" in operation else None
+            headers = {name: quoted} if parameter["in"] == "header" else {}
             try:
-                answer = server.call(method.upper(), filled + query, body, check=False)
+                answer = server.call(method.upper(), filled + query, body, check=False, headers=headers)
             except (http.client.RemoteDisconnected, ConnectionResetError):
                 continue  # libwebsockets cuts off what it does not take for a path
             well(answer)

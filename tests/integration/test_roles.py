@@ -16,7 +16,7 @@ import pytest
 import websockets
 
 import http_lab
-from openapi_lab import DOCUMENT, OPERATIONS, check_schema, resolve
+from openapi_lab import DOCUMENT, OPERATIONS, check_schema, parameters, resolve
 
 RANK = {"none": 0, "viewer": 1, "operator": 2, "admin": 3}
 PASSWORD = "thunder walrus ladder"
@@ -215,7 +215,7 @@ def test_a_change_needs_our_own_page_and_its_token(people, method, path, operati
 
 
 QUESTIONS = {path: names for method, path, operation in OPERATIONS if method == "get" for names in
-             [[p["name"] for p in operation.get("parameters", []) if p["in"] == "query"]] if names}
+             [[p["name"] for p in parameters(operation) if p["in"] == "query"]] if names}
 
 
 @pytest.mark.parametrize("path", QUESTIONS)

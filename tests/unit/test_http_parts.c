@@ -148,17 +148,43 @@ static void test_gzip_is_only_used_where_it_is_taken(void **state)
     assert_false(http_accepts_gzip("notgzip"));
 }
 
-static void test_media_type_and_etags(void **state)
+static void test_media_types(void **state)
 {
     (void)state;
     assert_true(http_media_type_is("application/json; charset=utf-8", "application/json"));
     assert_true(http_media_type_is("Application/JSON", "application/json"));
     assert_false(http_media_type_is("application/jsonp", "application/json"));
     assert_false(http_media_type_is("text/plain", "application/json"));
-    assert_true(http_etag_listed("\"a\", W/\"b\"", "\"b\""));
-    assert_true(http_etag_listed("*", "\"b\""));
-    assert_false(http_etag_listed("\"ab\"", "\"a\""));
-    assert_false(http_etag_listed("", "\"a\""));
+}
+
+static void test_entity_tags_are_compared_as_rfc_9110_has_it(void **state)
+{
+    static const struct {
+        const char *header;
+        http_etag_found weakly, strongly;
+    } cases[] = {
+        {"", HTTP_ETAG_ABSENT, HTTP_ETAG_ABSENT},
+        {"*", HTTP_ETAG_LISTED, HTTP_ETAG_LISTED},
+        {"\"b\"", HTTP_ETAG_LISTED, HTTP_ETAG_LISTED},
+        {"\"a\", \"b\"", HTTP_ETAG_LISTED, HTTP_ETAG_LISTED},
+        {"\"b\",\"a\"", HTTP_ETAG_LISTED, HTTP_ETAG_LISTED},
+        {"\"a\", W/\"b\"", HTTP_ETAG_LISTED, HTTP_ETAG_ABSENT},
+        {"W/\"b\", , \"b\"", HTTP_ETAG_LISTED, HTTP_ETAG_LISTED},
+        {"\"ab\"", HTTP_ETAG_ABSENT, HTTP_ETAG_ABSENT},
+        {"\"\"", HTTP_ETAG_ABSENT, HTTP_ETAG_ABSENT},
+        {"\"a, \\\"", HTTP_ETAG_ABSENT, HTTP_ETAG_ABSENT},
+        {"b", HTTP_ETAG_MALFORMED, HTTP_ETAG_MALFORMED},
+        {"\"b", HTTP_ETAG_MALFORMED, HTTP_ETAG_MALFORMED},
+        {"\"", HTTP_ETAG_MALFORMED, HTTP_ETAG_MALFORMED},
+        {"W/b", HTTP_ETAG_MALFORMED, HTTP_ETAG_MALFORMED},
+        {"\"b\"x", HTTP_ETAG_MALFORMED, HTTP_ETAG_MALFORMED},
+        {"\"b\", *", HTTP_ETAG_MALFORMED, HTTP_ETAG_MALFORMED},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(http_etag_listed(cases[i].header, "\"b\"", false), cases[i].weakly);
+        assert_int_equal(http_etag_listed(cases[i].header, "\"b\"", true), cases[i].strongly);
+    }
 }
 
 static void test_ids_and_numbers(void **state)
@@ -513,7 +539,8 @@ int main(void)
         cmocka_unit_test(test_cookie_is_found_among_others),
         cmocka_unit_test(test_content_length_is_digits_and_nothing_else),
         cmocka_unit_test(test_gzip_is_only_used_where_it_is_taken),
-        cmocka_unit_test(test_media_type_and_etags),
+        cmocka_unit_test(test_media_types),
+        cmocka_unit_test(test_entity_tags_are_compared_as_rfc_9110_has_it),
         cmocka_unit_test(test_ids_and_numbers),
         cmocka_unit_test(test_what_is_not_utf8_is_made_readable),
         cmocka_unit_test(test_a_problem_says_what_and_why),

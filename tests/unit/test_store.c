@@ -350,7 +350,7 @@ static void test_events_come_newest_first_cut_between_characters(void **state)
     assert_int_equal(meshping_store_event_add(f->store, 5, "hold", 0, "bob", longest, NULL), MESHPING_OK);
     meshping_event_record *all;
     size_t count;
-    assert_int_equal(meshping_store_events(f->store, 3, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_events(f->store, 0, 3, &all, &count, NULL), MESHPING_OK);
     assert_int_equal(count, 3);
     assert_string_equal(all[0].kind, "hold");
     assert_int_equal(strlen(all[0].text), 510);
@@ -358,13 +358,16 @@ static void test_events_come_newest_first_cut_between_characters(void **state)
     assert_string_equal(all[1].text, "event 4");
     assert_string_equal(all[1].user, "");
     assert_string_equal(all[2].user, "anna");
-    assert_int_equal(all[2].unix_ms, 3);
-    assert_int_equal(all[2].agent_id, AGENT);
+    assert_true(all[2].unix_ms == 3 && all[2].agent_id == AGENT);
+    uint64_t third = all[2].id;
     meshping_free(all);
-    assert_int_equal(meshping_store_events(f->store, SIZE_MAX, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_events(f->store, third, 2, &all, &count, NULL), MESHPING_OK);
+    assert_true(count == 2 && strcmp(all[0].text, "event 2") == 0 && strcmp(all[1].text, "event 1") == 0);
+    meshping_free(all);
+    assert_int_equal(meshping_store_events(f->store, UINT64_MAX, SIZE_MAX, &all, &count, NULL), MESHPING_OK);
     assert_int_equal(count, 6);
     meshping_free(all);
-    assert_int_equal(meshping_store_events(f->store, 0, &all, &count, NULL), MESHPING_OK);
+    assert_int_equal(meshping_store_events(f->store, 0, 0, &all, &count, NULL), MESHPING_OK);
     assert_int_equal(count, 0);
 }
 

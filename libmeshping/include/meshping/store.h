@@ -452,6 +452,8 @@ MESHPING_API meshping_status meshping_store_agent_delete(meshping_store *store, 
 
 MESHPING_API meshping_status meshping_store_targets(meshping_store *store, meshping_target_list *out,
                                                     meshping_error *err);
+/* What meshping_target_list_check asks, and that no host is the name by which an agent of a mesh is kept: INVALID. */
+MESHPING_API meshping_status meshping_store_targets_check(const meshping_target_list *list, meshping_error *err);
 /*
  * Replaces the list in one transaction. Targets with id 0 get the id that the same host had before, or a new one (an
  * id is never used for another host); list->revision is counted up and set. The list is checked first.
@@ -525,15 +527,19 @@ MESHPING_API meshping_status meshping_store_event_add(meshping_store *store, int
                                                       uint64_t agent_id, const char *user, const char *text,
                                                       meshping_error *err);
 typedef struct meshping_event_record {
+    uint64_t id;
     int64_t unix_ms;
     uint64_t agent_id;
     char kind[32];
     char user[65];
     char text[512];
 } meshping_event_record;
-/* The newest `limit` events, newest first; *records is the caller's (meshping_free). */
-MESHPING_API meshping_status meshping_store_events(meshping_store *store, size_t limit, meshping_event_record **records,
-                                                   size_t *count, meshping_error *err);
+/*
+ * The newest `limit` events with an id below `before_id` (0: of all), newest first; *records is the caller's
+ * (meshping_free).
+ */
+MESHPING_API meshping_status meshping_store_events(meshping_store *store, uint64_t before_id, size_t limit,
+                                                   meshping_event_record **records, size_t *count, meshping_error *err);
 
 #ifdef __cplusplus
 }
