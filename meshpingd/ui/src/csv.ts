@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // CSV as RFC 4180 has it: lines end with CRLF or LF, a cell in quotes may hold commas, line ends and doubled quotes.
+// Read are cells with semicolons between, too, as spreadsheets of many languages save them.
 
 export class LineError extends Error {
   /** `line` counts from 1. */
@@ -15,7 +16,7 @@ export interface CsvRow {
 }
 
 /** Rows but for empty lines; a LineError says what is wrong and where. */
-export function parseCsv(text: string): CsvRow[] {
+export function parseCsv(text: string, separator: ',' | ';' = ','): CsvRow[] {
   const rows: CsvRow[] = [];
   let at = text.startsWith('\uFEFF') ? 1 : 0, line = 1;
   const quoted = (): string => {
@@ -30,7 +31,7 @@ export function parseCsv(text: string): CsvRow[] {
   };
   const plain = (): string => {
     const from = at;
-    while (at < text.length && text[at] !== ',' && text[at] !== '\n' && text[at] !== '\r') {
+    while (at < text.length && text[at] !== separator && text[at] !== '\n' && text[at] !== '\r') {
       if (text[at] === '"') throw new LineError(line, 'a quote inside a cell that does not begin with one');
       at++;
     }
@@ -41,7 +42,7 @@ export function parseCsv(text: string): CsvRow[] {
     const empty = text[at] === '\n' || text.startsWith('\r\n', at);
     for (;;) {
       row.cells.push(text[at] === '"' ? quoted() : plain());
-      if (text[at] !== ',') break;
+      if (text[at] !== separator) break;
       at++;
     }
     if (text.startsWith('\r\n', at)) at++;

@@ -58,7 +58,8 @@ function read(column: Column, cell: string): unknown {
 
 /** Cells that are empty take the server's defaults. A LineError names the line; the server checks the values. */
 export function targetsFromCsv(text: string): ImportedTargets {
-  const [head, ...rows] = parseCsv(text);
+  const [first = ''] = text.trimStart().split('\n', 1); // the names of columns hold neither
+  const [head, ...rows] = parseCsv(text, first.includes(';') && !first.includes(',') ? ';' : ',');
   if (!head) throw new LineError(1, `the file is empty: its first line must name the columns, as ${columns.slice(0, 3).join(',')}`);
   const names = head.cells.map((cell) => cell.trim());
   for (const [i, name] of names.entries()) {

@@ -60,6 +60,14 @@ test('what a spreadsheet would run begins with an apostrophe, after a semicolon 
   }
 });
 
+test('a file with semicolons between its cells is read as well', () => {
+  const text = '\uFEFFaddress;name;labels;size\r\n192.0.2.1;"a;b, c";site=fra,group=a;60\r\n192.0.2.2;\'=1;;\r\n';
+  assert.deepEqual(targetsFromFile(text).items, [
+    { address: '192.0.2.1', name: 'a;b, c', labels: { site: 'fra', group: 'a' }, size: 60 }, { address: '192.0.2.2', name: '=1' }]);
+  failsAt(2, /2 cells, but 3 columns/, () => targetsFromCsv('address;name;size\na;b'));
+  assert.deepEqual(targetsFromCsv('address,name\na,b;c').items, [{ address: 'a', name: 'b;c' }]);
+});
+
 test('JSON that is none names its line', () => {
   failsAt(3, /not JSON/, () => targetsFromFile('{"targets":[\n"a",\n}'));
   failsAt(2, /not JSON/, () => targetsFromFile('[1,\n'));
