@@ -177,7 +177,8 @@ int http_copy_head(http_exchange *x, const char **why)
     if (!http_cookie_get(cookies, AUTH_KNOWN_COOKIE, x->known, sizeof x->known))
         x->known[0] = 0;
     x->accepts_gzip = http_accepts_gzip(encodings);
-    x->keep_alive = strcmp(version, "HTTP/1.1") == 0 ? strcasecmp(connection, "close") != 0
+    /* of HTTP/1.0 libwebsockets itself keeps only what asks for that alone */
+    x->keep_alive = strcmp(version, "HTTP/1.1") == 0 ? !http_token_listed(connection, "close")
                                                      : strcasecmp(connection, "keep-alive") == 0;
     x->close_after = !x->keep_alive;
     /* without a length libwebsockets would wait for 100 MiB of a POST; RFC 9112 says: no body */

@@ -128,6 +128,17 @@ bool http_accepts_gzip(const char *header)
     return gzip >= 0 ? gzip == 1 : any == 1;
 }
 
+bool http_token_listed(const char *header, const char *token)
+{
+    size_t length;
+    for (const char *at = header; *(at += strspn(at, ", \t")); at += length) {
+        length = strcspn(at, ", \t");
+        if (length == strlen(token) && strncasecmp(at, token, length) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool http_media_type_is(const char *header, const char *type)
 {
     size_t length = strcspn(header, "; \t");

@@ -26,6 +26,8 @@ const char *http_bearer(const char *authorization);
 bool http_content_length_parse(const char *header, uint64_t *length);
 /* True when an Accept-Encoding header takes gzip: listed or "*", and not with q=0. */
 bool http_accepts_gzip(const char *header);
+/* True when `token` is one of a list such as Connection's, in whatever case. */
+bool http_token_listed(const char *header, const char *token);
 /* True when the media type before any ";" is `type`. */
 bool http_media_type_is(const char *header, const char *type);
 /*

@@ -268,6 +268,21 @@ def test_who_does_not_wait_for_the_answer_is_answered_once(server):
     assert server.call("GET", "/healthz").status == 200
 
 
+@pytest.mark.parametrize("version,asked,kept", [
+    ("1.1", "TE", True), ("1.1", "close", False), ("1.1", "TE, Close", False), ("1.1", "keep-alive, close", False),
+    ("1.0", "TE", False), ("1.0", "Keep-Alive", True),
+    ("1.0", "TE, Keep-Alive", False)])
+def test_a_connection_is_kept_as_it_was_asked_for(server, version, asked, kept):
+    with server.tls() as tls:
+        tls.settimeout(5)
+        for _ in range(2 if kept else 1):
+            tls.sendall(f"HEAD /healthz HTTP/{version}\r\nHost: h\r\nConnection: {asked}\r\n\r\n".encode())
+            answer = tls.recv(4096)
+            assert answer.startswith(b"HTTP/1.1 200 "), answer
+            assert (b"Connection: keep-alive" if kept else b"Connection: close") in answer
+        assert kept or tls.recv(1) == b""
+
+
 def test_a_connection_goes_on_after_a_refused_body(server):
     with server.tls() as tls:
         file = tls.makefile("rb")

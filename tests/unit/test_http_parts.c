@@ -157,6 +157,16 @@ static void test_media_types(void **state)
     assert_false(http_media_type_is("text/plain", "application/json"));
 }
 
+static void test_tokens_are_found_in_lists(void **state)
+{
+    (void)state;
+    assert_true(http_token_listed("close", "close"));
+    assert_true(http_token_listed("TE, Close", "close"));
+    assert_true(http_token_listed(" ,close\t, TE", "close"));
+    assert_false(http_token_listed("", "close"));
+    assert_false(http_token_listed("closed, x-close", "close"));
+}
+
 static void test_entity_tags_are_compared_as_rfc_9110_has_it(void **state)
 {
     static const struct {
@@ -540,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_content_length_is_digits_and_nothing_else),
         cmocka_unit_test(test_gzip_is_only_used_where_it_is_taken),
         cmocka_unit_test(test_media_types),
+        cmocka_unit_test(test_tokens_are_found_in_lists),
         cmocka_unit_test(test_entity_tags_are_compared_as_rfc_9110_has_it),
         cmocka_unit_test(test_ids_and_numbers),
         cmocka_unit_test(test_what_is_not_utf8_is_made_readable),
