@@ -63,10 +63,15 @@ bool bench_series_read(const char *path, bench_series *all)
         fprintf(stderr, "meshping-bench: %s: %s\n", path, strerror(errno));
         return false;
     }
-    while (good && getline(&line, &size, file) > 0) {
+    for (ssize_t length; good && (length = getline(&line, &size, file)) > 0;) {
         size_t before = all->count;
         char *rest = NULL;
         number++;
+        if (strlen(line) != (size_t)length) { /* what is behind it would be passed over */
+            fprintf(stderr, "meshping-bench: line %zu: there is a zero byte in it: no text\n", number);
+            good = false;
+            break;
+        }
         line[strcspn(line, "#")] = 0; /* a comment */
         for (char *word = strtok_r(line, " \t\r\n", &rest); good && word; word = strtok_r(NULL, " \t\r\n", &rest))
             good = add_sample(all, word, number, &capacity);
@@ -163,30 +168,42 @@ static bool settle(mesh_store *o, int64_t least_ms)
     return false;
 }
 
-static bool submit_round(mesh_store *o, const bench_series *all, size_t round)
+/* What is in the builder, as one block. */
+static meshping_status submit(mesh_store *o, const bench_series *all, size_t round)
 {
     meshping_block_write write = {.agent_id = AGENT,
                                   .epoch = EPOCH,
                                   .sequence = ++o->sequence,
                                   .received_unix_us = all->first_us + (int64_t)(round + 1) * BENCH_STEP_US + 1000000};
+    meshping_status status = meshping_block_builder_finish(o->builder, &write.bytes, &write.length);
+    if (status == MESHPING_OK)
+        status = meshping_store_submit_block(o->store, &write, done, o, &o->err);
+    if (status == MESHPING_OK)
+        o->waiting++;
+    else
+        meshping_free(write.bytes);
+    return status;
+}
+
+/* A block, as an agent makes it: of very many series more than one. */
+static bool submit_round(mesh_store *o, const bench_series *all, size_t round)
+{
     meshping_status status = MESHPING_OK;
     for (size_t series = 0; status == MESHPING_OK && series < all->series; series++)
         if (round < all->starts[series + 1] - all->starts[series]) {
             meshping_sample sample = bench_sample(all, series, round);
             status = meshping_block_builder_add(o->builder, series + 1, &sample);
+            if (status != MESHPING_LIMIT)
+                continue;
+            status = submit(o, all, round);
+            if (status == MESHPING_OK)
+                status = meshping_block_builder_add(o->builder, series + 1, &sample);
         }
     if (status == MESHPING_OK)
-        status = meshping_block_builder_finish(o->builder, &write.bytes, &write.length);
-    if (status == MESHPING_OK)
-        status = meshping_store_submit_block(o->store, &write, done, o, &o->err);
-    if (status != MESHPING_OK) {
-        meshping_free(write.bytes);
-        if (!o->err.message[0])
-            snprintf(o->err.message, sizeof o->err.message, "round %zu: %s", round, meshping_status_text(status));
-        return false;
-    }
-    o->waiting++;
-    return true;
+        status = submit(o, all, round);
+    if (status != MESHPING_OK && !o->err.message[0])
+        snprintf(o->err.message, sizeof o->err.message, "round %zu: %s", round, meshping_status_text(status));
+    return status == MESHPING_OK;
 }
 
 static bool feed(mesh_store *o, const bench_series *all, size_t rounds)

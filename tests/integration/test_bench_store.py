@@ -47,6 +47,18 @@ def test_ten_thousand_short_series(samples):
     assert all(figure["ratio"] < 1 for figure in peers.values()), peers
 
 
+def test_more_series_than_a_block_holds():
+    done = bench("".join(f"{200 + n % 97} {200 + n % 89}\n" for n in range(70000)))
+    assert done.returncode == 0, done.stderr
+    rows = next(figure for figure in map(json.loads, done.stdout.splitlines()) if figure["peer"])
+    assert rows["value"] * 140000 < 70000 * 30
+
+
+def test_a_file_that_is_no_text():
+    done = bench("1 2\n3 \0 4\n")
+    assert done.returncode == 1 and done.stdout == "" and "line 2" in done.stderr
+
+
 @pytest.mark.parametrize("text, line, word", [
     ("1 2\n\n3 x 4\n", 3, "x"), ("1 -5\n", 1, "-5"), ("--\n", 1, "--"), ("1e3\n", 1, "1e3"), ("nan\n", 1, "nan"),
     ("1.2.3\n", 1, "1.2.3"), ("4294967232\n", 1, "4294967232"), ("9" * 400 + "\n", 1, "9" * 40), (".\n", 1, "."),
