@@ -61,6 +61,10 @@ static meshping_status note_pause(server *s, meshping_error *err)
         if (pause.from_unix_us < pause.to_unix_us)
             status = meshping_store_pause_add(s->store, &pause, err);
     }
+    if (status == MESHPING_CORRUPT) { /* this pause is not explained; what is shown goes on */
+        storing_unreadable(s, err->message);
+        status = MESHPING_OK;
+    }
     return status == MESHPING_NOT_FOUND ? MESHPING_OK : status;
 }
 
@@ -165,21 +169,39 @@ void server_clock_recall(server *s, agent_entry *agent)
 
 /* ---- time ---- */
 
-/* Who went offline is noted at once, who is there each five minutes; a part of a large crowd with each tick. */
+static void on_seen_saved(void *user, meshping_status status, const char *error)
+{
+    server *s = user;
+    s->seen_failed = s->seen_failed || status != MESHPING_OK;
+    if (status != MESHPING_OK)
+        log_debug("store", "when agents were seen is not written yet: %s", error);
+}
+
+/*
+ * Who went offline is noted at once, who is there each five minutes; a part of a large crowd with each tick. What failed
+ * is tried again once samples can be stored; it is rare, so it is not kept whose it was.
+ */
 static void save_seen(server *s)
 {
     meshping_agent_seen seen[SEEN_A_TICK];
     size_t count = 0;
+    if (alarm_is_raised(&s->alarms, ALARM_STORE))
+        return;
+    for (size_t i = 0; i < s->agent_count && s->seen_failed; i++)
+        s->agents[i]->seen_unsaved = true;
+    s->seen_failed = false;
     for (size_t i = 0; i < s->agent_count && count < SEEN_A_TICK; i++) {
         agent_entry *agent = s->agents[i];
         int64_t unsaved_ms = agent->last_seen_ms - agent->record.last_seen_ms;
-        if (agent->last_seen_ms && (unsaved_ms > SEEN_EVERY_MS || (unsaved_ms && !agent->online))) {
+        if (agent->last_seen_ms &&
+            (unsaved_ms > SEEN_EVERY_MS || (unsaved_ms && !agent->online) || agent->seen_unsaved)) {
             agent->record.last_seen_ms = agent->last_seen_ms;
+            agent->seen_unsaved = false;
             seen[count++] = (meshping_agent_seen){agent->record.id, agent->last_seen_ms};
         }
     }
-    if (count) /* for people: not worth more than this try */
-        meshping_store_submit_seen(s->store, seen, count, NULL, NULL, NULL);
+    if (count && meshping_store_submit_seen(s->store, seen, count, on_seen_saved, s, NULL) != MESHPING_OK)
+        s->seen_failed = true;
 }
 
 /* What agents said of themselves when they connected; what cannot be written now is written later. */

@@ -57,6 +57,7 @@ typedef struct agent_entry {
     bool pins_known;           /* it said so */
     bool same_host_name;       /* another agent has it too; live.c keeps it */
     bool unsaved;              /* what it says of itself: written with the next tick */
+    bool seen_unsaved;         /* last_seen_ms could not be written */
     uint64_t *row;             /* what it pings: bits of server.plan's columns; NULL: nothing */
     uint64_t mesh_target_id;   /* the target that it is to others of its mesh; 0: not known yet */
     uint64_t peer_key;         /* planning.c: as what it stands in the plan */
@@ -119,6 +120,7 @@ typedef struct server {
     meshping_cell_thresholds thresholds;
     server_counters counters;
     alarms alarms;
+    bool seen_failed; /* when agents were seen could not be written: of all that were on their way */
     int64_t trial_ms;        /* storing.c: when one agent is let try again, monotonic */
     uint64_t trial_agent_id; /* the last that was */
     uint64_t server_id;

@@ -235,6 +235,55 @@ def test_a_damaged_page_of_samples_does_not_keep_the_server_from_starting(tree):
             mesh.close()
 
 
+def test_a_damaged_page_of_pauses_costs_their_explanations_only():
+    with lab.directory() as directory:
+        mesh = Mesh(directory)
+        try:
+            mesh.begin(["one"])
+            since_ms = mesh.slots("one")[1]
+            mesh.end()
+            time.sleep(1.5)  # so that there is something to note
+            mesh.start(*mesh.options)
+            mesh.end()
+            repair = damage(mesh.state / "meshping.db", "pauses")
+            mesh.start(*mesh.options)
+            assert "restore a backup" in mesh.alarms()["damage"]
+            until_ms = int(time.time() * 1000)
+            lab.wait_for("it is up to date", 60, lambda: mesh.slots("one")[-1] > until_ms)
+            now_ms = int(time.time() * 1000)
+            for hours in (1, 24):  # from memory and the disk, and from the disk
+                series = mesh.series("one", TARGETS[0], from_ms=now_ms - hours * 3600000, to_ms=now_ms)
+                assert series["damaged"] == [] and series["time_ms"]
+            assert_nothing_is_missing(mesh, ["one"], since_ms)
+            mesh.end()
+            repair()
+            assert_all_is_well_again(mesh, since_ms)
+        finally:
+            mesh.close()
+
+
+def test_when_an_agent_was_seen_is_written_once_there_is_room(full_disk):
+    mesh = full_disk
+    filler = mesh.state / "somebody-elses"
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(b"\0" * 4096)
+        except OSError:
+            pass
+    lab.wait_for("the alarm", 40, lambda: "store" in mesh.alarms())
+    mesh.live.pop().end()
+    lab.wait_for("it is offline", 30, lambda: not mesh.agents()["two"]["online"])
+    seen_ms = mesh.agents()["two"]["last_seen_ms"]
+    time.sleep(3)  # it was tried meanwhile
+    filler.unlink()
+    lab.wait_for("it mends by itself", 20, lambda: mesh.alarms() == {})
+    time.sleep(3)
+    mesh.end(signal.SIGKILL)
+    mesh.start(*mesh.options)
+    assert mesh.agents()["two"]["last_seen_ms"] == seen_ms
+
+
 def test_a_file_that_may_not_be_written():
     with lab.directory() as directory:
         mesh = Mesh(directory, "8m")

@@ -425,7 +425,7 @@ typedef struct meshping_agent_seen {
 } meshping_agent_seen;
 /*
  * Queues a change of last_seen_ms alone, of all in one transaction; revisions stay, agents that are gone are passed
- * over. As meshping_store_submit_setting.
+ * over, and so are those that were saved with a later one meanwhile. As meshping_store_submit_setting.
  */
 MESHPING_API meshping_status meshping_store_submit_seen(meshping_store *store, const meshping_agent_seen *seen,
                                                         size_t count, meshping_done_fn fn, void *user,
