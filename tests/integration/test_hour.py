@@ -3,6 +3,7 @@
 
 import json
 import socket
+import sqlite3
 import struct
 import time
 
@@ -98,3 +99,33 @@ def test_why_samples_are_missing_is_told_alike_from_memory_and_from_the_disk(ser
     again, longer = (told(server, begin_s, end_s, span_s) for span_s in (3600, 86000))
     assert again == longer
     assert again[0][:4] == wanted
+
+
+AHEAD_S = 2 * 3600
+
+
+def test_a_pause_from_before_memory_is_told_to_an_agent_whose_clock_is_far_ahead(server):
+    """What its slots of this hour say was hours ago on the server's clock, and only the disk has that."""
+    agent = Pinger(server, "one")
+    while "ping" not in (data := agent.connection.expect("status")):
+        pass
+    ahead_us = int((time.time() + AHEAD_S) * 1e6)
+    agent.connection.send("status", time_us=ahead_us, pong=data["ping"], echo_us=ahead_us)
+    end_s = int(time.time()) - 60
+    begin_s = end_s - 3000
+    agent.send(begin_s, 20)  # with it the clock is noted
+    agent.send(begin_s + 500, 20)
+    lab.wait_for("all is stored", 10, lambda: told(server, begin_s, end_s, 3600)[2] == 40)
+    assert told(server, begin_s, end_s, 3600)[1][0]["offset_us"] > 7e9
+    agent.connection.ssl.shutdown()
+    server.end()
+    database = sqlite3.connect(server.state / "meshping.db")
+    away = (begin_s + 150 - AHEAD_S, begin_s + 450 - AHEAD_S)  # on the server's clock, and long before it was started
+    database.execute("INSERT INTO pauses(from_us, to_us) VALUES(?, ?)", [int(at * 1e6) for at in away])
+    database.commit()
+    database.close()
+    server.start("--config", server.directory / "meshpingd.conf").sign_in()
+    lab.wait_for("the hour is in memory", 10, lambda: "the last hour is here" in server.daemon.text())
+    hour, day = (told(server, begin_s, end_s, span_s) for span_s in (end_s - begin_s, 86000))
+    assert hour[0][0] == (95, 405, "server_away", None)
+    assert hour == day
