@@ -2,6 +2,8 @@
 /* Retention: what is too old goes, in small steps, the file stops growing, and nothing goes that is not rolled up. */
 #include "store_fixture.h"
 
+#include "store/retain.h"
+
 #define SECOND INT64_C(1000000)
 #define HOUR (3600 * SECOND)
 #define DAY (24 * HOUR)
@@ -130,7 +132,44 @@ static void test_the_file_stops_growing(void **state)
     print_message("%llu KiB in use from the 40th hour on, %llu from the 65th\n", (unsigned long long)most_early >> 10,
                   (unsigned long long)most_late >> 10);
     assert_true(most_late <= most_early + most_early / 50);
-    assert_true(stats(f).retain_longest_us < 1000000);
+}
+
+static int64_t number(const fixture *f, const char *sql)
+{
+    int64_t out = -1;
+    assert_int_equal(meshping__sql_number(&f->store->sql, sql, &out, NULL), MESHPING_OK);
+    return out;
+}
+
+/* Commits wait for a step, so each deletes a few rows, of one kind, whatever there is to delete. */
+static void test_what_is_too_old_goes_in_small_steps(void **state)
+{
+    enum { HOURS = 100, BLOCKS_A_STEP = 4, ROLLUPS_A_STEP = 32, STEP_PAGES = 800 };
+    fixture *f = *state;
+    const meshping_retention goal = {.raw_before_us = END, .rollups_before_us = END, .size_max_bytes = 1};
+    meshping__retained all = {0};
+    meshping_status status;
+    uint64_t steps = 0;
+    add_agent(f->store, AGENT, MESHPING_AGENT_APPROVED);
+    for (int hour = 0; hour < HOURS; hour++)
+        store_targets(f, hour, 200);
+    seal_now(f, END, DAY);
+    const uint64_t blocks = (uint64_t)number(f, "SELECT count(*) FROM sealed");
+    const uint64_t rollups = (uint64_t)number(f, "SELECT count(*) FROM rollups");
+    assert_true(blocks > 10 * BLOCKS_A_STEP && rollups > ROLLUPS_A_STEP);
+    do {
+        meshping__retained before = all;
+        int64_t pages = number(f, "PRAGMA page_count"), used = pages - number(f, "PRAGMA freelist_count");
+        status = meshping__retain_step(&f->store->sql, &goal, BLOCKS_A_STEP, &all, NULL);
+        int64_t left = number(f, "PRAGMA page_count");
+        assert_true(all.blocks - before.blocks <= BLOCKS_A_STEP && all.rollups - before.rollups <= ROLLUPS_A_STEP);
+        assert_true(all.blocks == before.blocks || all.rollups == before.rollups);
+        assert_true(used - (left - number(f, "PRAGMA freelist_count")) <= STEP_PAGES && pages - left <= STEP_PAGES);
+        steps++;
+    } while (status == MESHPING_OK);
+    assert_int_equal(status, MESHPING_NOT_FOUND);
+    assert_true(all.blocks == blocks && all.rollups == rollups);
+    assert_true(steps > blocks / BLOCKS_A_STEP + rollups / ROLLUPS_A_STEP);
 }
 
 static void test_free_pages_go_back(void **state)
@@ -229,6 +268,7 @@ int main(void)
         T(test_samples_go_roll_ups_stay_and_go_later),
         T(test_what_is_not_rolled_up_stays_however_old),
         T(test_the_file_stops_growing),
+        T(test_what_is_too_old_goes_in_small_steps),
         T(test_free_pages_go_back),
         T(test_over_its_limit_the_oldest_go_first_and_an_alarm_shows),
         T(test_an_agent_whose_clock_is_years_off_keeps_nothing_for_good),
