@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/history.h"
+
+#include "common/outcome.h"
 #include "meshpingd/series.h"
 
 #include <inttypes.h>
@@ -77,15 +79,12 @@ static uint64_t count_of(const uint64_t *counts, meshping_outcome_class of_class
 static void put_reasons(text_buffer *out, const uint64_t *counts)
 {
     const char *comma = "";
+    char name[OUTCOME_TEXT_MAX];
     text_puts(out, "{");
     for (unsigned i = 1; i < MESHPING_OUTCOME_COUNT; i++) {
         if (counts[i] == 0)
             continue;
-        const char *name = meshping_outcome_name(i);
-        if (strcmp(name, "unknown") == 0)
-            text_printf(out, "%s\"outcome_%u\":%" PRIu64, comma, i, counts[i]);
-        else
-            text_printf(out, "%s\"%s\":%" PRIu64, comma, name, counts[i]);
+        text_printf(out, "%s\"%s\":%" PRIu64, comma, outcome_text(name, i), counts[i]);
         comma = ",";
     }
     text_puts(out, "}");

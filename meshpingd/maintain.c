@@ -39,8 +39,8 @@ static const char usage_text[] =
     "  vacuum   writes the database anew without free pages; refused while a server runs. Needs free space of twice\n"
     "           its size.\n"
     "  export   writes samples to standard output or FILE, by agent, time and target. Beside a running server too.\n"
-    "           AGENT: id or host name; TARGET: id, address or name; TIME: RFC 3339 (2026-01-31T23:00:00Z) or -24h,\n"
-    "           -90m, -7d; --until is not included. csv: with a header line; json: an object a line.\n"
+    "           AGENT: id, host name or name; TARGET: id, address or name; TIME: RFC 3339 (2026-01-31T23:00:00Z) or\n"
+    "           -24h, -90m, -7d; --until is not included. csv: with a header line; json: an object a line.\n"
     "\n"
     "  --state-dir DIR    the server's state directory (default: the configuration's)\n"
     "  --config FILE      take state_dir from FILE (default /etc/meshping/meshpingd.conf, if it is there)\n"
@@ -178,6 +178,10 @@ static bool parse_time(const char *text, int64_t *out_us)
                     .tm_min = minute,
                     .tm_sec = second};
     if (*at || month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60)
+        return false;
+    struct tm date = {.tm_year = tm.tm_year, .tm_mon = tm.tm_mon, .tm_mday = tm.tm_mday};
+    timegm(&date);
+    if (date.tm_mday != day || abs(zone_hour) > 23 || abs(zone_minute) > 59) /* 31 June; +99:99 */
         return false;
     *out_us = ((int64_t)timegm(&tm) + zone_hour * 3600 + zone_minute * 60) * 1000000 + micros;
     return true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Samples as CSV or JSON lines, in a stream: nothing is held but a stretch of one agent. */
+#include "common/outcome.h"
 #include "meshpingd/csv.h"
 #include "meshpingd/maintain.h"
 #include "meshpingd/server.h"
@@ -52,7 +53,7 @@ static bool agent_matches(const meshping_agent_record *agent, const char *word)
 {
     char id[17];
     snprintf(id, sizeof id, "%016" PRIx64, agent->id);
-    return strcmp(id, word) == 0 || strcmp(agent->host_name, word) == 0;
+    return strcmp(id, word) == 0 || strcmp(agent->host_name, word) == 0 || strcmp(agent->name, word) == 0;
 }
 
 static bool target_matches(const meshping_target *target, const char *word)
@@ -145,6 +146,7 @@ static void put_flags(FILE *out, uint16_t flags, const char *before, const char 
 
 static void put_csv_line(exporting *e, const meshping_target *target, uint64_t target_id, const meshping_sample *sample)
 {
+    char outcome[OUTCOME_TEXT_MAX];
     fprintf(e->out, "%016" PRIx64 ",", e->agent->id);
     csv_put(e->out, e->agent->host_name);
     fprintf(e->out, ",%" PRIu64 ",", target_id);
@@ -153,7 +155,7 @@ static void put_csv_line(exporting *e, const meshping_target *target, uint64_t t
     csv_put(e->out, target ? target->name : "");
     fputc(',', e->out);
     put_time(e, sample->slot_unix_us);
-    fprintf(e->out, ",%s,", meshping_outcome_name(sample->outcome));
+    fprintf(e->out, ",%s,", outcome_text(outcome, sample->outcome));
     if (sample->outcome == MESHPING_OUTCOME_OK)
         fprintf(e->out, "%" PRIu32, sample->rtt_us);
     fputc(',', e->out);
@@ -164,6 +166,7 @@ static void put_csv_line(exporting *e, const meshping_target *target, uint64_t t
 static void put_json_line(exporting *e, const meshping_target *target, uint64_t target_id,
                           const meshping_sample *sample)
 {
+    char outcome[OUTCOME_TEXT_MAX];
     fprintf(e->out, "{\"agent_id\":\"%016" PRIx64 "\",\"agent\":", e->agent->id);
     put_json(e->out, e->agent->host_name);
     fprintf(e->out, ",\"target_id\":%" PRIu64 ",\"target\":", target_id);
@@ -172,7 +175,7 @@ static void put_json_line(exporting *e, const meshping_target *target, uint64_t 
     put_json(e->out, target ? target->name : "");
     fputs(",\"time\":\"", e->out);
     put_time(e, sample->slot_unix_us);
-    fprintf(e->out, "\",\"outcome\":\"%s\",\"rtt_us\":", meshping_outcome_name(sample->outcome));
+    fprintf(e->out, "\",\"outcome\":\"%s\",\"rtt_us\":", outcome_text(outcome, sample->outcome));
     if (sample->outcome == MESHPING_OUTCOME_OK)
         fprintf(e->out, "%" PRIu32, sample->rtt_us);
     else

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "meshpingd/series.h"
 
+#include "common/outcome.h"
+
 #include <inttypes.h>
 #include <json-c/json.h>
 
@@ -191,6 +193,7 @@ void series_put_damaged(text_buffer *out, const meshping_damage *damaged, size_t
 
 void series_json(text_buffer *out, const series *s)
 {
+    char name[OUTCOME_TEXT_MAX];
     text_printf(out,
                 "{\"agent\":\"%016" PRIx64 "\",\"target\":%" PRIu64 ",\"from_ms\":%" PRId64 ",\"to_ms\":%" PRId64
                 ",\"interval_ms\":%" PRIu32 ",\"time_ms\":[",
@@ -210,7 +213,7 @@ void series_json(text_buffer *out, const series *s)
     text_puts(out, "],\"outcome\":[");
     for (size_t i = 0; i < s->count; i++) {
         text_puts(out, i ? ",\"" : "\"");
-        text_puts(out, meshping_outcome_name(s->samples[i].outcome));
+        text_puts(out, outcome_text(name, s->samples[i].outcome));
         text_puts(out, "\"");
     }
     text_puts(out, "],\"flags\":[");

@@ -67,6 +67,11 @@ def test_check_and_export_beside_a_running_server(mesh, tmp_path):
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", row["time"]) for row in rows)
     # no cell is a formula to a spreadsheet, whichever sign it splits lines at
     assert {row["name"] for row in exported(mesh.state, "--target", TARGETS[2])} == {"'=1;'=2"}
+    # by the name that it has on the page
+    path = f"/api/v1/agents/{mesh.agents()['one']['id']}"
+    mesh.call("PATCH", path, {"name": "Frankfurt"})
+    assert {row["agent"] for row in exported(mesh.state, "--agent", "Frankfurt")} == {"one"}
+    mesh.call("PATCH", path, {"name": ""})
     # the same as JSON lines, into a file, between two times
     output = tmp_path / "samples.json"
     cut = sorted(row["time"] for row in rows)[2]
@@ -201,6 +206,7 @@ def test_damage_is_named_and_the_rest_is_exported(mesh, tmp_path):
 @pytest.mark.parametrize("args", [
     [], ["--frobnicate"], ["polish"], ["check", "more"], ["backup"], ["restore"], ["check", "--to", "x"],
     ["vacuum", "--from", "x"], ["export", "--from", "yesterday"], ["export", "--from", "2026-01-31T12:00:00"],
+    ["export", "--from", "2026-06-31"], ["export", "--until", "2026-06-30T12:00:00+99:00"],
     ["export", "--format", "xml"], ["backup", "--to", "x", "--quick"], ["check", "--agent", "a"]])
 def test_usage_errors_are_named(args, tmp_path):
     done = maintain(tmp_path, *args, code=2)

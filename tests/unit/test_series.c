@@ -244,6 +244,19 @@ static void test_numbers_are_written_in_full(void **state)
     text_dispose(&out);
 }
 
+static void test_an_outcome_of_a_later_version_is_told_by_its_number(void **state)
+{
+    const meshping_sample samples[] = {{.slot_unix_us = 5000000, .outcome = MESHPING_OUTCOME_TIMEOUT},
+                                       {.slot_unix_us = 10000000, .outcome = 9},
+                                       {.slot_unix_us = 15000000, .outcome = 31}};
+    const series s = {.samples = samples, .count = 3, .interval_ms = 5000, .to_ms = 20000, .before_ms = INT64_MIN};
+    text_buffer out = {0};
+    (void)state;
+    series_json(&out, &s);
+    assert_non_null(strstr(out.data, "\"outcome\":[\"timeout\",\"outcome_9\",\"outcome_31\"]"));
+    text_dispose(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_the_end_tells_whether_the_agent_is_away),
         cmocka_unit_test(test_of_a_whole_stretch_there_is_nothing_to_explain),
         cmocka_unit_test(test_numbers_are_written_in_full),
+        cmocka_unit_test(test_an_outcome_of_a_later_version_is_told_by_its_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,11 +35,13 @@ __all__ = [
 ]
 __version__ = lowlevel.meshping_version()
 
-_OUTCOMES = {
+_KNOWN_OUTCOMES = {
     code: name
     for code in range(lowlevel.OUTCOME_COUNT)
     if (name := lowlevel.meshping_outcome_name(code)) != "unknown"
 }
+# those of a newer version by number: its samples are read, too
+_OUTCOMES = {code: _KNOWN_OUTCOMES.get(code, f"outcome_{code}") for code in range(lowlevel.OUTCOME_COUNT)}
 _OUTCOME_CODES = {name: code for code, name in _OUTCOMES.items()}
 _CLASS_OK, _CLASS_FAIL = 0, 1
 
@@ -50,7 +52,8 @@ class Sample(NamedTuple):
     slot_unix_us: int
     """The slot for which it was scheduled, on the agent's clock."""
     outcome: str
-    """ "ok", "timeout", ..., or one of the agent's own troubles: "send_error", "isolated", ..."""
+    """ "ok", "timeout", ..., or one of the agent's own troubles: "send_error", "isolated", ...; "outcome_9" for one that
+    only a newer version has a name for."""
     rtt_us: Optional[int] = None
     """Round-trip time; None unless outcome is "ok"."""
     flags: int = 0
@@ -69,7 +72,7 @@ def _outcome_code(outcome: str) -> int:
     try:
         return _OUTCOME_CODES[outcome]
     except KeyError:
-        raise ValueError(f"unknown outcome {outcome!r}; there are {', '.join(_OUTCOME_CODES)}") from None
+        raise ValueError(f"unknown outcome {outcome!r}; there are {', '.join(_KNOWN_OUTCOMES.values())}") from None
 
 
 def _sample(raw) -> Sample:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import random
+import struct
+import zlib
 
 import meshping
 import pytest
@@ -61,3 +63,23 @@ def test_lost_means_the_target_not_the_agent():
     assert not Sample(START_US, "isolated").lost
     assert not Sample(START_US, "isolated").ok
     assert not Sample(START_US, "ok", 10).lost
+
+
+def number(value):
+    out = b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+@pytest.mark.parametrize("outcome, lost", [(7, True), (15, True), (21, False), (31, False)])
+def test_an_outcome_of_a_later_version_is_told_by_its_number(outcome, lost):
+    """BLOCK.md: a reader keeps an outcome number that it does not know."""
+    columns = b"".join(b"\0" + number(low) for low in (9, 1, 2**56 + 1, 0, 0))
+    meta = b"\1\0\1" + bytes([outcome]) + b"\0" + b"\1\0"
+    chunk = bytes([len(meta), len(meta)]) + meta + b"\0\0"
+    body = b"M\2\1\1" + columns + b"\1" + number(len(chunk)) + chunk
+    (sample,) = meshping.decode_block(body + struct.pack("<I", zlib.crc32(body)))[9]
+    assert sample == Sample(1, f"outcome_{outcome}") and sample.lost == lost and not sample.ok
+    with pytest.raises(meshping.Error):
+        meshping.encode_block({9: [sample]})

@@ -5,6 +5,12 @@ import type { Series } from './types.ts';
 
 const LOSS = new Set(['timeout', 'unreachable', 'prohibited', 'time_exceeded', 'too_big', 'icmp_error']);
 
+/** One that only a later version has a name for is told by its number: up to 15 the target's loss. */
+function isLoss(outcome: string): boolean {
+  const number = /^outcome_(\d+)$/.exec(outcome);
+  return number ? Number(number[1]) < 16 : LOSS.has(outcome);
+}
+
 export interface Marks {
   fromS: number;
   toS: number;
@@ -89,7 +95,7 @@ export function toMarks(series: Series): Marks {
     marks.y.push(rtt === null ? null : rtt / 1000);
     const outcome = series.outcome[i]!;
     if (outcome === 'ok') return;
-    (LOSS.has(outcome) ? marks.lostS : marks.localS).push(time / 1000);
+    (isLoss(outcome) ? marks.lostS : marks.localS).push(time / 1000);
   });
   marks.gaps = series.gaps.map((g) => ({ fromS: g.from_ms / 1000, toS: g.to_ms / 1000, words: gapWords(g), paused: g.pause !== undefined }));
   return marks;
@@ -102,7 +108,7 @@ export function summarise(series: Series): Summary {
   series.outcome.forEach((outcome, i) => {
     const rtt = series.rtt_us[i];
     if (outcome === 'ok' && typeof rtt === 'number') rtts.push(rtt);
-    else if (LOSS.has(outcome)) lost++;
+    else if (isLoss(outcome)) lost++;
     else if (outcome !== 'ok') local++;
   });
   rtts.sort((a, b) => a - b);
