@@ -66,8 +66,8 @@ static bool outcome_known(unsigned outcome)
 /* Who joins blocks passes on outcomes that only a newer agent knows. */
 static bool sample_valid(const meshping_block_builder *builder, uint64_t target_id, const meshping_sample *sample)
 {
-    bool known = builder->effort == MESHPING__EFFORT_SEAL ? sample->outcome < MESHPING_OUTCOME_COUNT
-                                                          : outcome_known(sample->outcome);
+    bool known = builder->effort == MESHPING__EFFORT_LIVE ? outcome_known(sample->outcome)
+                                                          : sample->outcome < MESHPING_OUTCOME_COUNT;
     if (target_id == 0 || target_id > MESHPING__TARGET_ID_MAX || !known)
         return false;
     if (sample->slot_unix_us < -MESHPING__SLOT_US_MAX || sample->slot_unix_us > MESHPING__SLOT_US_MAX)

@@ -19,11 +19,13 @@
 #define MESHPING__SLOT_US_MAX ((int64_t)1 << 56)
 /* An encoder ends a chunk with the series that fills it to this: what a reader of one target decodes with it. */
 #define MESHPING__CHUNK_SAMPLES 8192u
+#define MESHPING__CHUNK_SAMPLES_LONG 32768u /* 1 % smaller */
 
-/* How hard the encoder tries: what is sent each second, or what stays for days. */
+/* How hard the encoder tries: for what is sent each second, what is read in an hour's answer, what stays for days. */
 typedef enum meshping__block_effort {
     MESHPING__EFFORT_LIVE,
     MESHPING__EFFORT_SEAL,
+    MESHPING__EFFORT_LONG, /* as SEAL, in longer chunks */
 } meshping__block_effort;
 
 typedef struct meshping__block_row {

@@ -69,9 +69,10 @@ static void encode_chunks(meshping__bytes *table, meshping__bytes *chunks, const
                           size_t count, meshping__block_effort effort)
 {
     ZSTD_CCtx *packer = ZSTD_createCCtx();
+    const size_t enough = effort == MESHPING__EFFORT_LONG ? MESHPING__CHUNK_SAMPLES_LONG : MESHPING__CHUNK_SAMPLES;
     for (size_t done = 0; done < count && !chunks->failed;) {
         size_t length = 0, targets = 0, start = chunks->length;
-        while (done + length < count && length < MESHPING__CHUNK_SAMPLES) {
+        while (done + length < count && length < enough) {
             length += meshping__block_series(rows + done + length, count - done - length);
             targets++;
         }

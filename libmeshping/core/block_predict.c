@@ -66,7 +66,7 @@ meshping__predict_params meshping__predict_choose(const meshping__block_row *row
         rows += (count - PROBE_SAMPLES) / 2;
         count = PROBE_SAMPLES;
     }
-    unsigned stride = effort == MESHPING__EFFORT_SEAL ? 1 : 3;
+    unsigned stride = effort == MESHPING__EFFORT_LIVE ? 3 : 1;
     meshping__predict_params best = {0, 0};
     uint64_t least = UINT64_MAX;
     for (unsigned shift = 0; shift <= (single ? 0 : MESHPING__SHIFT_MAX); shift += stride) {

@@ -30,7 +30,7 @@ static size_t shortest(uint8_t **best, const meshping__bytes *raw, meshping__blo
     uint8_t *room[2] = {meshping__malloc(raw->length), meshping__malloc(raw->length)};
     size_t length = raw->length;
     *best = NULL;
-    for (size_t i = 0; context && room[0] && room[1] && i < (effort == MESHPING__EFFORT_SEAL ? 2 : 1); i++) {
+    for (size_t i = 0; context && room[0] && room[1] && i < (effort == MESHPING__EFFORT_LIVE ? 1 : 2); i++) {
         size_t got = compress(context, room[0], length - 1, raw, tries[i].level, tries[i].min_match);
         if (got == 0)
             continue;

@@ -41,7 +41,7 @@ meshping_status meshping__merge_new(meshping__merge **out, bool journal, meshpin
         meshping__free(merge);
         return MESHPING_NOMEM;
     }
-    meshping__block_builder_set_effort(merge->builder, MESHPING__EFFORT_SEAL);
+    meshping__block_builder_set_effort(merge->builder, journal ? MESHPING__EFFORT_SEAL : MESHPING__EFFORT_LONG);
     merge->journal = journal;
     merge->fn = fn;
     merge->user = user;
