@@ -52,6 +52,8 @@ meshping_status meshping__sql_open(meshping__sql *sql, const char *path, bool re
     int flags = SQLITE_OPEN_NOMUTEX | (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
     *sql = (meshping__sql){.path = path, .unsure = SIZE_MAX};
     int rc = sqlite3_open_v2(path, &sql->db, flags, NULL);
+    if (rc == SQLITE_OK && read_only)
+        rc = meshping__sql_open_frozen(&sql->db, path, flags);
     if (rc != SQLITE_OK) {
         meshping_status status = meshping__sql_error(sql, rc, err);
         sqlite3_close(sql->db);

@@ -26,6 +26,8 @@ typedef struct meshping__sql {
 } meshping__sql;
 
 meshping_status meshping__sql_open(meshping__sql *sql, const char *path, bool read_only, meshping_error *err);
+/* frozen.c: opens *db, which is open for reading, anew where it can be read in no other way. */
+int meshping__sql_open_frozen(sqlite3 **db, const char *path, int flags);
 void meshping__sql_close(meshping__sql *sql);
 meshping_status meshping__no_memory(meshping_error *err);
 /* What SQLite's last result code (`rc`) on this connection means, with the path and SQLite's words. */

@@ -12,6 +12,7 @@ import time
 import pytest
 
 import lab
+import meshping
 
 TARGETS = ["127.0.0.1", "127.0.0.2"]
 INTERVAL_MS = 500
@@ -300,6 +301,44 @@ def test_a_file_that_may_not_be_written():
             until_ms = int(time.time() * 1000)
             lab.wait_for("it is up to date", 60, lambda: mesh.slots("one")[-1] > until_ms)
             assert_nothing_is_missing(mesh, ["one"], since_ms)
+        finally:
+            mesh.close()
+
+
+def test_a_stopped_servers_database_is_read_where_nothing_can_be_written():
+    """One that ended in order left one file; what SQLite wants beside it cannot be made."""
+    def maintain(*args):
+        done = subprocess.run([lab.BIN / "meshpingd", "maintain", *args, "--quiet", "--state-dir", mesh.state],
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    with lab.directory() as directory:
+        mesh = Mesh(directory, "3m")
+        try:
+            mesh.begin(["one"])
+            mesh.live.pop().end()
+            mesh.end()
+            assert not (mesh.state / "meshping.db-wal").exists()
+            lab.run("mount", "-o", "remount,ro", str(mesh.state))
+            rows = maintain("export")
+            assert len(rows.splitlines()) > 5
+            maintain("check")
+            maintain("backup", "--to", directory / "read-only")
+            with meshping.Store(mesh.state / "meshping.db") as store:
+                assert [agent["host_name"] for agent in store.agents()] == ["one"]
+            lab.run("mount", "-o", "remount,rw", str(mesh.state))
+            with open(mesh.state / "somebody-elses", "wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(b"\0" * 4096)
+                except OSError:
+                    pass
+            maintain("check")
+            maintain("backup", "--to", directory / "full")
+            assert maintain("export") == rows
+            (mesh.state / "somebody-elses").unlink()
+            mesh.start(*mesh.options)
         finally:
             mesh.close()
 
