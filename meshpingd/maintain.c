@@ -260,7 +260,9 @@ static bool check_words(maintain_options *o, const words *w)
     if ((o->to != NULL) != (strcmp(w->command, "backup") == 0))
         return o->to ? usage_error("--to does not go with %s", w->command)
                      : usage_error("%s needs --to DIRECTORY", w->command);
-    if (is_restore && !w->from)
+    if (o->to && !*o->to)
+        return usage_error("--to is empty");
+    if (is_restore && (!w->from || !*w->from))
         return usage_error("%s needs --from DIRECTORY", w->command);
     if (w->from && !is_restore && !is_export)
         return usage_error("--from does not go with %s", w->command);

@@ -178,8 +178,8 @@ static void on_seen_saved(void *user, meshping_status status, const char *error)
 }
 
 /*
- * Who went offline is noted at once, who is there each five minutes; a part of a large crowd with each tick. What failed
- * is tried again once samples can be stored; it is rare, so it is not kept whose it was.
+ * Who went offline is noted at once, who is there each five minutes; a part of a large crowd with each tick. What
+ * failed is tried again once samples can be stored; it is rare, so it is not kept whose it was.
  */
 static void save_seen(server *s)
 {

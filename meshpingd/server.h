@@ -120,7 +120,7 @@ typedef struct server {
     meshping_cell_thresholds thresholds;
     server_counters counters;
     alarms alarms;
-    bool seen_failed; /* when agents were seen could not be written: of all that were on their way */
+    bool seen_failed;        /* when agents were seen could not be written: of all that were on their way */
     int64_t trial_ms;        /* storing.c: when one agent is let try again, monotonic */
     uint64_t trial_agent_id; /* the last that was */
     uint64_t server_id;

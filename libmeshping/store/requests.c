@@ -77,8 +77,8 @@ static meshping_status save_seen(meshping__sql *sql, const meshping__request *re
     for (size_t i = 0; i < request->count && status == MESHPING_OK; i++) {
         meshping_agent_seen seen;
         memcpy(&seen, request->data + i * sizeof seen, sizeof seen);
-        status = meshping__sql_run(sql, err, "UPDATE agents SET last_seen_ms = ?2 WHERE id = ?1 AND last_seen_ms < ?2", "ii",
-                                   (int64_t)seen.agent_id, seen.last_seen_ms);
+        status = meshping__sql_run(sql, err, "UPDATE agents SET last_seen_ms = ?2 WHERE id = ?1 AND last_seen_ms < ?2",
+                                   "ii", (int64_t)seen.agent_id, seen.last_seen_ms);
     }
     return status;
 }

@@ -205,6 +205,7 @@ def test_damage_is_named_and_the_rest_is_exported(mesh, tmp_path):
 
 @pytest.mark.parametrize("args", [
     [], ["--frobnicate"], ["polish"], ["check", "more"], ["backup"], ["restore"], ["check", "--to", "x"],
+    ["backup", "--to", ""], ["restore", "--from", ""],
     ["vacuum", "--from", "x"], ["export", "--from", "yesterday"], ["export", "--from", "2026-01-31T12:00:00"],
     ["export", "--from", "2026-06-31"], ["export", "--until", "2026-06-30T12:00:00+99:00"],
     ["export", "--format", "xml"], ["backup", "--to", "x", "--quick"], ["check", "--agent", "a"]])
