@@ -177,8 +177,13 @@ static void test_tickets_and_last_words_leave_the_revision(void **state)
     assert_true(back.has_tid);
     assert_memory_equal(back.tid, record.tid, sizeof record.tid);
     back.has_tid = false;
+    back.last_seen_ms = 4713;
+    assert_int_equal(meshping_store_submit_seen(f->store, &(meshping_agent_seen){AGENT, 4712}, 1, NULL, NULL, NULL),
+                     MESHPING_OK);
     assert_int_equal(meshping_store_agent_save(f->store, &back, NULL), MESHPING_OK);
+    fixture_reopen(f);
     back = only_agent(f->store);
+    assert_int_equal(back.last_seen_ms, 4713); /* what had waited does not turn it back */
     assert_false(back.has_tid);
     assert_int_equal(back.ticket_issued, 1700000000000001); /* a saved row does not touch them */
 }
