@@ -105,8 +105,8 @@ void api_passphrase_create(http_exchange *x)
         http_respond_problem(x, 400, "say where agents find this server: \"advertise\": \"HOST:PORT\"");
         return;
     }
-    if (request.label && looks_turned(request.label)) {
-        http_respond_problem(x, 400, "\"label\" holds a character that turns around what follows it");
+    if (request.label && !looks_whole(request.label)) {
+        http_respond_problem(x, 400, "\"label\" holds a control character, or another one that is not seen");
         return;
     }
     if (request.label && strlen(request.label) >= sizeof record.label) {

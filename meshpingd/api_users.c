@@ -158,7 +158,8 @@ static bool find_user(http_exchange *x, meshping_user_record *user)
     return false;
 }
 
-static void describe_change(http_exchange *x, const meshping_user_record *before, const meshping_user_record *after)
+/* False: nothing is changed. */
+static bool describe_change(http_exchange *x, const meshping_user_record *before, const meshping_user_record *after)
 {
     text_buffer text = {0};
     if (strcmp(before->name, after->name) != 0)
@@ -169,9 +170,12 @@ static void describe_change(http_exchange *x, const meshping_user_record *before
         text_printf(&text, "; e-mail %s -> %s", before->email, after->email);
     if (before->disabled != after->disabled)
         text_printf(&text, "; %s", after->disabled ? "disabled" : "enabled");
+    bool changes = text.data != NULL;
     http_audit_object(x, "%s", before->name);
-    http_audit_detail(x, "%s", text.data ? text.data + 2 : "nothing");
+    if (changes)
+        http_audit_detail(x, "%s", text.data + 2);
     text_dispose(&text);
+    return changes;
 }
 
 void api_user_change(http_exchange *x)
@@ -183,7 +187,11 @@ void api_user_change(http_exchange *x)
     user = before;
     if (!take_fields(x, &user))
         return;
-    describe_change(x, &before, &user);
+    if (!describe_change(x, &before, &user)) {
+        http_audit_nothing(x);
+        http_respond_json(x, 200, user_json(&user));
+        return;
+    }
     /* whose rights change signs in anew; so does who gets another name, as sessions carry it */
     bool renamed = strcmp(user.name, before.name) != 0;
     bool ends = user.role != before.role || user.disabled || renamed;

@@ -125,6 +125,8 @@ void http_audit_end(http_exchange *x);
 /* What the row says it was done to, and how, before the change. */
 void http_audit_object(http_exchange *x, const char *format, ...) MESHPING_PRINTF(2, 3);
 void http_audit_detail(http_exchange *x, const char *format, ...) MESHPING_PRINTF(2, 3);
+/* No row: the request asked for what is already so. */
+void http_audit_nothing(http_exchange *x);
 /* Who it was, when that is known only now: signing in, links. */
 void http_audit_who(http_exchange *x, uint64_t user_id, const char *user, const char *via);
 

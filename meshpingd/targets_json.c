@@ -70,6 +70,16 @@ static meshping_status take_pause(json_object *item, meshping_target *target, me
     return MESHPING_OK;
 }
 
+/* A table that is exported and imported again has no spaces around its cells. */
+static void trim(char *text)
+{
+    size_t skip = strspn(text, " "), length = strlen(text + skip);
+    while (length && text[skip + length - 1] == ' ')
+        length--;
+    memmove(text, text + skip, length);
+    text[length] = 0;
+}
+
 static meshping_status from_object(meshping_target *target, json_object *item, meshping_error *err)
 {
     uint32_t size = target->size, dscp = target->dscp, ttl = target->ttl, family = target->family,
@@ -98,6 +108,7 @@ static meshping_status from_object(meshping_target *target, json_object *item, m
                                    "interface family slow_ms lossy_percent labels paused",
                                    "a target", err)) != MESHPING_OK)
         return status;
+    trim(target->name);
     target->size = (uint16_t)size;
     target->dscp = (uint8_t)dscp;
     target->family = (uint8_t)family; /* checked with the whole target */

@@ -435,3 +435,13 @@ def test_what_writes_nothing_is_no_row(world, key):
     answer = world.server.call(method, path, body)
     assert answer.status < 400, answer
     assert rows(world.server)[0]["id"] == last
+
+
+@pytest.mark.parametrize("body", [{}, {"role": "viewer"}, {"email": "", "disabled": False}])
+def test_a_user_who_is_changed_to_what_he_was_is_no_row(world, body):
+    user = world.invited()["user"]
+    last = rows(world.server)[0]["id"]
+    assert world.good("PATCH", f"/users/{user['id']}", body) == user
+    assert rows(world.server)[0]["id"] == last
+    world.good("PATCH", f"/users/{user['id']}", {"role": "operator"})
+    assert [row["detail"] for row in rows(world.server) if row["id"] > last] == ["role viewer -> operator"]

@@ -434,7 +434,8 @@ def test_a_passphrase_needs_an_address_and_sane_limits(server):
     for body in ({"advertise": "no port"}, {"advertise": "h:0"}, {"advertise": 5}, {"advertise": "h:1", "hours": 0},
                  {"advertise": "h:1", "uses": -1}, {"advertise": "h:1", "uses": "5"},
                  {"advertise": "h:1", "hours": 1e9}, {"advertise": "h:1", "hours": 8761},
-                 {"advertise": "h:1", "label": "x" * 300}):
+                 {"advertise": "h:1", "label": "x" * 300}, {"advertise": "h:1", "label": "a\nb"},
+                 {"advertise": "h:1", "label": "\u202erack"}):
         problem(server.call("POST", "/api/v1/passphrases", body), 400)
 
 

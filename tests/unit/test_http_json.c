@@ -117,6 +117,14 @@ static void test_items_are_strings_or_objects(void **state)
     assert_true(list.items[3].source.family == 4 && list.items[3].source.bytes[3] == 7);
     assert_string_equal(list.items[3].interface, "eth0");
     meshping_target_list_dispose(&list);
+    assert_int_equal(parse_list(&list, &index,
+                                "{\"targets\":[{\"address\":\"192.0.2.1\",\"name\":\"  the  core \"},"
+                                "{\"address\":\"192.0.2.2\",\"name\":\"  \"}]}",
+                                false, 10, NULL),
+                     MESHPING_OK);
+    assert_string_equal(list.items[0].name, "the  core"); /* as in the string */
+    assert_string_equal(list.items[1].name, "");
+    meshping_target_list_dispose(&list);
     assert_int_equal(parse_list(&list, &index, "{\"targets\":[]}", false, 10, NULL), MESHPING_OK);
     assert_int_equal(list.count, 0);
     meshping_target_list_dispose(&list);
