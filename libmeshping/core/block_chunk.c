@@ -110,12 +110,23 @@ static void encode_codes(columns *to, const meshping__block_row *rows, size_t co
         encode_replies(to, &predictor, rows, count, params);
         return;
     }
-    for (size_t i = 0, n; i < count; i += n) {
-        n = meshping__block_series(rows + i, count - i);
-        meshping__predict_params params = meshping__predict_choose(rows + i, n, effort);
-        encode_params(&to->meta, 1, params);
-        encode_replies(to, &predictor, rows + i, n, params);
+    meshping__predict_params *params = meshping__malloc(series * sizeof *params);
+    if (!params) {
+        to->meta.failed = true;
+        return;
     }
+    for (size_t i = 0, n, at = 0; i < count; i += n, at++) {
+        n = meshping__block_series(rows + i, count - i);
+        params[at] = meshping__predict_choose(rows + i, n, effort);
+    }
+    if (effort == MESHPING__EFFORT_LONG)
+        meshping__predict_fit(rows, count, params);
+    for (size_t i = 0, n, at = 0; i < count; i += n, at++) {
+        n = meshping__block_series(rows + i, count - i);
+        encode_params(&to->meta, 1, params[at]);
+        encode_replies(to, &predictor, rows + i, n, params[at]);
+    }
+    meshping__free(params);
 }
 
 void meshping__chunk_encode(struct ZSTD_CCtx_s *packer, meshping__bytes *out, const meshping__block_row *rows,
