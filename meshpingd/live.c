@@ -2,6 +2,7 @@
 /* The live matrix: cells, and once a second what has changed. docs/API.md, Live. */
 #include "common/log.h"
 #include "meshpingd/planning.h"
+#include "meshpingd/spread.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -369,30 +370,74 @@ void live_put_snapshot_message(server *s, text_buffer *out, bool shown)
     text_puts(out, "}");
 }
 
-static void put_delta_message(server *s, text_buffer *out)
+/* ---- what has changed: a million cells at once would hold up everybody else ---- */
+
+#define CHANGES_BEGIN "{\"event\":\"delta\",\"data\":{\"cells\":{"
+
+static void drop_changes(server *s)
 {
-    int64_t now_us = server_unix_ms() * 1000;
-    bool first = true;
-    text_puts(out, "{\"event\":\"delta\",\"data\":");
-    put_open_object(out, head(s, now_us));
-    text_puts(out, ",\"cells\":{");
-    for (size_t i = 0; i < s->agent_count; i++)
-        if (server_agent_has_row(s->agents[i]) && put_changes(s, out, s->agents[i], now_us, first))
-            first = false;
-    text_puts(out, "}}}");
+    text_dispose(&s->live_changes);
+    s->live_looked = 0;
+}
+
+/* At the next agents; each is looked at once for a message. */
+static void look_at_some(server *s, size_t count)
+{
+    text_buffer *out = &s->live_changes;
+    const int64_t now_us = server_unix_ms() * 1000;
+    if (!out->length)
+        text_puts(out, CHANGES_BEGIN);
+    for (; count && s->live_looked < s->agent_count; count--) {
+        agent_entry *agent = s->agents[s->live_looked++];
+        if (server_agent_has_row(agent))
+            put_changes(s, out, agent, now_us, out->length == strlen(CHANGES_BEGIN));
+    }
+}
+
+/* They go by the agents and targets of the last snapshot; else one is due, and has all. */
+static bool changes_count(const server *s)
+{
+    return live_ws_viewers(s) && s->live_shown_version == s->live_version;
+}
+
+void live_turn(server *s)
+{
+    if (changes_count(s))
+        look_at_some(s, spread_share(s->agent_count, SERVER_TURNS_A_SECOND));
+    else
+        drop_changes(s);
+}
+
+void live_send_changes(server *s)
+{
+    size_t length = 0;
+    if ((!s->live_changes.length && !s->live_changes.failed) || !changes_count(s))
+        return;
+    json_object *rest = head(s, server_unix_ms() * 1000);
+    const char *text = json_object_to_json_string_length(rest, JSON_C_TO_STRING_PLAIN, &length);
+    text_puts(&s->live_changes, "},");
+    if (text)
+        text_add(&s->live_changes, text + 1, length - 1);
+    s->live_changes.failed = s->live_changes.failed || !text;
+    text_puts(&s->live_changes, "}");
+    json_object_put(rest);
+    live_ws_broadcast(s, &s->live_changes, false);
+    s->live_looked = 0;
 }
 
 void live_tick(server *s)
 {
     text_buffer text = {0};
+    if (live_ws_viewers(s))
+        planning_now(s);
+    if (changes_count(s)) {
+        look_at_some(s, s->agent_count);
+        live_send_changes(s);
+        return;
+    }
+    drop_changes(s);
     if (!live_ws_viewers(s))
         return;
-    planning_now(s);
-    bool snapshot = s->live_shown_version != s->live_version;
-    if (snapshot)
-        live_put_snapshot_message(s, &text, true);
-    else
-        put_delta_message(s, &text);
-    live_ws_broadcast(s, text.failed ? NULL : text.data, text.length, snapshot);
-    text_dispose(&text);
+    live_put_snapshot_message(s, &text, true);
+    live_ws_broadcast(s, &text, true);
 }

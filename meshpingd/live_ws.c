@@ -19,8 +19,7 @@
 
 typedef struct shared_text {
     unsigned references;
-    size_t length;
-    char bytes[];
+    text_buffer text;
 } shared_text;
 
 typedef struct live_viewer {
@@ -43,31 +42,33 @@ const size_t live_ws_per_session_size = sizeof(live_per_session);
 
 /* ---- texts ---- */
 
-static shared_text *text_new(const char *bytes, size_t length)
+/* Takes the text. NULL: it had failed, or there is no memory. */
+static shared_text *text_new(text_buffer *text)
 {
-    shared_text *shared = malloc(sizeof *shared + length);
-    if (!shared)
-        return NULL;
-    shared->references = 1;
-    shared->length = length;
-    memcpy(shared->bytes, bytes, length);
+    shared_text *shared = text->failed ? NULL : malloc(sizeof *shared);
+    if (shared)
+        *shared = (shared_text){.references = 1, .text = *text};
+    else
+        text_dispose(text);
+    *text = (text_buffer){0};
     return shared;
 }
 
 static void text_release(shared_text *shared)
 {
-    if (shared && --shared->references == 0)
+    if (shared && --shared->references == 0) {
+        text_dispose(&shared->text);
         free(shared);
+    }
 }
 
 /* For one of them; where he is the only one, what comes next goes by it. */
 static shared_text *snapshot_text(server *s)
 {
     text_buffer text = {0};
+    live_send_changes(s); /* what was seen before it would take him back */
     live_put_snapshot_message(s, &text, live_ws_viewers(s) == 1);
-    shared_text *shared = text.failed ? NULL : text_new(text.data, text.length);
-    text_dispose(&text);
-    return shared;
+    return text_new(&text);
 }
 
 /* ---- queue ---- */
@@ -91,12 +92,13 @@ static void enqueue(live_viewer *viewer, shared_text *shared)
     lws_callback_on_writable(viewer->wsi);
 }
 
-void live_ws_broadcast(server *s, const char *text, size_t length, bool snapshot)
+void live_ws_broadcast(server *s, text_buffer *text, bool snapshot)
 {
-    shared_text *shared = NULL;
-    if (!s->http || !s->http->viewers)
+    if (!live_ws_viewers(s)) {
+        text_dispose(text);
         return;
-    shared = text ? text_new(text, length) : NULL;
+    }
+    shared_text *shared = text_new(text);
     if (!shared) { /* out of memory: a delta lost is a snapshot due */
         for (live_viewer *viewer = s->http->viewers; viewer; viewer = viewer->next) {
             viewer->needs_snapshot = true;
@@ -311,11 +313,11 @@ static int write_next(live_viewer *viewer)
     if (viewer->queued == 0)
         return 0;
     shared_text *shared = viewer->queue[0];
-    size_t length = shared->length - viewer->sent;
+    size_t length = shared->text.length - viewer->sent;
     if (length > FRAGMENT_BYTES)
         length = FRAGMENT_BYTES;
-    bool first = viewer->sent == 0, last = viewer->sent + length == shared->length;
-    memcpy(buffer + LWS_PRE, shared->bytes + viewer->sent, length);
+    bool first = viewer->sent == 0, last = viewer->sent + length == shared->text.length;
+    memcpy(buffer + LWS_PRE, shared->text.data + viewer->sent, length);
     if (lws_write(viewer->wsi, buffer + LWS_PRE, length,
                   (enum lws_write_protocol)lws_write_ws_flags(LWS_WRITE_TEXT, first, last)) < (int)length)
         return -1;

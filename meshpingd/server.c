@@ -267,4 +267,5 @@ void server_turn(server *s)
 {
     agents_turn();
     samples_turn(s);
+    live_turn(s);
 }

@@ -134,6 +134,8 @@ typedef struct server {
     meshping_cidr_list blocked;  /* no agent may come from there */
     uint64_t live_version;       /* counts up when agents or targets changed: the next live message is a snapshot */
     uint64_t live_shown_version; /* of the last snapshot that viewers got */
+    text_buffer live_changes;    /* live.c: since the last message, of as many agents as were looked at */
+    size_t live_looked;
     int64_t started_unix_ms;
     int64_t retained_ms;        /* monotonic: when the store was last told what it need not keep */
     int64_t offline_changed_ms; /* monotonic: offline_s was set while the server ran */
@@ -276,15 +278,20 @@ json_object *live_target_json(const meshping_target *target);
  */
 void live_put_snapshot(server *s, text_buffer *out, bool shown);
 void live_put_snapshot_message(server *s, text_buffer *out, bool shown);
-/* Called each second by the server: works out the changed cells and hands one text to every viewer (live_ws.c). */
+/*
+ * What has changed is looked for in turns, some agents in each, and each second every viewer gets one text of it
+ * (live_ws.c); live_send_changes: what was found by now, at once.
+ */
+void live_turn(server *s);
 void live_tick(server *s);
+void live_send_changes(server *s);
 
 /* ---- browsers' WebSocket (live_ws.c) ---- */
 /*
- * Sends `text` (a JSON message) to every signed-in viewer; snapshot: to those who wait for their first one as well.
- * NULL: there was no memory for it, each gets a snapshot when there is.
+ * Sends `text` (a JSON message; taken) to every signed-in viewer; snapshot: to those who wait for their first one as
+ * well. One that failed for want of memory: each gets a snapshot when there is some.
  */
-void live_ws_broadcast(server *s, const char *text, size_t length, bool snapshot);
+void live_ws_broadcast(server *s, text_buffer *text, bool snapshot);
 size_t live_ws_viewers(const server *s);
 
 /* ---- HTTP (http.c) ---- */

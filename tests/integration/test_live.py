@@ -2,16 +2,22 @@
 """What the live view tells when, and that a large mesh does not hold up others. One real meshpingd, no root."""
 
 import asyncio
+import itertools
 import json
 import os
 import sqlite3
+import struct
+import threading
 import time
 
 import pytest
 import websockets
 
 import http_lab
+import lab
 from openapi_lab import DOCUMENT, check_schema
+from test_identity import join
+from wire import block_of
 
 
 @pytest.fixture
@@ -82,3 +88,50 @@ def test_each_change_is_one_snapshot_to_all_who_watch(server):
                 assert seen.count("snapshot") == 1, seen
 
     asyncio.run(watch())
+
+
+def test_who_begins_to_watch_is_never_taken_back():
+    """Changes are looked for all through a second, and what a new viewer gets first is newer than some of them."""
+    with lab.lone_server() as server:
+        server.set_targets(["192.0.2.1"])
+        target = server.targets()["192.0.2.1"]
+        host = f"127.0.0.1:{server.port}"
+        _, connection = join(server, "a")
+        stop = threading.Event()
+
+        def measure():
+            for sequence in itertools.count(1):
+                block = block_of(target, time.time_ns() // 1000, 5)
+                connection.frame(2, struct.pack("<BBHIQQ", 1, 1, 0, len(block), 0xC0FFEE01, sequence) + block)
+                if stop.wait(0.03):
+                    return
+
+        async def watch(seconds):
+            newest, steps = 0, 0
+            async with websockets.connect(f"wss://{host}/live", origin=f"https://{host}", max_size=None,
+                                          subprotocols=["meshping.live.v1"], extra_headers={"Cookie": server.cookie},
+                                          ssl=http_lab.tls_context()) as socket:
+                end = time.monotonic() + seconds
+                while time.monotonic() < end:
+                    event, data = await take(socket)
+                    for (cell,) in data["cells"].values():
+                        assert cell[-1] >= newest, (event, cell, newest)
+                        steps += cell[-1] > newest
+                        newest = cell[-1]
+            return steps
+
+        async def watch_all():
+            views = [asyncio.create_task(watch(8))]
+            for _ in range(40):  # at all moments of a second
+                await asyncio.sleep(0.137)
+                views.append(asyncio.create_task(watch(2.2)))
+            return [await one for one in views]
+
+        agent = threading.Thread(target=measure)
+        agent.start()
+        try:
+            steps = asyncio.run(watch_all())
+        finally:
+            stop.set()
+            agent.join()
+        assert steps[0] >= 7 and min(steps) >= 2, steps
