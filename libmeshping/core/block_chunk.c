@@ -120,7 +120,7 @@ static void encode_codes(columns *to, const meshping__block_row *rows, size_t co
         params[at] = meshping__predict_choose(rows + i, n, effort);
     }
     if (effort == MESHPING__EFFORT_LONG)
-        meshping__predict_fit(rows, count, params);
+        meshping__predict_fit(rows, count, params, series);
     for (size_t i = 0, n, at = 0; i < count; i += n, at++) {
         n = meshping__block_series(rows + i, count - i);
         encode_params(&to->meta, 1, params[at]);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/block_predict.h"
 
+#include "base/alloc.h"
+
 #include <meshping/sample.h>
 #include <string.h>
 
@@ -55,16 +57,23 @@ static uint64_t sum(const uint32_t seen[256])
     return total;
 }
 
+/* What so many of each symbol take with the code made for them, in 1/256 bits. */
+static uint64_t coded(const uint32_t seen[256], uint64_t total)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < 256; i++)
+        if (seen[i])
+            bits += seen[i] * (log2_256(total) - log2_256(seen[i])) + SYMBOL_BITS * 256;
+    return bits;
+}
+
 /* Bits that the samples take with these parameters and a code of their own, in 1/256. */
 static uint64_t cost(const meshping__block_row *rows, size_t count, meshping__predict_params params)
 {
     uint32_t seen[256];
     count_symbols(rows, count, params, seen, NULL);
-    uint64_t total = sum(seen), bits = beside(seen, total, params.low_bits);
-    for (size_t i = 0; i < 256; i++)
-        if (seen[i])
-            bits += seen[i] * (log2_256(total) - log2_256(seen[i])) + SYMBOL_BITS * 256;
-    return bits;
+    uint64_t total = sum(seen);
+    return coded(seen, total) + beside(seen, total, params.low_bits);
 }
 
 /* The low bits that leave half of the distances below 16 symbols. */
@@ -152,17 +161,34 @@ static bool fit(const meshping__block_row *rows, size_t count, meshping__predict
     return params->low_bits != before;
 }
 
-void meshping__predict_fit(const meshping__block_row *rows, size_t count, meshping__predict_params *params)
+/* Bits of all series with one code, in 1/256; all[]: how often each symbol comes. */
+static uint64_t cost_together(const meshping__block_row *rows, size_t count, const meshping__predict_params *params,
+                              uint32_t all[256])
 {
-    uint32_t all[256] = {0}, seen[256];
-    for (size_t i = 0, n, at = 0; i < count; i += n, at++) {
+    uint64_t bits = 0;
+    uint32_t seen[256];
+    memset(all, 0, 256 * sizeof *all);
+    for (size_t i = 0, n; i < count; i += n, params++) {
         n = meshping__block_series(rows + i, count - i);
         const meshping__block_row *part = rows + i;
         size_t length = probe(&part, n);
-        count_symbols(part, length, params[at], seen, NULL);
+        count_symbols(part, length, *params, seen, NULL);
+        bits += beside(seen, sum(seen), params->low_bits);
         for (size_t k = 0; k < 256; k++)
             all[k] += seen[k];
     }
+    return bits + coded(all, sum(all));
+}
+
+void meshping__predict_fit(const meshping__block_row *rows, size_t count, meshping__predict_params *params,
+                           size_t series)
+{
+    uint32_t all[256];
+    meshping__predict_params *before = meshping__malloc(series * sizeof *before);
+    if (!before)
+        return; /* as they are, they will do */
+    memcpy(before, params, series * sizeof *before);
+    uint64_t bits = cost_together(rows, count, params, all);
     bool changed = true;
     for (unsigned round = 0; changed && round < FIT_ROUNDS; round++) {
         changed = false;
@@ -171,4 +197,7 @@ void meshping__predict_fit(const meshping__block_row *rows, size_t count, meshpi
             changed |= fit(rows + i, n, &params[at], all);
         }
     }
+    if (cost_together(rows, count, params, all) >= bits)
+        memcpy(params, before, series * sizeof *before);
+    meshping__free(before);
 }

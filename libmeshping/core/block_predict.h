@@ -44,7 +44,8 @@ static inline uint64_t meshping__zigzag(int64_t value)
 /* The cheapest way found to tell rows[0..count), of one series or of many. */
 meshping__predict_params meshping__predict_choose(const meshping__block_row *rows, size_t count,
                                                   meshping__block_effort effort);
-/* The same for each of the series in rows[0..count), with params[] of each before, so that one code suits them all. */
-void meshping__predict_fit(const meshping__block_row *rows, size_t count, meshping__predict_params *params);
+/* The same again for each series in rows[0..count), from params[series] on, so that one code suits them all. */
+void meshping__predict_fit(const meshping__block_row *rows, size_t count, meshping__predict_params *params,
+                           size_t series);
 
 #endif
