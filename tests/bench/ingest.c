@@ -212,13 +212,13 @@ static bool verify(const ingest_setting *o)
 }
 
 typedef struct helpers {
-    int ready[2], go[2], stop[2], load[2], queries[2];
-    pid_t agents, reader;
+    int ready[2], go[2], stop[2], load[2], queries[2], seen[2];
+    pid_t agents, reader, viewer;
 } helpers;
 
 static bool start_helpers(const ingest_setting *o, helpers *h)
 {
-    if (pipe(h->ready) || pipe(h->go) || pipe(h->stop) || pipe(h->load) || pipe(h->queries))
+    if (pipe(h->ready) || pipe(h->go) || pipe(h->stop) || pipe(h->load) || pipe(h->queries) || pipe(h->seen))
         return false;
     h->agents = fork();
     if (h->agents == 0) {
@@ -233,10 +233,18 @@ static bool start_helpers(const ingest_setting *o, helpers *h)
         bool good = read(h->go[0], &byte, 1) == 1 && ingest_run_queries(&o->mesh, o->day_agents, h->stop[0], &result);
         _exit(good && write(h->queries[1], &result, sizeof result) == sizeof result ? 0 : 1);
     }
+    h->viewer = fork();
+    if (h->viewer == 0) {
+        uint64_t bytes;
+        char byte;
+        bool good = read(h->go[0], &byte, 1) == 1 && ingest_run_views(&o->mesh, o->views, h->stop[0], &bytes);
+        _exit(good && write(h->seen[1], &bytes, sizeof bytes) == sizeof bytes ? 0 : 1);
+    }
     close(h->ready[1]);
     close(h->load[1]);
     close(h->queries[1]);
-    return h->agents > 0 && h->reader > 0;
+    close(h->seen[1]);
+    return h->agents > 0 && h->reader > 0 && h->viewer > 0;
 }
 
 static void show(const ingest_setting *o, const char *figure, double value, const char *unit)
@@ -263,21 +271,24 @@ static bool measure(ingest_setting *o, const server_process *server)
     helpers h = {0};
     ingest_load load = {0};
     ingest_queries queries = {0};
+    uint64_t seen = 0;
     char byte = 0;
     if (!start_helpers(o, &h))
         return false;
     bool good = read(h.ready[0], &byte, 1) == 1;
     double cpu_s = cpu_seconds(server->pid), start_ms = ingest_now_ms();
-    good = write(h.go[1], "gg", 2) == 2 && good;
+    good = write(h.go[1], "ggg", 3) == 3 && good;
     good = good && read(h.load[0], &load, sizeof load) == sizeof load;
     double wall_s = (ingest_now_ms() - start_ms) / 1000;
     cpu_s = cpu_seconds(server->pid) - cpu_s;
-    if (write(h.stop[1], "s", 1) != 1 || read(h.queries[0], &queries, sizeof queries) != sizeof queries)
+    if (write(h.stop[1], "s", 1) != 1 || read(h.queries[0], &queries, sizeof queries) != sizeof queries ||
+        read(h.seen[0], &seen, sizeof seen) != sizeof seen)
         good = false;
     if (!good)
         kill(h.agents, SIGKILL);
     waitpid(h.agents, NULL, 0);
     waitpid(h.reader, NULL, 0);
+    waitpid(h.viewer, NULL, 0);
     if (!good)
         return false;
     show(o, "sessions", (double)load.sessions, "agents");
@@ -291,6 +302,8 @@ static bool measure(ingest_setting *o, const server_process *server)
     show_latency(o, "last hour of a pair, while it is loaded", &queries.loading);
     show_latency(o, "last hour of a pair", &queries.hour);
     show_latency(o, "24 h of a pair", &queries.day);
+    if (o->views)
+        show(o, "sent to a live view", (double)seen / o->views / wall_s / 1e6, "MB/s");
     show(o, "frames without an ack", (double)(load.frames_sent - load.frames_acked), "frames");
     if (load.lost_sessions || load.frames_sent != load.frames_acked || queries.failed) {
         fprintf(stderr, "meshping-bench ingest: %llu sessions lost, %llu questions failed\n",
@@ -337,12 +350,13 @@ static int run(ingest_setting *o)
 static void usage(FILE *out)
 {
     fputs("Usage: meshping-bench ingest [--json] [--agents N] [--targets N] [--seconds N] [--hour | --steady]\n"
-          "                             [--day-agents N] [--meshpingd FILE]\n"
+          "                             [--day-agents N] [--views N] [--meshpingd FILE]\n"
           "  --agents, --targets   the mesh: 1000 each; every agent sends a block of all targets every 5 s\n"
           "  --seconds             how long: 180\n"
           "  --hour                an hour of all pairs is in the journal before the server starts, none of it joined\n"
           "  --steady              that hour is there as a server has it that never stopped: joined as it came\n"
           "  --day-agents N        24 hours of the first N agents are there, for questions of 24 hours\n"
+          "  --views N             so many live views are open\n"
           "  --meshpingd FILE      the server: the one beside this program\n",
           out);
 }
@@ -367,6 +381,7 @@ int ingest_main(int argc, char **argv)
         {"hour", no_argument, NULL, 'H'},
         {"steady", no_argument, NULL, 'S'},
         {"day-agents", required_argument, NULL, 'd'},
+        {"views", required_argument, NULL, 'v'},
         {"meshpingd", required_argument, NULL, 'm'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
@@ -396,6 +411,8 @@ int ingest_main(int argc, char **argv)
             good = good && number(&o.mesh.targets, optarg, MESHPING_TARGETS_MAX);
         else if (option == 's')
             good = good && number(&o.mesh.seconds, optarg, 86400);
+        else if (option == 'v')
+            good = good && number(&o.views, optarg, INGEST_VIEWS_MAX);
         else if (option == 'd')
             good = good && number(&o.day_agents, optarg, 20000);
         else

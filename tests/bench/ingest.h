@@ -12,6 +12,7 @@
 #define INGEST_KINDS 4u /* of series: agents of a kind measure the same */
 #define INGEST_HOUR_ROUNDS 720
 #define INGEST_PATH_MAX 300
+#define INGEST_VIEWS_MAX 64
 #define INGEST_TOKEN                                                                                                   \
     "bench-bench-bench-bench-bench-bench-bench-0" /* of the web session that is seeded: 43 characters */
 
@@ -32,7 +33,7 @@ typedef struct ingest_latency {
 typedef struct ingest_setting {
     ingest_mesh mesh;
     const char *meshpingd;
-    uint32_t day_agents;
+    uint32_t day_agents, views;
     bool hour, steady, json;
     int64_t filled_from, filled_to; /* rounds of the hour that was there before */
 } ingest_setting;
@@ -103,6 +104,8 @@ SSL_CTX *ingest_tls(void);
 bool ingest_run_agents(const ingest_mesh *mesh, int ready, int go, ingest_load *out);
 /* Asks for the last hour and for 24 hours of pairs over HTTPS until `stop` is readable. For a process of its own. */
 bool ingest_run_queries(const ingest_mesh *mesh, uint32_t day_agents, int stop, ingest_queries *out);
+/* Has so many live views open until `stop` is readable; *bytes: what came. For a process of its own. */
+bool ingest_run_views(const ingest_mesh *mesh, uint32_t views, int stop, uint64_t *bytes);
 /* One GET with the seeded session; the body is the caller's (free). -1: no answer. */
 int ingest_get(SSL *tls, const char *path, char **body, size_t *length);
 
