@@ -465,7 +465,7 @@ static void look_at(agent_connection *c, int64_t now_ms)
         connection_refuse(c, 1001, "no word for %d s", s->config.offline_s);
         return;
     }
-    if (joining_is_waiting(c) && now_ms - c->ticket_since_ms > CONFIRMATION_MS) {
+    if (c->ticket_serial && now_ms - c->ticket_since_ms > CONFIRMATION_MS) {
         connection_refuse(c, 1008, "it did not confirm its join ticket within %d s", CONFIRMATION_MS / 1000);
         return;
     }

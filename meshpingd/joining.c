@@ -33,6 +33,7 @@ static void on_stored(void *user, meshping_status status, const char *error)
         return; /* it went meanwhile, or has a newer one */
     c->ticket_due = false;
     c->ticket_serial = stored.serial;
+    c->ticket_since_ms = server_mono_ms(); /* what the disk took is not the agent's delay */
     if (status == MESHPING_OK)
         agents_tell_state(stored.server, agent);
     else

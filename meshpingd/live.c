@@ -341,6 +341,12 @@ static json_object *head(server *s, int64_t now_us)
 
 /* ---- messages ---- */
 
+static void drop_changes(server *s)
+{
+    text_dispose(&s->live_changes);
+    s->live_looked = 0;
+}
+
 void live_put_snapshot(server *s, text_buffer *out, bool shown)
 {
     const plan *p = planning_now(s);
@@ -359,8 +365,10 @@ void live_put_snapshot(server *s, text_buffer *out, bool shown)
     text_puts(out, ",\"cells\":{");
     put_rows(s, out, now_us, shown);
     text_puts(out, "}}");
-    if (shown && !out->failed)
+    if (shown && !out->failed) {
         s->live_shown_version = s->live_version;
+        drop_changes(s); /* it has them */
+    }
 }
 
 void live_put_snapshot_message(server *s, text_buffer *out, bool shown)
@@ -372,25 +380,17 @@ void live_put_snapshot_message(server *s, text_buffer *out, bool shown)
 
 /* ---- what has changed: a million cells at once would hold up everybody else ---- */
 
-#define CHANGES_BEGIN "{\"event\":\"delta\",\"data\":{\"cells\":{"
-
-static void drop_changes(server *s)
-{
-    text_dispose(&s->live_changes);
-    s->live_looked = 0;
-}
-
 /* At the next agents; each is looked at once for a message. */
 static void look_at_some(server *s, size_t count)
 {
     text_buffer *out = &s->live_changes;
     const int64_t now_us = server_unix_ms() * 1000;
     if (!out->length)
-        text_puts(out, CHANGES_BEGIN);
+        text_puts(out, LIVE_CHANGES_BEGIN);
     for (; count && s->live_looked < s->agent_count; count--) {
         agent_entry *agent = s->agents[s->live_looked++];
         if (server_agent_has_row(agent))
-            put_changes(s, out, agent, now_us, out->length == strlen(CHANGES_BEGIN));
+            put_changes(s, out, agent, now_us, out->length == strlen(LIVE_CHANGES_BEGIN));
     }
 }
 
@@ -408,11 +408,9 @@ void live_turn(server *s)
         drop_changes(s);
 }
 
-void live_send_changes(server *s)
+static void send_changes(server *s)
 {
     size_t length = 0;
-    if ((!s->live_changes.length && !s->live_changes.failed) || !changes_count(s))
-        return;
     json_object *rest = head(s, server_unix_ms() * 1000);
     const char *text = json_object_to_json_string_length(rest, JSON_C_TO_STRING_PLAIN, &length);
     text_puts(&s->live_changes, "},");
@@ -432,7 +430,7 @@ void live_tick(server *s)
         planning_now(s);
     if (changes_count(s)) {
         look_at_some(s, s->agent_count);
-        live_send_changes(s);
+        send_changes(s);
         return;
     }
     drop_changes(s);

@@ -29,6 +29,7 @@ typedef struct live_viewer {
     http_identity identity;
     shared_text *queue[QUEUE_MAX];
     size_t queued, sent; /* sent: bytes of queue[0] */
+    size_t from;         /* what was found of the changes before his snapshot is in it: so many bytes of the text */
     bool needs_snapshot, session_ended;
     int64_t progress_ms;
     size_t received;
@@ -66,7 +67,6 @@ static void text_release(shared_text *shared)
 static shared_text *snapshot_text(server *s)
 {
     text_buffer text = {0};
-    live_send_changes(s); /* what was seen before it would take him back */
     live_put_snapshot_message(s, &text, live_ws_viewers(s) == 1);
     return text_new(&text);
 }
@@ -92,6 +92,27 @@ static void enqueue(live_viewer *viewer, shared_text *shared)
     lws_callback_on_writable(viewer->wsi);
 }
 
+/* Of a text of changes: without those before `from`. */
+static shared_text *text_rest(const text_buffer *text, size_t from)
+{
+    text_buffer rest = {0};
+    text_puts(&rest, LIVE_CHANGES_BEGIN);
+    from += from > strlen(LIVE_CHANGES_BEGIN) && text->data[from] == ',';
+    text_add(&rest, text->data + from, text->length - from);
+    return text_new(&rest);
+}
+
+/* NULL: no memory. A reference of its own. */
+static shared_text *text_for(live_viewer *viewer, shared_text *shared)
+{
+    size_t from = viewer->from;
+    viewer->from = 0;
+    if (from && from <= shared->text.length)
+        return text_rest(&shared->text, from);
+    shared->references++;
+    return shared;
+}
+
 void live_ws_broadcast(server *s, text_buffer *text, bool snapshot)
 {
     if (!live_ws_viewers(s)) {
@@ -109,16 +130,21 @@ void live_ws_broadcast(server *s, text_buffer *text, bool snapshot)
     for (live_viewer *viewer = s->http->viewers; viewer; viewer = viewer->next) {
         if (viewer->session_ended)
             continue;
+        if (snapshot)
+            viewer->from = 0;
+        shared_text *own = text_for(viewer, shared);
         if (snapshot) {
             queue_clear(viewer, true);
             viewer->needs_snapshot = false;
-            enqueue(viewer, shared);
-        } else if (!viewer->needs_snapshot && viewer->queued < QUEUE_MAX) {
-            enqueue(viewer, shared);
+            enqueue(viewer, own);
+        } else if (own && !viewer->needs_snapshot && viewer->queued < QUEUE_MAX) {
+            enqueue(viewer, own);
         } else {
             queue_clear(viewer, true);
             viewer->needs_snapshot = true;
+            lws_callback_on_writable(viewer->wsi);
         }
+        text_release(own);
     }
     text_release(shared);
 }
@@ -307,6 +333,7 @@ static int write_next(live_viewer *viewer)
         if (!shared)
             return -1;
         viewer->needs_snapshot = false;
+        viewer->from = viewer->server->live_changes.length;
         enqueue(viewer, shared);
         text_release(shared);
     }

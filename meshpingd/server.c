@@ -123,6 +123,7 @@ void server_dispose(server *s)
     meshping_free(s->pauses);
     meshping_free(s->target_pauses);
     planning_dispose(s);
+    text_dispose(&s->live_changes);
     meshping_cache_free(s->cache);
     s->cache = NULL;
     meshping_block_reader_free(s->block_reader);
@@ -201,7 +202,8 @@ static void save_seen(server *s)
         }
     }
     if (count && meshping_store_submit_seen(s->store, seen, count, on_seen_saved, s, NULL) != MESHPING_OK)
-        s->seen_failed = true;
+        for (size_t i = 0; i < count; i++)
+            server_agent_by_id(s, seen[i].agent_id)->seen_unsaved = true;
 }
 
 /* What agents said of themselves when they connected; what cannot be written now is written later. */

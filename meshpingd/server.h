@@ -279,12 +279,12 @@ json_object *live_target_json(const meshping_target *target);
 void live_put_snapshot(server *s, text_buffer *out, bool shown);
 void live_put_snapshot_message(server *s, text_buffer *out, bool shown);
 /*
- * What has changed is looked for in turns, some agents in each, and each second every viewer gets one text of it
- * (live_ws.c); live_send_changes: what was found by now, at once.
+ * What has changed is looked for in turns, some agents in each, and each second every viewer gets one text of it, which
+ * begins so (live_ws.c).
  */
+#define LIVE_CHANGES_BEGIN "{\"event\":\"delta\",\"data\":{\"cells\":{"
 void live_turn(server *s);
 void live_tick(server *s);
-void live_send_changes(server *s);
 
 /* ---- browsers' WebSocket (live_ws.c) ---- */
 /*

@@ -89,7 +89,7 @@ export async function call<T>(path: string, options: CallOptions = {}): Promise<
   if (response.status === 403 && fields['confirm'] === true && !options.confirmed) {
     const typed = await new Promise<boolean>((done) => { passwordWanted.value = done; });
     passwordWanted.value = null;
-    if (typed) return call<T>(path, { ...options, confirmed: true });
+    if (typed && session.value?.user === mine?.user) return call<T>(path, { ...options, confirmed: true });
     throw new Problem(403, 'Nothing was changed: the password was not typed.', fields);
   }
   throw new Problem(response.status, describe(response, fields), fields);
@@ -103,9 +103,15 @@ function describe(response: Response, fields: Record<string, unknown>): string {
 
 export const message = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
+/** What waits for a password was somebody else's. */
+function dropWaiting(): void {
+  passwordWanted.value?.(false);
+  dropDrafts();
+}
+
 function setSession(now: Session): void {
   batch(() => {
-    if (session.value && session.value.user !== now.user) dropDrafts();
+    if (session.value && session.value.user !== now.user) dropWaiting();
     session.value = now;
     ended.value = false;
   });
@@ -114,7 +120,7 @@ function setSession(now: Session): void {
 /** Nobody is signed in, and nothing of who was is left. */
 export function forget(): void {
   batch(() => {
-    dropDrafts();
+    dropWaiting();
     session.value = null;
     ended.value = false;
   });

@@ -44,5 +44,11 @@ export function usePolled<T>(load: () => Promise<T>, everyMs: number, on: unknow
       clearTimeout(timer.current);
     };
   }, [...on, ended.value]);
-  return { data, error, reload: run, put: setData };
+  const put = (known: T) => {
+    turn.current++; // an answer that is on its way is older
+    clearTimeout(timer.current);
+    setData(known);
+    if (everyMs) timer.current = setTimeout(run, everyMs);
+  };
+  return { data, error, reload: run, put };
 }

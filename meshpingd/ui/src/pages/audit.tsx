@@ -37,8 +37,11 @@ export function AuditPage() {
     else load(undefined, []); // more than a page has come
   };
   useEffect(() => {
-    if (!rows || ended.value) return;
-    const timer = setInterval(() => more().catch((cause) => !ended.value && setError(message(cause))), EVERY_MS);
+    if (ended.value) return;
+    const timer = setInterval(() => {
+      if (rows) more().catch((cause) => !ended.value && setError(message(cause)));
+      else load(undefined, []);
+    }, EVERY_MS);
     return () => clearInterval(timer);
   }, [rows, text, ended.value]);
   useEffect(() => {

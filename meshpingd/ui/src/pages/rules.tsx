@@ -64,7 +64,7 @@ function useRules() {
   const rules = draft?.value ?? there;
   const dirty = draft !== undefined;
   const begun = draft?.revision ?? saved?.revision ?? 0; // what the edits began with
-  const behind = dirty && saved !== undefined && saved.revision > begun;
+  const behind = dirty && saved !== undefined && saved.revision !== begun;
   const edit = (next: Rule[] | undefined) => {
     setDraft(next && !(same(next, there) && !behind) ? { value: next, revision: begun } : undefined);
     setSaid(undefined);

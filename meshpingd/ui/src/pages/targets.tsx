@@ -194,7 +194,7 @@ export function TargetsPage() {
   return (
     <>
       <div class="page-head"><h1>Targets</h1><Applied revision={list.revision} /></div>
-      {dirty && list.revision > begun && !busy && (
+      {dirty && list.revision !== begun && !busy && (
         <Notice kind="warn">Somebody else has changed the list since you began; below is what is saved now.
           {' '}<button type="button" class="link" data-testid="drop-edits" onClick={() => { setDraft(undefined); setSaid(undefined); setPreview(undefined); }}>Drop your edits</button> or
           {' '}<button type="button" class="link" data-testid="keep-edits" onClick={() => { setDraft({ value: shown, revision: list.revision }); setSaid(undefined); void look(); }}>go on with them</button>: then saving puts your text in its place.</Notice>
