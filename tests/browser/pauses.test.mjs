@@ -31,9 +31,8 @@ const label = () => card().getByTestId('graph').getAttribute('aria-label');
 const reasons = () => card().getByTestId('gap-reason').allInnerTexts();
 const state = () => stateOf(page, 'alpha', '127.0.0.1');
 
-/** How much of the graph has the field of a pause. */
-const evenField = () => page.evaluate(() => {
-  const canvas = document.querySelector('[data-testid=graph] canvas');
+/** How much of the graph has the field of a pause. Another theme makes the graph anew: waits for one. */
+const evenField = () => card().locator('.graph canvas').evaluate((canvas) => {
   const wanted = getComputedStyle(canvas).getPropertyValue('--cell-paused').trim();
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   const [r, g, b] = [1, 3, 5].map((at) => parseInt(wanted.slice(at, at + 2), 16));
@@ -67,7 +66,7 @@ test('a pause is drawn as one, with its reason, while it lasts and after', async
   assert.match((await reasons())[1], /^Paused from \d{4}-\d\d-\d\d \d\d:\d\d:\d\d until somebody resumes it: rack 4 <img/);
   assert.match(await label(), / 0 lost, .* 1 missing stretches, 1 pauses$/);
   assert.deepEqual(await card().locator('.graph-key li').allInnerTexts(), ['round trip', 'lost', 'agent trouble', 'missing', 'paused']);
-  await until('its field is drawn', 5, async () => (await evenField()) > 500);
+  await until('its field is drawn', 20, async () => (await evenField()) > 500);
   await put(pinged);
   await until('the cell is ok again', 15, async () => (await state()) === 'ok');
   await until('the end of the pause is told', 10, async () => !(await reasons())[1].includes('until somebody'));

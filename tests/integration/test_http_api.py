@@ -118,11 +118,15 @@ def test_wrong_password_and_unknown_user_look_the_same(server):
         assert answer.headers.get("Set-Cookie") is None
         return problem(answer, 401), time.monotonic() - begun
 
-    known, known_s = fail(http_lab.USER)
-    unknown, unknown_s = fail("nobody")
-    assert known == unknown
-    assert 0.4 < known_s / unknown_s < 2.5
-    server.call("DELETE", "/api/v1/session", session=server.sign_in())  # forgives the account
+    known_s, unknown_s = [], []
+    for n in range(4):  # in turn; the least of each is what the server took when nothing else held it up
+        known, seconds = fail(http_lab.USER)
+        known_s.append(seconds)
+        unknown, seconds = fail(f"nobody {n}")
+        unknown_s.append(seconds)
+        assert known == unknown
+        server.call("DELETE", "/api/v1/session", session=server.sign_in())  # forgives the account
+    assert 0.6 < min(known_s) / min(unknown_s) < 1.6
 
 
 def test_guessing_is_slowed_down_and_never_locked_out(server):
